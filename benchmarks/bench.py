@@ -1,0 +1,211 @@
+"""Measures what the template costs, as ratios inside one run, and writes RESULTS.md beside it.
+
+`nox -s bench` runs it; `nox -s bench -- --repeat 3` takes fewer rounds than five.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+BIN = Path(sys.executable).parent
+NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"  # many containers set it, and sessions undo that
+ENVIRONMENT = {
+    **{k: v for k, v in os.environ.items() if k not in ("CI", "VIRTUAL_ENV", NO_BYTECODE)},
+    "PATH": f"{BIN}:{os.environ['PATH']}",
+    "GIT_AUTHOR_NAME": "Bench",
+    "GIT_AUTHOR_EMAIL": "bench@example.com",
+    "GIT_COMMITTER_NAME": "Bench",
+    "GIT_COMMITTER_EMAIL": "bench@example.com",
+}
+
+
+def timed(command: list[str], cwd: Path) -> tuple[float, str]:
+    """Runs a command; returns its wall time in seconds and its output. A failure ends the run."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=ENVIRONMENT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    taken = time.perf_counter() - start
+    if done.returncode:
+        sys.exit(f"{shlex.join(command)} failed:\n{done.stdout[-4000:]}")
+    return taken, done.stdout
+
+
+def seconds(command: list[str], cwd: Path) -> float:
+    """The wall time of a command, in seconds."""
+    return timed(command, cwd)[0]
+
+
+def commit(folder: Path) -> None:
+    """Makes a folder a git repository with everything committed."""
+    for words in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        ["commit", "-q", "-m", "feat: start"],
+    ):
+        timed(["git", *words], folder)
+
+
+def interleaved(repeat: int, *works: Callable[[], float]) -> list[list[float]]:
+    """Measures several works in turn, so that a change in the machine's load meets all of them.
+
+    Returns:
+        For each work its `repeat` times in seconds.
+    """
+    rounds = [[work() for work in works] for _ in range(repeat)]
+    return [list(column) for column in zip(*rounds, strict=True)]
+
+
+def row(name: str, ours: list[float], theirs: list[float]) -> str:
+    """A line of the table: the median of the rounds' ratios, with the lowest and the highest."""
+    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
+    return f"| {name} | {statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f}) |"
+
+
+TOOLS = ("black", "flake8", "mypy", "prettier", "eslint", "tsc", "pytest", "vitest", "bandit")
+
+
+def copy_command(template: Path, destination: Path) -> list[str]:
+    """`copier copy` with the defaults, of a template's newest commit."""
+    words = ["copy", "--quiet", "--defaults", "--vcs-ref=HEAD", str(template), str(destination)]
+    return [str(BIN / "copier"), *words]
+
+
+def rendering(work: Path, repeat: int) -> list[str]:
+    """`copier copy` of the template against an empty template, by the same Copier."""
+    template, empty = work / "template", work / "empty"
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=HERE.parent, check=True, text=True, capture_output=True,
+    ).stdout.split("\0")  # fmt: skip
+    for name in filter(None, tracked):
+        (template / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(HERE.parent / name, template / name)
+    (empty / "template").mkdir(parents=True)
+    (empty / "copier.yml").write_text("_subdirectory: template\n", encoding="utf-8")
+    answers = "{{ _copier_conf.answers_file }}.jinja"
+    shutil.copy2(HERE.parent / "template" / answers, empty / "template" / answers)
+    for folder in (template, empty):
+        commit(folder)
+
+    def one(source: Path) -> Callable[[], float]:
+        def run() -> float:
+            shutil.rmtree(work / "copy", ignore_errors=True)
+            return timed(copy_command(source, work / "copy"), work)[0]
+
+        return run
+
+    ours, bare = interleaved(repeat, one(template), one(empty))
+    files = sum(path.is_file() for path in (template / "template").rglob("*"))
+    return [row(f"`copier copy` ({files} files) ÷ an empty template", ours, bare)]
+
+
+def first_runs(project: Path) -> tuple[list[str], str]:
+    """The first and the second `nox -s lint test scan`, by session; returns the second's output."""
+    rows = []
+    output = ""
+    for name in ("first", "second"):
+        report = project / ".nox" / f"{name}.json"
+        report.parent.mkdir(exist_ok=True)
+        command = ["nox", "--report", str(report), "-s", "lint", "test", "scan"]
+        taken, output = timed([str(BIN / command[0]), *command[1:]], project)
+        parts = json.loads(report.read_text(encoding="utf-8"))["sessions"]
+        longest = sorted(parts, key=lambda part: -float(part["duration"]))[:4]
+        where = ", ".join(f"{part['signatures'][0]} {part['duration']:.1f}" for part in longest)
+        rows.append(f"| {name} `nox -s lint test scan`, seconds | {taken:.1f} (longest: {where}) |")
+    return rows, output
+
+
+Logged = list[tuple[Path, Path, list[str]]]
+
+
+def commands_of(stage: str, project: Path, output: str) -> Logged:
+    """The tools' commands that nox logged for a stage, each with its environment and its folder."""
+    found: Logged = []
+    environment = folder = project
+    chosen = False
+    for line in output.splitlines():
+        logged = line.removeprefix("nox > ")
+        if logged.startswith("Running session "):
+            session = logged.removeprefix("Running session ")
+            chosen = session.startswith(stage)
+            environment = project / ".nox" / session.replace("(", "-").rstrip(")")
+        elif logged.startswith("cd "):
+            folder = Path(shlex.split(logged)[1])
+        elif chosen and line != logged and logged.split()[0] in TOOLS:
+            found.append((environment, folder, shlex.split(logged)))
+    return found
+
+
+def by_hand(commands: Logged) -> float:
+    """Runs tools in their prepared environments without nox; returns the seconds."""
+    start = time.perf_counter()
+    for environment, folder, words in commands:
+        modules = folder / "node_modules" / ".bin"
+        tools = environment.parent / "all" / "bin"  # lint's
+        path = f"{environment / 'bin'}:{tools}:{modules}:{ENVIRONMENT['PATH']}"
+        env = {**ENVIRONMENT, "PATH": path, "COVERAGE_FILE": str(environment / ".coverage")}
+        subprocess.run(words, cwd=folder, env=env, check=True, capture_output=True)
+    return time.perf_counter() - start
+
+
+def stages(project: Path, output: str, repeat: int) -> list[str]:
+    """Each stage against its own tools called by hand; then two sessions at a time."""
+    rows = []
+    for stage in ("lint", "test"):
+        commands = commands_of(stage, project, output)
+        nox = [str(BIN / "nox"), "-s", stage, "-j"]
+        ours, theirs, parallel = interleaved(
+            repeat,
+            partial(seconds, [*nox, "1"], project),
+            partial(by_hand, commands),
+            partial(seconds, [*nox, "2"], project),
+        )
+        hand = f"its {len(commands)} commands by hand"
+        rows.append(row(f"`nox -s {stage} -j 1` ÷ {hand}", ours, theirs))
+        rows.append(row(f"`nox -s {stage} -j 2` ÷ `-j 1`", parallel, ours))
+    return rows
+
+
+def main() -> None:
+    """Runs everything in a temporary folder and writes the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=5, help="rounds of each measurement")
+    repeat = parser.parse_args().repeat
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        work = Path(name)
+        rows = rendering(work, repeat)
+        project = work / "shop"
+        timed(copy_command(work / "template", project), work)
+        commit(project)
+        more, output = first_runs(project)
+        rows += more + stages(project, output, repeat)
+    table = "\n".join(["| measured | result |", "| --- | --- |", *rows])
+    text = (
+        "# Results\n\nWritten by `nox -s bench`: ratios are medians of "
+        f"{repeat} rounds (lowest–highest), {os.cpu_count()} cores, warm caches.\n\n{table}\n"
+    )
+    (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+
+import { askQuestion, explain, listQuestions, loadConfig, type Config, type Question } from "./api";
+
+/** Milliseconds between two looks at what waits: the first pause, its growth, and the longest. */
+const PAUSE = { first: 1000, growth: 1.5, longest: 15_000 };
+
+const isWaiting = (question: Question) => question.status === "waiting";
+
+function watchVisibility(onChange: () => void) {
+  document.addEventListener("visibilitychange", onChange);
+  return () => {
+    document.removeEventListener("visibilitychange", onChange);
+  };
+}
+
+/** The page's configuration, or the problem with it; neither while it loads. */
+export function useConfig() {
+  const [config, setConfig] = useState<Config>();
+  const [problem, setProblem] = useState<string>();
+  const [attempt, setAttempt] = useState(0);
+
+  useEffect(() => {
+    const controller = new AbortController();
+    loadConfig(controller.signal).then(setConfig, (error: unknown) => {
+      if (!controller.signal.aborted) setProblem(explain(error));
+    });
+    return () => {
+      controller.abort();
+    };
+  }, [attempt]);
+
+  const retry = () => {
+    setProblem(undefined);
+    setAttempt((count) => count + 1);
+  };
+  return { config, problem, retry };
+}
+
+/**
+ * The questions that the API at this path knows (undefined while they load), newest first, and the
+ * problem with reading them. As long as one waits, and the page can be seen, it looks again: after
+ * one second, then less and less often.
+ */
+export function useQuestions(api: string) {
+  const [questions, setQuestions] = useState<Question[]>();
+  const [problem, setProblem] = useState<string>();
+  const [round, setRound] = useState(0);
+  const visible = useSyncExternalStore(watchVisibility, () => !document.hidden);
+  const waits = useRef(false);
+  const posting = useRef<AbortController>(undefined);
+
+  useEffect(() => {
+    if (!visible) return undefined;
+    const controller = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+
+    const look = async (pause: number) => {
+      try {
+        const list = await listQuestions(api, controller.signal);
+        controller.signal.throwIfAborted();
+        waits.current = list.some(isWaiting);
+        setQuestions(list);
+        setProblem(undefined);
+      } catch (error) {
+        if (controller.signal.aborted) return;
+        setProblem(explain(error));
+      }
+      if (waits.current) {
+        timer = setTimeout(() => {
+          void look(Math.min(pause * PAUSE.growth, PAUSE.longest));
+        }, pause);
+      }
+    };
+
+    void look(PAUSE.first);
+    return () => {
+      controller.abort();
+      clearTimeout(timer);
+    };
+  }, [api, round, visible]);
+
+  useEffect(
+    () => () => {
+      posting.current?.abort();
+    },
+    [api],
+  );
+
+  /** Asks; raises ApiError when the question was not taken. */
+  const ask = useCallback(
+    async (text: string) => {
+      posting.current = new AbortController();
+      const question = await askQuestion(api, text, posting.current.signal);
+      waits.current = true;
+      setQuestions((list = []) => [question, ...list]);
+      setRound((count) => count + 1);
+    },
+    [api],
+  );
+
+  const retry = () => {
+    setProblem(undefined);
+    setRound((count) => count + 1);
+  };
+  return { questions, problem, ask, retry };
+}

@@ -1,0 +1,1 @@
+"""What every service of this project runs on: settings, logs, metrics, health, database, queue."""

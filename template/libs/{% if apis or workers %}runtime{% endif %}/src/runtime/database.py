@@ -1,0 +1,71 @@
+"""The database: a pool of connections, and whether it can be worked with."""
+
+from pathlib import Path
+
+from procrastinate.schema import SchemaManager
+from psycopg import AsyncConnection, OperationalError
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import UndefinedTable
+from psycopg_pool import AsyncConnectionPool
+from pydantic import SecretStr
+
+from runtime.settings import CommonSettings
+
+Pool = AsyncConnectionPool[AsyncConnection]
+
+# Revisions are named 0001_what.py, 0002_what.py, ...: the number is the revision, and text order
+# is their order. So a service that is older than the database knows that it may work with it.
+REVISIONS = Path(__file__).parent / "migrations" / "versions"
+MIGRATE = "python -m runtime.migrate"
+
+
+def create_pool(settings: CommonSettings, size: int = 10) -> Pool:
+    """Return a closed pool of at most `size` connections; open it with `async with`.
+
+    It opens without a database and connects when there is one; a request for a connection waits
+    at most 5 seconds and then raises psycopg_pool.PoolTimeout (a psycopg.OperationalError).
+    """
+    return AsyncConnectionPool(
+        settings.database_url.get_secret_value(),
+        min_size=1,
+        max_size=size,
+        timeout=5,
+        reconnect_timeout=5,  # else the pauses between tries grow to minutes
+        open=False,
+        check=AsyncConnectionPool.check_connection,
+        kwargs={"connect_timeout": 5, "application_name": settings.service},
+    )
+
+
+def address(database_url: SecretStr) -> str:
+    """Return the host (or socket folder) and name of a database, without user and password."""
+    parts = conninfo_to_dict(database_url.get_secret_value())
+    port = f":{parts['port']}" if "port" in parts else ""
+    return f"{parts.get('host', 'localhost')}{port}/{parts.get('dbname', '')}"
+
+
+def newest_revision() -> str:
+    """Return the revision of our own tables that this code needs."""
+    return max(path.name.partition("_")[0] for path in REVISIONS.glob("*_*.py"))
+
+
+def queue_migrations() -> list[Path]:
+    """Return the SQL files that the installed queue ships, in the order to apply them."""
+    return sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+
+
+async def why_not_ready(pool: Pool) -> str | None:
+    """Return why services cannot work with the database now, or None when they can."""
+    try:
+        async with pool.connection(timeout=1) as connection:
+            ours = await connection.execute("SELECT max(version_num) FROM alembic_version")
+            queue = await connection.execute("SELECT name FROM queue_migrations")
+            revision = str(((await ours.fetchone()) or [None])[0] or "")
+            applied = {str(row[0]) for row in await queue.fetchall()}
+    except UndefinedTable:
+        return f"The database has not been migrated: run {MIGRATE}."
+    except OperationalError:
+        return "The database cannot be reached: start it or correct its URL."
+    if revision < newest_revision() or not applied.issuperset(p.name for p in queue_migrations()):
+        return f"The database is older than this code: run {MIGRATE}."
+    return None

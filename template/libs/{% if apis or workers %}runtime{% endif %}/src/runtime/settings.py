@@ -1,0 +1,169 @@
+"""Settings: the only place that reads the environment.
+
+Each service has one subclass; its fields are the service's variables and their descriptions the
+documentation. The prefix of the variables is the upper-case name of the service's package.
+"""
+
+from typing import Literal, Self
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
+
+ENV_FILE = ".env"
+
+
+class SettingsError(Exception):
+    """The environment cannot be used. The text names the variables, never their values."""
+
+
+def prefixed(package: str | None) -> SettingsConfigDict:
+    """Return the configuration of a Settings class of `package` (give it `__package__`)."""
+    return SettingsConfigDict(env_prefix=f"{(package or '').partition('.')[0]}_".upper())
+
+
+class CommonSettings(BaseSettings):
+    """The variables that every program of this project knows."""
+
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE,
+        env_ignore_empty=True,  # an empty value would otherwise pass as a valid one
+        extra="ignore",  # unknown names are refused below, in the environment as well as in .env
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_by_name=True,  # in code, the version is given as `version`
+    )
+
+    environment: Literal["development", "staging", "production"] = Field(
+        default="development",
+        description="Where this runs. Outside development no default secret is accepted.",
+    )
+    version: str = Field(
+        default="0.0.0",
+        validation_alias="APP_VERSION",
+        description="Version of the release, given at deploy. The same for every service.",
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level that is logged."
+    )
+    database_url: SecretStr = Field(
+        default=SecretStr("postgresql://postgres@localhost:5432/postgres"),
+        description="PostgreSQL URL with user and password. Shared by all services.",
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_a_postgresql_url(cls, value: SecretStr) -> SecretStr:
+        url = value.get_secret_value()
+        try:
+            valid = url.startswith(("postgresql://", "postgres://")) and conninfo_to_dict(url)
+        except ProgrammingError:  # its text may quote the URL
+            valid = False
+        if not valid:
+            raise ValueError("Write it as postgresql://<user>:<password>@<host>:5432/<name>")
+        return value
+
+    @model_validator(mode="after")
+    def _has_its_own_secrets(self) -> Self:
+        if self.environment == "development":
+            return self
+        fields = type(self).model_fields
+        kept = [
+            self.variable(name)
+            for name, field in fields.items()
+            if isinstance(field.default, SecretStr) and getattr(self, name) == field.default
+        ]
+        if kept:
+            raise ValueError(
+                f"{', '.join(kept)} still has its development default. "
+                f"Set it to a secret of {self.environment}"
+            )
+        return self
+
+    @property
+    def service(self) -> str:
+        """Name of the service: what its variables start with, in lower case."""
+        return str(self.model_config["env_prefix"]).removesuffix("_").lower()
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """Return the name of the environment variable that sets `field`."""
+        alias = cls.model_fields[field].validation_alias
+        if isinstance(alias, str):
+            return alias
+        return f"{cls.model_config['env_prefix']}{field}".upper()
+
+    @classmethod
+    def load(cls) -> Self:
+        """Read the environment (and in development `.env`).
+
+        Raises:
+            SettingsError: a variable is unknown, missing or unusable; all of them are named.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            found = [(problem["loc"], problem["msg"]) for problem in error.errors()]
+            sentences = [
+                f"{cls._named(str(place[0]))}: {message}." if place else f"{message}."
+                for place, message in found
+            ]
+        except SourceError as error:  # a list or mapping that is not JSON
+            sentences = [f"{error}."]
+        # Raised outside `except`: nothing that holds a value is chained to it.
+        raise SettingsError(
+            "\n".join(text.replace("Value error, ", "") for text in sentences)
+            + "\nCorrect the environment and start again."
+        )
+
+    @classmethod
+    def _named(cls, place: str) -> str:
+        return cls.variable(place) if place in cls.model_fields else place
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave `.env` out of everything but development and refuse names that no field has."""
+        variable = cls.variable("environment")
+        in_file = _names_in(dotenv_settings)
+        chosen = _names_in(env_settings).get(variable)
+        file_is_read = chosen in (None, "development")
+        if file_is_read and in_file.get(variable) not in (None, "development"):
+            raise SettingsError(
+                f"{ENV_FILE} is read in development only, so {variable} has no place in it. "
+                "Take it out, or set it in the environment of the process."
+            )
+        prefix = str(cls.model_config["env_prefix"])
+        seen = _names_in(env_settings) | (in_file if file_is_read else {})
+        known = {cls.variable(field) for field in cls.model_fields}
+        unknown = sorted(name for name in seen if name.startswith(prefix) and name not in known)
+        if unknown:
+            raise SettingsError(
+                f"Unknown variables: {', '.join(unknown)}. "
+                f"Remove them or correct their names; known are {', '.join(sorted(known))}."
+            )
+        return (init_settings, env_settings, *([dotenv_settings] if file_is_read else []))
+
+
+class ServiceSettings(CommonSettings):
+    """The variables that every service knows: one that listens on a port."""
+
+    host: str = Field(
+        default="127.0.0.1", description="Address to listen on; 0.0.0.0 inside a container."
+    )
+    port: int = Field(default=8000, ge=1, le=65535, description="TCP port to listen on.")
+
+
+def _names_in(source: PydanticBaseSettingsSource) -> dict[str, str | None]:
+    """Return the variables of a source, names in upper case."""
+    variables = source.env_vars if isinstance(source, EnvSettingsSource) else {}
+    return {name.upper(): value for name, value in variables.items()}

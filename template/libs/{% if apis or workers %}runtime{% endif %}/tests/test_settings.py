@@ -1,0 +1,126 @@
+"""What the settings of every service promise."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import Field, SecretStr
+from runtime import migrate
+from runtime.settings import CommonSettings, ServiceSettings, SettingsError, prefixed
+
+HIDDEN = "hunter2"
+
+
+class Settings(ServiceSettings):
+    """The settings of a service called demo."""
+
+    model_config = prefixed("demo.settings")
+
+    key: SecretStr = Field(default=SecretStr("development"), description="A secret.")
+    names: list[str] = Field(default=[], description="Something that is written as JSON.")
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder without .env."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def refusal() -> str:
+    """The text with which the environment is refused."""
+    with pytest.raises(SettingsError) as refused:
+        Settings.load()
+    assert HIDDEN not in str(refused.value)
+    assert refused.value.__context__ is None
+    return str(refused.value)
+
+
+def test_in_development_nothing_has_to_be_set() -> None:
+    settings = Settings.load()
+    assert (settings.service, settings.environment, settings.port) == ("demo", "development", 8000)
+
+
+def test_variables_start_with_the_name_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_PORT", "9001")
+    monkeypatch.setenv("DEMO_NAMES", '["a", "b"]')
+    monkeypatch.setenv("APP_VERSION", "1.2.3")
+    monkeypatch.setenv("PORT", "1")
+    settings = Settings.load()
+    assert (settings.port, settings.names, settings.version) == (9001, ["a", "b"], "1.2.3")
+    assert Settings.variable("port") == "DEMO_PORT"
+    assert Settings.variable("version") == "APP_VERSION"
+
+
+def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_PORT", "")
+    assert Settings.load().port == 8000
+
+
+def test_an_unknown_variable_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEMO_DATABSE_URL", HIDDEN)
+    assert refusal().startswith("Unknown variables: DEMO_DATABSE_URL.")
+
+
+def test_an_unknown_variable_in_the_env_file_is_refused_too(empty_folder: Path) -> None:
+    (empty_folder / ".env").write_text(f"DEMO_TYPO={HIDDEN}\n", encoding="utf-8")
+    assert "DEMO_TYPO" in refusal()
+
+
+def test_the_env_file_is_read_in_development(empty_folder: Path) -> None:
+    (empty_folder / ".env").write_text("DEMO_PORT=7000\nOTHER_THING=1\n", encoding="utf-8")
+    assert Settings.load().port == 7000
+
+
+def test_the_env_file_is_left_alone_outside_development(
+    empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty_folder / ".env").write_text("DEMO_PORT=7000\nDEMO_TYPO=1\n", encoding="utf-8")
+    monkeypatch.setenv("DEMO_ENVIRONMENT", "staging")
+    monkeypatch.setenv("DEMO_DATABASE_URL", f"postgresql://demo:{HIDDEN}@db/demo")
+    monkeypatch.setenv("DEMO_KEY", "own")
+    assert Settings.load().port == 8000
+
+
+def test_the_env_file_cannot_name_another_environment(empty_folder: Path) -> None:
+    (empty_folder / ".env").write_text("DEMO_ENVIRONMENT=production\n", encoding="utf-8")
+    assert "DEMO_ENVIRONMENT has no place in it" in refusal()
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_default_secrets_are_refused_outside_development(
+    environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_ENVIRONMENT", environment)
+    assert "DEMO_DATABASE_URL, DEMO_KEY still has its development default" in refusal()
+    monkeypatch.setenv("DEMO_DATABASE_URL", f"postgresql://demo:{HIDDEN}@db/demo")
+    assert refusal().startswith("DEMO_KEY still has")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DEMO_PORT", HIDDEN),
+        ("DEMO_PORT", "70000"),
+        ("DEMO_ENVIRONMENT", HIDDEN),
+        ("DEMO_NAMES", HIDDEN),
+        ("DEMO_DATABASE_URL", f"mysql://demo:{HIDDEN}@db/demo"),
+        ("DEMO_DATABASE_URL", f"postgresql://demo:{HIDDEN}@db:port:port/%zz"),
+    ],
+)
+def test_a_refused_value_is_named_by_its_variable_and_not_shown(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    assert variable.removeprefix("DEMO_") in refusal().upper()
+
+
+def test_a_secret_does_not_show_in_the_text_of_the_settings() -> None:
+    url = f"postgresql://demo:{HIDDEN}@db/demo"
+    settings = Settings(database_url=SecretStr(url), key=SecretStr(HIDDEN))
+    assert HIDDEN not in f"{settings} {settings!r} {settings.model_dump()}"
+
+
+@pytest.mark.parametrize("settings", [CommonSettings, ServiceSettings, migrate.Settings])
+def test_every_variable_is_described(settings: type[CommonSettings]) -> None:
+    for name, field in settings.model_fields.items():
+        assert field.description and field.description.endswith("."), name

@@ -1,0 +1,117 @@
+"""The stages of this project, by member: `nox -l` lists them, CI runs exactly these.
+
+`nox -s lint` is a stage of every member, `nox -s "test(backend)"` of one, `nox -t backend` every
+stage of one. What follows `--` reaches the tools: options of pytest and vitest in `test`, paths
+from the root in `lint` and `format`.
+"""
+
+import sys
+from pathlib import Path
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).parent))  # nox leaves it out, and ops/ is tasks.py's as well
+
+from ops import audit, leaks, sessions, tools  # noqa: E402
+from ops.sessions import each  # noqa: E402
+from ops.workspace import ROOT, Member  # noqa: E402
+
+nox.needs_version = ">=2026.10"
+nox.options.default_venv_backend = "uv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "test", "scan", "build"]
+nox.options.allow_parallel = True
+nox.options.parallel = sessions.side_by_side(sys.argv)
+
+CONFIG = str(ROOT / "pyproject.toml")
+
+
+@nox.session(venv_backend="none")
+@each("python", "web", "repo")
+def lint(session: nox.Session, member: Member) -> None:
+    """Format, style, types: black, flake8, mypy; prettier, eslint, tsc."""
+    paths = sessions.enter(session, member, use_paths=True)
+    if member.language == "web":
+        sessions.node_modules(session, member)
+        sessions.run_all(
+            session,
+            ["prettier", "--check", *paths],
+            ["eslint", "--max-warnings=0", "--no-warn-ignored", *paths],
+            ["tsc"],
+        )
+    else:
+        sessions.sync_all(session, "lint", "test", "dev")
+        sessions.run_all(
+            session,
+            ["black", "--check", "--diff", "--quiet", "--config", CONFIG, *paths],
+            ["flake8", "--config", str(ROOT / ".flake8"), *paths],
+            ["mypy", "--config-file", CONFIG, "--cache-dir", f"{ROOT}/.mypy_cache", *paths],
+        )
+
+
+@nox.session
+@each("python", "web")
+def test(session: nox.Session, member: Member) -> None:
+    """Tests, with a floor for coverage: pytest; vitest."""
+    sessions.enter(session, member)
+    if member.language == "web":
+        sessions.node_modules(session, member)
+        sessions.run(session, "vitest", "run", *(session.posargs or ["--coverage"]))
+    else:
+        sessions.sync(session, member, "test")
+        # Coverage is asked of the whole suite, not of a choice; its data stays out of the tree.
+        session.env["COVERAGE_FILE"] = f"{session.virtualenv.location}/.coverage"
+        chosen = session.posargs or ["--cov", "--cov-config", CONFIG]
+        session.run("pytest", "--config-file", CONFIG, "--rootdir", ".", *chosen)
+
+
+@nox.session
+@each("python", "web", "repo")
+def scan(session: nox.Session, member: Member) -> None:
+    """Known weaknesses: bandit, pip-audit, detect-secrets; npm audit."""
+    paths = sessions.enter(session, member)
+    if member.language == "web":
+        sessions.node(session)
+        audit.web(session, member)
+    else:
+        sessions.sync(session, None, "scan")
+        shipped = [path for path in paths if path != "tests"]
+        session.run("bandit", "--quiet", "--configfile", CONFIG, "--recursive", *shipped)
+        if member.kind == "repo":
+            leaks.scan(session)
+        audit.python(session, member)
+
+
+@nox.session
+@each("python", "web")
+def build(session: nox.Session, member: Member) -> None:
+    """What is shipped: wheels; web bundles."""
+    sessions.enter(session, member)
+    if member.language == "web":
+        sessions.node_modules(session, member)
+        sessions.run(session, "vite", "build")
+    else:
+        sessions.sync(session, None, "build")
+        out = str(ROOT / "dist" / member.name)
+        options = ["--wheel", "--no-build-isolation", "--clear", "--out-dir", out]
+        session.run(tools.find_uv(), "build", *options, external=True)
+
+
+@nox.session(venv_backend="none")
+@each("python", "web", "repo", tagged=False)  # a tag selects checks, and this one writes
+def format(session: nox.Session, member: Member) -> None:
+    """Rewrites files as the formatters want them: black; prettier, eslint --fix."""
+    paths = sessions.enter(session, member, use_paths=True)
+    if member.language == "web":
+        sessions.node_modules(session, member)
+        sessions.run(session, "eslint", "--fix", "--no-warn-ignored", *paths)
+        sessions.run(session, "prettier", "--write", *paths)
+    else:
+        sessions.sync_all(session, "lint", "test", "dev")
+        sessions.run(session, "black", "--config", CONFIG, *paths)
+
+
+@nox.session(venv_backend="none", allow_parallel=False)
+def setup(session: nox.Session) -> None:
+    """Makes .venv (for editors, `inv` and hooks) and node_modules, and installs the git hooks."""
+    sessions.setup(session)

@@ -1,0 +1,1 @@
+"""What noxfile.py and tasks.py are made of."""

@@ -1,0 +1,190 @@
+"""What the sessions of noxfile.py have in common: where they look, and what is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+from ops import locks, tools, workspace
+from ops.workspace import ROOT, Member
+
+Stage = Callable[[nox.Session, Member], None]
+
+
+def side_by_side(words: list[str]) -> int:
+    """How many sessions run at a time when `nox` is typed so, without `-j`.
+
+    Whole stages take as many as there are cores. One named session, or words for its tools, run
+    alone: with their output as it comes, and with a terminal for a debugger.
+    """
+    alone = "--" in words or any("(" in word for word in words)
+    return 1 if alone else os.cpu_count() or 1
+
+
+def each(*languages: str, tagged: bool = True) -> Callable[[Stage], Callable[..., None]]:
+    """Makes of a stage one session for each member in these languages.
+
+    A session is tagged with the member's name and its language, for `nox -t`, unless it is not
+    `tagged`. Where no member has the language, the stage is one session that says so.
+    """
+    chosen = {m.name: m for m in workspace.members() if m.language in languages}
+
+    def decorate(stage: Stage) -> Callable[..., None]:
+        @functools.wraps(stage)
+        def of_member(session: nox.Session, member: str) -> None:
+            stage(session, chosen[member])
+
+        @functools.wraps(stage)
+        def of_none(session: nox.Session) -> None:
+            session.skip("no member has this stage; `inv add` adds one")
+
+        if not chosen:
+            return of_none
+        # Names, not members: nox writes the parameters into its report, as JSON.
+        names = [
+            nox.param(name, id=name, tags=m.tags if tagged else []) for name, m in chosen.items()
+        ]
+        decorated: Callable[..., None] = nox.parametrize("member", names)(of_member)
+        return decorated
+
+    return decorate
+
+
+def enter(session: nox.Session, member: Member, *, use_paths: bool = False) -> list[str]:
+    """Goes to the member's folder; returns the paths to look at, relative to it.
+
+    With `use_paths` the words after `--` are paths from the root; the session looks at those that
+    lie in this member, and is skipped if none does.
+    """
+    session.chdir(member.path)
+    # Many containers set it, and every import of every run would be compiled again.
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
+    if not (use_paths and session.posargs):
+        return member.sources
+    inside = []
+    for word in session.posargs:
+        path = (ROOT / word).resolve()
+        if not path.exists():
+            session.error(f"{word} does not exist: name files or folders, seen from {ROOT}")
+        if workspace.owner(path) == member and (path.is_dir() or path.suffix in member.suffixes):
+            inside.append(str(path.relative_to(member.path)))
+    if not inside:
+        session.skip("none of the named paths is for it")
+    return inside
+
+
+def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
+    """Makes the session's environment exactly a member, what it declares, and these groups.
+
+    Without a Python member it holds the groups alone. A lock that is missing in CI or stale ends
+    the session with a sentence.
+    """
+    if member and member.language == "python":
+        selection = [f"--package={member.name}", *(f"--group={group}" for group in groups)]
+    else:
+        selection = [f"--only-group={group}" for group in groups]
+    _say_python(session)
+    _uv_sync(session, Path(session.virtualenv.location), *selection)
+
+
+def sync_all(session: nox.Session, *groups: str) -> None:
+    """Makes one environment of all members and these groups, and puts it on the session's PATH.
+
+    For tools that read code without running it: mypy then reads every package once, not once for
+    each member.
+    """
+    environment = ROOT / ".nox" / "all"
+    _say_python(session)
+    _uv_sync(session, environment, "--all-packages", *(f"--group={group}" for group in groups))
+    _put_on_path(session, environment / "bin")
+
+
+def node(session: nox.Session) -> None:
+    """Sees to it that the session has Node and npm: the machine's, else those of the wheel."""
+    if not tools.has_node():
+        session.log("This machine has no Node >= 20.19 (or 22.12): the one from the wheel is used.")
+        environment = ROOT / ".nox" / "node"
+        _uv_sync(session, environment, "--only-group=node")
+        _put_on_path(session, environment / "bin")
+
+
+def node_modules(session: nox.Session, member: Member) -> None:
+    """Installs what package-lock.json says and puts its programs on the session's PATH."""
+    node(session)
+    try:
+        tools.npm_ci(member, _path(session))
+    except tools.ToolError as error:
+        session.error(str(error))
+    _put_on_path(session, member.path / "node_modules" / ".bin")
+
+
+def run(session: nox.Session, program: str, *arguments: str) -> None:
+    """Runs a program from the session's PATH, which `session.run` does not look at."""
+    found = shutil.which(program, path=_path(session))
+    if found is None:
+        session.error(f"{program} is not installed here: is it still in the member's manifest?")
+    session.log(shlex.join([program, *arguments]))
+    # Members share mypy's cache: two at once would do the same work twice.
+    with locks.alone("mypy") if program == "mypy" else contextlib.nullcontext():
+        session.run(found, *arguments, external=True, log=False)
+
+
+def run_all(session: nox.Session, *commands: list[str]) -> None:
+    """Runs every command, also after one has failed, so that one look shows all there is to mend.
+
+    Ends the session with the names of those that failed.
+    """
+    failed = []
+    for command in commands:
+        try:
+            run(session, *command)
+        except CommandFailed:
+            failed.append(command[0])
+    if failed:
+        session.error(f"{' and '.join(failed)} found something.")
+
+
+def setup(session: nox.Session) -> None:
+    """Makes .venv with every member and tool, node_modules of every app, and the git hooks."""
+    try:
+        if tools.install(workspace.members(), session.log):
+            session.log(locks.NEW)
+    except (locks.LockError, tools.ToolError) as error:
+        session.error(str(error))
+    if not (ROOT / ".git").exists():
+        session.error("This folder is no git repository yet, so it has no hooks. Type: git init")
+    session.run(str(ROOT / ".venv" / "bin" / "pre-commit"), "install", external=True, silent=True)
+    session.log("Ready: .venv has inv, nox and every tool; the hooks run at each commit.")
+
+
+def _say_python(session: nox.Session) -> None:
+    pinned = str(workspace.settings()["python"])
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if here != pinned:
+        session.log(f"Python {here} runs this; images and CI have {pinned}.")
+
+
+def _uv_sync(session: nox.Session, environment: Path, *selection: str) -> None:
+    try:
+        if tools.uv_sync(environment, *selection):
+            session.log(locks.NEW)
+    except (locks.LockError, tools.ToolError) as error:
+        session.error(str(error))
+
+
+def _path(session: nox.Session) -> str:
+    inside = [str(folder) for folder in session.bin_paths or []]
+    return os.pathsep.join([*inside, session.env.get("PATH") or os.environ["PATH"]])
+
+
+def _put_on_path(session: nox.Session, folder: Path) -> None:
+    session.env["PATH"] = os.pathsep.join([str(folder), _path(session)])

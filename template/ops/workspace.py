@@ -1,0 +1,108 @@
+"""The members of the monorepo, read from its folders: one that is added by hand counts too."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("services", "apps", "libs")
+
+
+class WorkspaceError(Exception):
+    """A folder that should be a member and cannot be one; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One part of the monorepo that has stages of its own.
+
+    Attributes:
+        name: the folder's name, unique in the tree; `repo` for what belongs to the whole tree.
+        path: the absolute path of the folder.
+        kind: `api`, `worker`, `service`, `library`, `app` or `repo`.
+    """
+
+    name: str
+    path: Path
+    kind: str
+
+    @property
+    def language(self) -> str:
+        """`web` for apps, `repo` for the whole tree, `python` for the rest."""
+        return {"app": "web", "repo": "repo"}.get(self.kind, "python")
+
+    @property
+    def tags(self) -> list[str]:
+        """What `nox -t` selects it by: its name and its language."""
+        return sorted({self.name, self.language})
+
+    @property
+    def sources(self) -> list[str]:
+        """The paths that its tools look at, relative to its folder."""
+        if self.language == "web":
+            return ["."]
+        names = ("noxfile.py", "tasks.py", "ops") if self.kind == "repo" else ("src", "tests")
+        return [name for name in names if (self.path / name).exists()]
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The endings of the files that its linters read."""
+        web = (".ts", ".tsx", ".js", ".jsx", ".css", ".html", ".json")
+        return web if self.language == "web" else (".py",)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def settings(root: Path = ROOT) -> dict[str, Any]:
+    """The table `[tool.slipway]` of the root's pyproject.toml: `slug`, `python` and `tested`."""
+    table: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    return dict(table["tool"]["slipway"])
+
+
+def members(root: Path = ROOT) -> list[Member]:
+    """The members below a root: libraries first, then apps, services and `repo`, each by name.
+
+    A folder directly under `services/` or `libs/` with a pyproject.toml is a Python member, one
+    under `apps/` with a package.json a web member.
+
+    Raises:
+        WorkspaceError: two members have one name, or a member's manifest cannot be read.
+    """
+    found = [Member("repo", root, "repo")]
+    for folder in FOLDERS:
+        manifests = "package.json" if folder == "apps" else "pyproject.toml"
+        for manifest in sorted(root.glob(f"{folder}/*/{manifests}")):
+            found.append(Member(manifest.parent.name, manifest.parent, _kind(folder, manifest)))
+    names = [member.name for member in found]
+    for name in names:
+        if names.count(name) > 1:
+            places = ", ".join(str(m.path.relative_to(root)) for m in found if m.name == name)
+            raise WorkspaceError(
+                f"Two members are called {name!r} ({places}): rename one of the folders."
+            )
+    # Side by side, the first library fills mypy's cache while the first app has its own tools.
+    order = {"library": 0, "app": 1, "repo": 3}
+    return sorted(found, key=lambda member: (order.get(member.kind, 2), member.name))
+
+
+def owner(path: Path, root: Path = ROOT) -> Member:
+    """The member that a path belongs to: `repo` for what lies in none of the others."""
+    return max(
+        (m for m in members(root) if path.is_relative_to(m.path)), key=lambda m: len(m.path.parts)
+    )
+
+
+def _kind(folder: str, manifest: Path) -> str:
+    text = manifest.read_text(encoding="utf-8")
+    try:
+        table = json.loads(text) if folder == "apps" else tomllib.loads(text)
+    except ValueError as error:  # both parsers' errors are ValueErrors
+        raise WorkspaceError(f"{manifest} cannot be read: {error}. Mend the file.") from error
+    if folder == "services":
+        return str(table.get("tool", {}).get("slipway", {}).get("kind", "service"))
+    return {"apps": "app", "libs": "library"}[folder]

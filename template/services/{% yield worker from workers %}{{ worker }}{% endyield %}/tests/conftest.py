@@ -1,0 +1,50 @@
+"""What the tests of this worker start from."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
+
+import pytest
+
+pytest_plugins = ["runtime.testing"]
+
+
+@pytest.fixture
+def endpoint() -> Iterator[SimpleNamespace]:
+    """A language model on this machine: an HTTP server that speaks as OpenAI's does.
+
+    Attributes:
+        url: what to set as its base URL.
+        replies: what it answers next, each as (status, body, seconds to wait before); "So." after.
+        requests: what it was asked, each as (path, headers, body).
+        asked: a threading.Event, set with the first request.
+    """
+    said = json.dumps({"choices": [{"message": {"role": "assistant", "content": "So."}}]})
+    closing = threading.Event()
+    double = SimpleNamespace(replies=[], requests=[], asked=threading.Event())
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers["content-length"])
+            double.requests.append((self.path, self.headers, json.loads(self.rfile.read(length))))
+            double.asked.set()
+            status, body, delay = double.replies.pop(0) if double.replies else (200, said, 0)
+            if closing.wait(delay):
+                return
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        double.url = f"http://127.0.0.1:{server.server_port}/v1"
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield double
+        closing.set()
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,99 @@
+"""Fixtures of the audits: the small project, the real pip-audit, the two audits to try on it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import nox
+import pytest
+from audits.subjects import FILES, Audit, Ended, Result, Session, Subject
+from doubles import Advisory
+from ops import audit
+from ops.workspace import Member
+from uv import find_uv_bin
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def pip_audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with pip-audit at this repository's pin; parallel workers share one."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    pin = re.search(r"pip-audit==[\d.]+", (REPOSITORY / "pyproject.toml").read_text())
+    assert pin
+    with (shared / "pip-audit.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        folder = shared / "pip-audit" / "bin"
+        if not (folder / "pip-audit").exists():
+            uv = find_uv_bin()
+            subprocess.run([uv, "venv", "--quiet", "--no-project", folder.parent], check=True)
+            install = [uv, "pip", "install", "--quiet", "--compile-bytecode", pin[0]]
+            subprocess.run([*install, "--python", str(folder / "python")], check=True)
+    return folder
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The root of a project with a service, an app and their locks."""
+    for name, text in FILES.items():
+        path = tmp_path / "shop" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path / "shop"
+
+
+@pytest.fixture
+def backend(project: Path) -> Subject:
+    """pip-audit on the service."""
+    advisory = Advisory("PyPI", "deep-thought", "PYSEC-2026-42", "4.3", aliases=("CVE-2026-42",))
+    expected = ("deep-thought", "4.2", "4.3", "next: uv lock --upgrade-package deep-thought")
+    member = Member("backend", project / "services" / "backend", "api")
+    return Subject(audit.python, member, advisory, expected)
+
+
+@pytest.fixture
+def frontend(project: Path) -> Subject:
+    """npm audit on the app."""
+    advisory = Advisory("npm", "bottom", "GHSA-bbbb-bbbb-bbbb", "1.2.0", severity="low")
+    expected = (
+        "bottom",
+        "1.0.0",
+        "1.2.0",
+        "low",
+        "top > middle",
+        "next: ",
+        "accept it in audit.toml",
+    )
+    member = Member("frontend", project / "apps" / "frontend", "app")
+    return Subject(audit.web, member, advisory, expected)
+
+
+@pytest.fixture(params=["backend", "frontend"], ids=["pip-audit", "npm-audit"])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Each of the two audits in turn."""
+    return cast(Subject, request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def run(pip_audit: Path, project: Path, capsys: pytest.CaptureFixture[str]) -> Audit:
+    """Runs an audit with variables (CI is unset unless given) and tells how its session ended."""
+
+    def run_audit(subject: Subject, environment: Mapping[str, str], **more: str) -> Result:
+        session = Session([str(pip_audit)])
+        session.env |= {"CI": None, "npm_config_update_notifier": "false", **environment, **more}
+        how, words = "passed", ""
+        try:
+            subject.call(cast(nox.Session, session), subject.member, project)
+        except Ended as ended:
+            how, words = ended.args
+        said = "\n".join(session.said)
+        return Result(how, words or said, said, capsys.readouterr().out)
+
+    return run_audit

@@ -1,0 +1,65 @@
+"""Fixtures for all areas."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support import Project, render, snapshot
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Puts temporary folders where nested runs of pytest leave them alone.
+
+    pytest closes its usual folder to other users each time it starts, and the projects' tests run
+    PostgreSQL as another user when they are run by root.
+    """
+    if config.option.basetemp is None and not hasattr(config, "workerinput"):
+        config.option.basetemp = tempfile.mkdtemp(prefix="slipway-")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Removes the temporary folders of a green run: gigabytes of environments."""
+    if exitstatus == 0 and not hasattr(session.config, "workerinput"):
+        shutil.rmtree(session.config.option.basetemp, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A git repository with this working tree, to copy from."""
+    return snapshot(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture(scope="session")
+def default_project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The default project, committed and locked; shared, so tests read it or clone it."""
+    project = render(template, tmp_path_factory.mktemp("default") / "shop")
+    project.green("-s", "lint(repo)")
+    project.commit("chore: lock")
+    return project
+
+
+@pytest.fixture(scope="session")
+def _bench(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    path = tmp_path_factory.mktemp("bench") / "shop"
+    default_project.git("clone", "--quiet", str(default_project.path), str(path))
+    return Project(path)
+
+
+@pytest.fixture
+def bench(_bench: Project) -> Iterator[Project]:
+    """A clone of the default project with warm environments, put right again after the test."""
+    yield _bench
+    _bench.git("reset", "--quiet", "--hard")
+    _bench.git("clean", "--quiet", "--force", "-d")
+
+
+@pytest.fixture
+def clone(default_project: Project, tmp_path: Path) -> Project:
+    """A fresh clone of the default project, for one test to change."""
+    default_project.git("clone", "--quiet", str(default_project.path), str(tmp_path / "shop"))
+    return Project(tmp_path / "shop")

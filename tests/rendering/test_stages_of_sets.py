@@ -1,0 +1,71 @@
+"""Sets of answers whose projects run all their stages: the shapes by hand, and the small ones."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from doubles import Services, advisory_services
+from rendering.answer_sets import SETS
+from support import Project, render
+
+pytestmark = pytest.mark.slow
+
+STAGES = ("lint", "test", "scan", "build")
+RESULT = re.compile(r"^nox > \* ([\w()]+): (\w+)", re.MULTILINE)
+# By what they add to each other; apps are few, because each one costs an `npm ci`.
+STAGED = [
+    "2-apis-2-workers-0-apps-1-libraries-3.12-MIT",
+    "0-apis-2-workers-1-apps-2-libraries-3.14-Apache-2.0",
+    "1-apis-1-workers-1-apps-0-libraries-3.12-Apache-2.0",
+    "2-apis-0-workers-1-apps-0-libraries-3.14-MIT",
+    "1-apis-1-workers-0-apps-2-libraries-3.13-MIT",
+    "2-apis-0-workers-0-apps-2-libraries-3.14-Proprietary",
+    "0-apis-0-workers-0-apps-0-libraries-3.11-MIT",
+    "worker-only",
+    "api-only",
+    "web-only",
+    "library-only",
+    "nothing-but-the-pipeline",
+]
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Services]:
+    """Advisory services that answer and know nothing against the locked versions."""
+    with advisory_services() as running:
+        yield running
+
+
+@pytest.mark.parametrize("name", STAGED)
+def test_all_stages_are_green_and_leave_the_tree_as_it_was(
+    template: Path, tmp_path: Path, services: Services, name: str
+) -> None:
+    project = render(template, tmp_path / "project", **SETS[name])
+    project.green("-s", "lint(repo)")
+    project.commit("chore: lock")
+    before = project.tree()
+    output = project.green("-s", *STAGES, **services.environment)
+    python, apps = members(project)
+    expected = {f"{stage}({member})": "success" for stage in STAGES for member in python + apps}
+    expected |= {"lint(repo)": "success", "scan(repo)": "success"}
+    if not python + apps:
+        expected |= {"test": "skipped", "build": "skipped"}
+    assert dict(RESULT.findall(output)) == expected
+    assert project.tree() == before
+    assert project.git("status", "--porcelain") == ""
+    for member in python:
+        [wheel] = (project.path / "dist" / member).glob("*.whl")
+        assert f"{member}/__init__.py" in zipfile.ZipFile(wheel).namelist()
+    for member in apps:
+        page = (project.path / "apps" / member / "dist" / "index.html").read_text("utf-8")
+        assert "/assets/" in page
+
+
+def members(project: Project) -> tuple[list[str], list[str]]:
+    """The names of the Python members and of the apps, from the folders."""
+    python = [path.parent.name for path in project.path.glob("*/*/pyproject.toml")]
+    return python, [path.parent.name for path in project.path.glob("apps/*/package.json")]

@@ -1,0 +1,45 @@
+"""The hooks of this repository itself: they need nothing that is cloned, and they find faults."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support import REPOSITORY, Project, snapshot
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("folder", [".", "template"])
+def test_no_hook_is_cloned_from_elsewhere(folder: str) -> None:
+    file = REPOSITORY / folder / ".pre-commit-config.yaml"
+    config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    for hook in config["repos"][0]["hooks"]:
+        assert hook["language"] == "system" and hook["entry"].startswith(".venv/bin/")
+
+
+def test_the_hooks_of_this_repository_are_green_and_catch_faults(tmp_path: Path) -> None:
+    clone = Project(snapshot(tmp_path / "slipway"))
+    for command in (
+        [sys.executable, "-m", "venv", ".venv"],
+        [".venv/bin/pip", "install", "--quiet", "nox[uv]"],
+        [".venv/bin/nox", "-s", "setup"],
+    ):
+        done = clone.run(*command)
+        assert done.returncode == 0, done.stdout[-4000:]
+    hooks = clone.run(".venv/bin/pre-commit", "run", "--all-files")
+    assert hooks.returncode == 0, hooks.stdout[-4000:]
+    assert clone.git("status", "--porcelain") == ""
+
+    clone.write("tests/fault.py", "import os\n")
+    clone.git("add", "--all")
+    commit = clone.run("git", "commit", "--message", "test: a fault")
+    assert commit.returncode != 0 and "F401" in commit.stdout, commit.stdout[-4000:]
+    clone.git("reset", "--quiet", "--hard")
+    clone.write("notes.md", "Notes.\n")
+    clone.git("add", "--all")
+    commit = clone.run("git", "commit", "--message", "notes")
+    assert commit.returncode != 0 and "commit validation: failed" in commit.stdout

@@ -1,0 +1,107 @@
+"""What people rely on when they type `nox`: the list, a choice of members, words for tools."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from support import BIN, REPOSITORY, Project, render
+
+pytestmark = pytest.mark.slow
+MEMBERS = ["runtime", "frontend", "agents", "backend", "repo"]
+
+
+def test_the_list_of_sessions_reads_like_a_table_of_contents(default_project: Project) -> None:
+    listed = json.loads(default_project.run(BIN / "nox", "-l", "--json").stdout)
+    stages: dict[str, list[str]] = {}
+    for session in listed:
+        stages.setdefault(session["name"], []).append(session["call_spec"].get("member", ""))
+        assert session["description"], session
+    assert list(stages) == ["lint", "test", "scan", "build"]
+    assert stages["lint"] == stages["scan"] == MEMBERS
+    assert stages["test"] == stages["build"] == MEMBERS[:-1]
+    text = default_project.nox("-l").stdout
+    assert "* lint(backend) [backend,python] -> Format, style, types: black, flake8, mypy;" in text
+    assert "- format(frontend)" in text and "- setup ->" in text
+
+
+def test_the_noxfile_stays_short() -> None:
+    lines = (REPOSITORY / "template/noxfile.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) < 160
+
+
+def test_words_after_the_dashes_choose_tests(bench: Project) -> None:
+    output = bench.green("-s", "test(backend)", "--", "-k", "queue", "--collect-only", "-q")
+    assert "deselected" in output
+    output = bench.green("-s", "test(frontend)", "--", "-t", "longer than")
+    assert "skipped" in output
+
+
+def test_paths_after_the_dashes_limit_lint_to_them(bench: Project) -> None:
+    bench.write("services/backend/src/backend/fault.py", "import os\n")
+    output = bench.green("-s", "lint", "--", "services/agents/src", "ops/locks.py")
+    assert "lint(backend): skipped" in output and "lint(agents): success" in output
+    output = bench.red("-s", "lint", "--", "services/backend/src/backend/fault.py")
+    assert "F401" in output
+    assert "gone.py does not exist" in bench.red("-s", "lint(repo)", "--", "gone.py")
+
+
+def test_a_tag_selects_every_stage_of_a_member(default_project: Project) -> None:
+    listed = json.loads(default_project.run(BIN / "nox", "-l", "--json", "-t", "backend").stdout)
+    names = [session["session"] for session in listed]
+    assert names == [f"{stage}(backend)" for stage in ("lint", "test", "scan", "build")]
+
+
+def test_format_mends_what_lint_finds(bench: Project) -> None:
+    python, web = "services/backend/src/backend/added.py", "apps/frontend/src/added.ts"
+    bench.write(python, '"""A."""\nX = {  "a":1 }\n')
+    bench.write(web, "export const a = {b:1}\n")
+    bench.red("-s", "lint(backend)", "lint(frontend)")
+    bench.green("-s", "format")
+    bench.green("-s", "lint(backend)", "lint(frontend)")
+    assert (bench.path / python).read_text(encoding="utf-8") == '"""A."""\n\nX = {"a": 1}\n'
+
+
+def test_two_members_of_one_name_are_refused_by_name(bench: Project) -> None:
+    shutil.copytree(bench.path / "libs/runtime", bench.path / "services/runtime")
+    output = bench.red("-l")
+    assert "Two members are called 'runtime' (services/runtime, libs/runtime)" in output
+
+
+def test_a_machine_without_node_gets_it_from_the_wheel(bench: Project, tmp_path: Path) -> None:
+    # A PATH with the programs of this machine, but for Node's.
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for folder in reversed(os.environ["PATH"].split(os.pathsep)):
+        for program in Path(folder).glob("*"):
+            if program.name not in ("node", "npm", "npx"):
+                link = programs / program.name
+                link.unlink(missing_ok=True)
+                link.symlink_to(program)
+    shutil.rmtree(bench.path / "apps/frontend/node_modules", ignore_errors=True)
+    output = bench.green("-s", "build(frontend)", PATH=f"{BIN}:{programs}")
+    assert "the one from the wheel is used" in output
+    assert (bench.path / "apps/frontend/dist/index.html").exists()
+
+
+@pytest.mark.parametrize("old", ["v18.20.8", "v20.18.1", "v21.7.3", "v22.11.0"])
+def test_a_node_that_vite_does_not_run_on_is_not_used(
+    old: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ops import tools
+
+    for name in ("node", "npm"):
+        (tmp_path / name).write_text(f"#!/bin/sh\necho {old}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not tools.has_node()
+    (tmp_path / "node").write_text("#!/bin/sh\necho v20.19.0\n", encoding="utf-8")
+    assert tools.has_node()
+
+
+def test_a_project_without_members_says_how_to_get_one(template: Path, tmp_path: Path) -> None:
+    project = render(template, tmp_path / "shop", apis=[], workers=[], apps=[])
+    assert "no member has this stage; `inv add` adds one" in project.green("-s", "test")

@@ -1,0 +1,174 @@
+"""What the tests share: rendering the template as its users do, and acting in the result."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+BIN = Path(sys.executable).parent
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Tester",
+    "GIT_AUTHOR_EMAIL": "tester@example.com",
+    "GIT_COMMITTER_NAME": "Tester",
+    "GIT_COMMITTER_EMAIL": "tester@example.com",
+}
+# What a project must not inherit from the run of this repository's own tests.
+FOREIGN = ("CI", "VIRTUAL_ENV", "NOX_", "UV_PROJECT", "PYTEST_", "COVERAGE_", "PYTHONPATH", "GIT_")
+
+
+def clean_environment(**extra: str) -> dict[str, str]:
+    """The environment of a person at a terminal: no CI, no outer virtual environment."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+    kept["PATH"] = f"{BIN}:{kept['PATH']}"
+    return kept | IDENTITY | extra
+
+
+def run(
+    *command: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command with output and errors in one text; never raises for its exit status."""
+    return subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=env or clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def snapshot(destination: Path) -> Path:
+    """A git repository with this working tree's files, committed: what users would copy from.
+
+    Copies what git would add (tracked and new files), so that tests see uncommitted work too.
+    """
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for name in filter(None, listed.split("\0")):
+        source, target = REPOSITORY / name, destination / name
+        if source.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target)
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        ["commit", "-q", "-m", "feat: it"],
+    ):
+        subprocess.run(["git", *command], cwd=destination, check=True, env=clean_environment())
+    return destination
+
+
+def copy(template: Path, destination: Path, **answers: object) -> subprocess.CompletedProcess[str]:
+    """`copier copy --defaults` with these answers, as a subprocess."""
+    data = [word for name, value in answers.items() for word in ("--data", f"{name}={dump(value)}")]
+    command: list[str | Path] = [
+        BIN / "copier",
+        "copy",
+        "--defaults",
+        "--vcs-ref=HEAD",
+        *data,
+        template,
+        destination,
+    ]
+    return run(*command, cwd=destination.parent)
+
+
+def dump(value: object) -> str:
+    """An answer as it is typed after `--data name=`."""
+    if isinstance(value, str):
+        return value
+    return yaml.safe_dump(value, default_flow_style=True).strip()
+
+
+@dataclass(frozen=True)
+class Project:
+    """A rendered project in a git repository of its own."""
+
+    path: Path
+
+    def run(
+        self, *command: str | Path, timeout: float = 600, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command at the project's root, with `env` added to a clean environment."""
+        return run(*command, cwd=self.path, env=clean_environment(**env), timeout=timeout)
+
+    def nox(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """`nox …` as it is typed."""
+        return run(BIN / "nox", *words, cwd=self.path, env=clean_environment(**env))
+
+    def green(self, *words: str, **env: str) -> str:
+        """`nox …`, which must succeed; returns the output."""
+        done = self.nox(*words, **env)
+        assert done.returncode == 0, done.stdout[-6000:]
+        return done.stdout
+
+    def red(self, *words: str, **env: str) -> str:
+        """`nox …`, which must fail; returns the output."""
+        done = self.nox(*words, **env)
+        assert done.returncode != 0, f"expected a failure:\n{done.stdout[-6000:]}"
+        return done.stdout
+
+    def git(self, *words: str) -> str:
+        """`git …`, which must succeed; returns the output."""
+        done = self.run("git", *words)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def commit(self, message: str = "chore: state") -> None:
+        """Commits everything, without hooks."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
+
+    def tree(self) -> str:
+        """The id of the tree that `git add --all` would make: what checks must leave as it is."""
+        index = self.path / ".git" / "tree-index"
+        env = clean_environment(GIT_INDEX_FILE=str(index))
+        run("git", "add", "--all", cwd=self.path, env=env)
+        written = run("git", "write-tree", cwd=self.path, env=env).stdout.strip()
+        index.unlink()
+        return written
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a file below the root."""
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / name).write_text(text, encoding="utf-8")
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Replaces a text that must stand in the file."""
+        text = (self.path / name).read_text(encoding="utf-8")
+        assert old in text, f"{old!r} is not in {name}"
+        self.write(name, text.replace(old, new))
+
+
+def render(template: Path, destination: Path, **answers: object) -> Project:
+    """A project with these answers, committed in a git repository; rendering must succeed."""
+    done = copy(template, destination, **answers)
+    assert done.returncode == 0, done.stdout
+    project = Project(destination)
+    project.git("init", "--quiet", "--initial-branch", "main")
+    project.commit("feat: start from the template")
+    return project
+
+
+def need(present: bool, reason: str) -> None:
+    """Skips the test where a part is absent, with the reason; in CI an absent part is a failure."""
+    if present:
+        return
+    if os.environ.get("CI", "") not in ("", "0", "false"):
+        pytest.fail(f"CI must have this part: {reason}")
+    pytest.skip(reason)
