@@ -150,7 +150,7 @@ def test_a_planted_fault_is_found_and_no_file_is_changed(fault: Fault, bench: Pr
     ("source", "found"),
     [
         ("/tmp/slipway-8sk3xgi1/popen-gw1/test_the_first_command_of_the_0/slipway", False),
-        ("https://git:" + "Xy7pQ2vK9z@git.example.com/slipway.git", True),
+        ("https://git:" + "Xy7pQ2vK9z@code/slipway.git", True),
     ],
     ids=["a long path", "a token"],
 )
