@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,12 @@ def pytest_configure(config: pytest.Config) -> None:
     """Puts temporary folders where nested runs of pytest leave them alone.
 
     pytest closes its usual folder to other users each time it starts, and the projects' tests run
-    PostgreSQL as another user when they are run by root.
+    PostgreSQL as another user when they are run by root.  Signals that whoever started this run
+    has it ignore (nohup, a background job) are set back: each program of a test would inherit it.
     """
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.option.basetemp is None and not hasattr(config, "workerinput"):
         config.option.basetemp = tempfile.mkdtemp(prefix="slipway-")
 
