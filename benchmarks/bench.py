@@ -1,6 +1,7 @@
 """Measures what the template costs, as ratios inside one run, and writes RESULTS.md beside it.
 
-`nox -s bench` runs it; `nox -s bench -- --repeat 3` takes fewer rounds than five.
+`nox -s bench` runs it; `nox -s bench -- --repeat 3` takes fewer rounds than five, and
+`nox -s bench -- --only images` measures the images alone and writes nothing.
 """
 
 from __future__ import annotations
@@ -10,77 +11,20 @@ import json
 import os
 import shlex
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import images
+from measure import BIN, ENVIRONMENT, commit, interleaved, row, seconds, timed
+
 HERE = Path(__file__).resolve().parent
-BIN = Path(sys.executable).parent
-NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"  # many containers set it, and sessions undo that
-ENVIRONMENT = {
-    **{k: v for k, v in os.environ.items() if k not in ("CI", "VIRTUAL_ENV", NO_BYTECODE)},
-    "PATH": f"{BIN}:{os.environ['PATH']}",
-    "GIT_AUTHOR_NAME": "Bench",
-    "GIT_AUTHOR_EMAIL": "bench@example.com",
-    "GIT_COMMITTER_NAME": "Bench",
-    "GIT_COMMITTER_EMAIL": "bench@example.com",
-}
 
 
-def timed(command: list[str], cwd: Path) -> tuple[float, str]:
-    """Runs a command; returns its wall time in seconds and its output. A failure ends the run."""
-    start = time.perf_counter()
-    done = subprocess.run(
-        command,
-        cwd=cwd,
-        env=ENVIRONMENT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    taken = time.perf_counter() - start
-    if done.returncode:
-        sys.exit(f"{shlex.join(command)} failed:\n{done.stdout[-4000:]}")
-    return taken, done.stdout
-
-
-def seconds(command: list[str], cwd: Path) -> float:
-    """The wall time of a command, in seconds."""
-    return timed(command, cwd)[0]
-
-
-def commit(folder: Path) -> None:
-    """Makes a folder a git repository with everything committed."""
-    for words in (
-        ["init", "-q", "-b", "main"],
-        ["add", "-A"],
-        ["commit", "-q", "-m", "feat: start"],
-    ):
-        timed(["git", *words], folder)
-
-
-def interleaved(repeat: int, *works: Callable[[], float]) -> list[list[float]]:
-    """Measures several works in turn, so that a change in the machine's load meets all of them.
-
-    Returns:
-        For each work its `repeat` times in seconds.
-    """
-    rounds = [[work() for work in works] for _ in range(repeat)]
-    return [list(column) for column in zip(*rounds, strict=True)]
-
-
-def row(name: str, ours: list[float], theirs: list[float]) -> str:
-    """A line of the table: the median of the rounds' ratios, with the lowest and the highest."""
-    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
-    return f"| {name} | {statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f}) |"
-
-
-TOOLS = ("black", "flake8", "mypy", "prettier", "eslint", "tsc", "pytest", "vitest", "bandit")
+TOOLS = ("black", "flake8", "mypy", "hadolint", "prettier", "eslint", "tsc", "pytest", "vitest")
 
 
 def copy_command(template: Path, destination: Path) -> list[str]:
@@ -189,15 +133,20 @@ def main() -> None:
     """Runs everything in a temporary folder and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=5, help="rounds of each measurement")
-    repeat = parser.parse_args().repeat
+    parser.add_argument("--only", choices=["images"], help="these rows, printed only")
+    given = parser.parse_args()
+    repeat, only = given.repeat, given.only
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         work = Path(name)
-        rows = rendering(work, repeat)
+        rows = rendering(work, 1 if only else repeat)
         project = work / "shop"
         timed(copy_command(work / "template", project), work)
         commit(project)
+        if only:
+            print("\n".join(images.rows(project, repeat)))
+            return
         more, output = first_runs(project)
-        rows += more + stages(project, output, repeat)
+        rows += more + stages(project, output, repeat) + images.rows(project, repeat)
     table = "\n".join(["| measured | result |", "| --- | --- |", *rows])
     text = (
         "# Results\n\nWritten by `nox -s bench`: ratios are medians of "

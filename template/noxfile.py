@@ -29,24 +29,29 @@ CONFIG = str(ROOT / "pyproject.toml")
 @nox.session(venv_backend="none")
 @each("python", "web", "repo")
 def lint(session: nox.Session, member: Member) -> None:
-    """Format, style, types: black, flake8, mypy; prettier, eslint, tsc."""
-    paths = sessions.enter(session, member, use_paths=True)
+    """Format, style, types: black, flake8, mypy; prettier, eslint, tsc; hadolint."""
+    paths = sessions.enter(session, member, use_paths=True, also=("Dockerfile",))
+    code = [path for path in paths if path != "Dockerfile"]
+    images = [["hadolint", "Dockerfile"]] if "Dockerfile" in paths else []
+    if images or member.language != "web":
+        sessions.sync_all(session, "lint", "test", "dev")
     if member.language == "web":
         sessions.node_modules(session, member)
-        sessions.run_all(
-            session,
-            ["prettier", "--check", *paths],
-            ["eslint", "--max-warnings=0", "--no-warn-ignored", *paths],
+        checks = [
+            ["prettier", "--check", *code],
+            ["eslint", "--max-warnings=0", "--no-warn-ignored", *code],
             ["tsc"],
-        )
+        ]
     else:
-        sessions.sync_all(session, "lint", "test", "dev")
-        sessions.run_all(
-            session,
-            ["black", "--check", "--diff", "--quiet", "--config", CONFIG, *paths],
-            ["flake8", "--config", str(ROOT / ".flake8"), *paths],
-            ["mypy", "--config-file", CONFIG, "--cache-dir", f"{ROOT}/.mypy_cache", *paths],
-        )
+        checks = [
+            ["black", "--check", "--diff", "--quiet", "--config", CONFIG, *code],
+            ["flake8", "--config", str(ROOT / ".flake8"), *code],
+            ["mypy", "--config-file", CONFIG, "--cache-dir", f"{ROOT}/.mypy_cache", *code],
+        ]
+        if member.kind == "repo" and not session.posargs:
+            checks.append(["python", "-m", "ops.agreement"])
+            checks.append(sessions.COMPOSE_SCHEMA)
+    sessions.run_all(session, *(checks if code else []), *images)
 
 
 @nox.session
@@ -83,11 +88,13 @@ def scan(session: nox.Session, member: Member) -> None:
 
 
 @nox.session
-@each("python", "web")
+@each("python", "web", "repo")
 def build(session: nox.Session, member: Member) -> None:
-    """What is shipped: wheels; web bundles."""
+    """What is shipped: wheels; web bundles; the images, all at once."""
     sessions.enter(session, member)
-    if member.language == "web":
+    if member.kind == "repo":
+        sessions.images(session)
+    elif member.language == "web":
         sessions.node_modules(session, member)
         sessions.run(session, "vite", "build")
     else:

@@ -1,53 +1,308 @@
 """The operations of this project: `inv --list` names them, `inv --help NAME` explains one."""
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from invoke.collection import Collection
 from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from ops import bake, candidates, compose, contract, environments, growth
+from ops import images, inventory, registry
+from ops import deploy as deployment
 from ops import dev as development
-from ops import growth
+from ops.locks import LockError
 from ops.tools import ToolError
-from ops.workspace import WorkspaceError
+from ops.workspace import ROOT, WorkspaceError
+
+REFUSALS = (
+    bake.BakeError,
+    candidates.CandidateError,
+    compose.ComposeError,
+    contract.ContractError,
+    deployment.DeployError,
+    development.DevError,
+    environments.EnvironmentsError,
+    growth.GrowthError,
+    images.ImageError,
+    LockError,
+    registry.RegistryError,
+    ToolError,
+    WorkspaceError,
+)
 
 
-@task(help={"port": "The first port; the others follow. Two projects take two numbers."})
+def operation(**options: Any) -> Callable[[Callable[..., None]], Any]:
+    """A task whose refusals end it with their sentence and exit status 1, without a traceback."""
+
+    def decorate(body: Callable[..., None]) -> Any:
+        @functools.wraps(body)
+        def refusing(*args: Any, **kwargs: Any) -> None:
+            try:
+                body(*args, **kwargs)
+            except REFUSALS as error:
+                raise Exit(str(error), code=1) from error
+
+        return task(refusing, **options)
+
+    return decorate
+
+
+@operation(help={"port": "The first port; the others follow. Two projects take two numbers."})
 def dev(context: Context, port: int = development.BASE) -> None:
     """Run everything on this machine without Docker: database, APIs, workers, apps."""
-    try:
-        status = development.run(port)
-    except (development.DevError, WorkspaceError) as error:
-        raise Exit(str(error), code=1) from error
-    raise Exit(code=status)
+    raise Exit(code=development.run(port))
 
 
 KIND = {"kind": "One of: api, worker, app, library.", "name": "The member's name."}
 
 
-@task(help=KIND)
+@operation(help=KIND)
 def add(context: Context, kind: str, name: str) -> None:
     """Render one more member, wired everywhere; your edits are kept."""
-    try:
-        growth.add(kind, name)
-    except (growth.GrowthError, ToolError) as error:
-        raise Exit(str(error), code=1) from error
+    growth.add(kind, name)
     print(f"{name} is there. Look at it with `git status`, check it with `nox -t {name}`.")
 
 
-@task(help=KIND)
+@operation(help=KIND)
 def remove(context: Context, kind: str, name: str) -> None:
     """Take a member out; files that you added to it stay, git keeps what you edited."""
-    try:
-        growth.remove(kind, name)
-    except (growth.GrowthError, ToolError) as error:
-        raise Exit(str(error), code=1) from error
+    growth.remove(kind, name)
     print(f"{name} is gone. Look at what changed with `git status`.")
 
 
-@task
+@operation()
 def upgrade(context: Context) -> None:
     """Move every dependency on, within the ranges of the manifests and a week behind the newest."""
-    try:
-        growth.upgrade()
-    except (growth.GrowthError, ToolError) as error:
-        raise Exit(str(error), code=1) from error
+    growth.upgrade()
     print("The locks have moved on. Check them with `nox`, then commit them.")
+
+
+# --- inv env.* -----------------------------------------------------------------------------------
+
+NAME = {"name": "development, staging or production."}
+
+
+@operation(name="list")
+def env_list(context: Context) -> None:
+    """List the environments: which are there, which one is active."""
+    active = environments.active() if (ROOT / ".env").is_symlink() else ""
+    for name in environments.NAMES:
+        there = environments.file_of(name).exists()
+        state = "active" if name == active else "" if there else f"inv env.init {name} makes it"
+        print(f"{'*' if name == active else ' '} {name:<12} {state}".rstrip())
+
+
+@operation(name="current")
+def env_current(context: Context) -> None:
+    """Print the name of the active environment."""
+    print(environments.active())
+
+
+@operation(name="use", help=NAME | {"yes": "Do not ask for the name of production."})
+def env_use(context: Context, name: str, yes: bool = False) -> None:
+    """Make an environment the active one."""
+    environments.file_of(name)
+    environments.confirm(name, yes)
+    environments.use(name)
+    print(f"{name} is active.")
+
+
+@operation(name="init", help=NAME)
+def env_init(context: Context, name: str) -> None:
+    """Write .env.NAME with defaults and fresh secrets, and list what only you can fill in."""
+    file, left = environments.initialise(name)
+    print(f"{file.name} is there, with secrets of its own; git ignores it.")
+    if left:
+        print("Fill in:", *(f"{v.name}: {v.meaning}" for v in left), sep="\n  ")
+    print(f"Then type: inv env.check {name}")
+
+
+@operation(name="show", help={"name": "The active environment if none is named."})
+def env_show(context: Context, name: str = "") -> None:
+    """Show the variables of an environment; secrets are masked."""
+    seen = environments.shown(name or environments.active())
+    print(*(f"{key}={value}" for key, value in seen.items()), sep="\n")
+
+
+@operation(name="check", help=NAME)
+def env_check(context: Context, name: str) -> None:
+    """Name each variable that is missing, empty, unknown or unusable; exit status 1 if any is."""
+    found = environments.findings(name)
+    print(*found, sep="\n", end="\n" if found else "")
+    if found:
+        raise Exit(f"{name} does not meet the contract: {len(found)} to correct.", code=1)
+    print(f"{name} meets the contract.")
+
+
+@operation(name="diff", help={"a": "One environment.", "b": "Another."})
+def env_diff(context: Context, a: str, b: str) -> None:
+    """Show the variables in which two environments differ; secrets are masked."""
+    for key, first, second in environments.differences(a, b):
+        print(f"{key}: {a} {first or 'empty'}, {b} {second or 'empty'}")
+
+
+@operation(name="contract")
+def env_contract(context: Context) -> None:
+    """Write .env.example and the table of docs/environments.md from the services' settings."""
+    changed = contract.write()
+    print(
+        *(f"{name} is written." for name in changed or ["Nothing had changed: nothing"]), sep="\n"
+    )
+
+
+# --- inv image.* ---------------------------------------------------------------------------------
+
+
+@operation(name="build")
+def image_build(context: Context) -> None:
+    """Build the image of every member, side by side, with the tag `development`."""
+    bake.build("development")
+
+
+@operation(name="list", help={"remote": "Those in the registry, not those of this machine."})
+def image_list(context: Context, remote: bool = False) -> None:
+    """List the images of this project: member, tags, digest, size, revision."""
+    found = inventory.remote() if remote else inventory.local()
+    print(*inventory.table(found), sep="\n")
+
+
+@operation(
+    name="push",
+    help={
+        "tag": "A name besides sha-<commit>, such as main.",
+        "move": "The tag may have another digest until now.",
+        "allow_dirty": "Take uncommitted changes too; the tag says so.",
+        "build": "Build first (--no-build: push what is there).",
+    },
+)
+def image_push(
+    context: Context,
+    tag: str | None = None,
+    move: bool = False,
+    allow_dirty: bool = False,
+    build: bool = True,
+) -> None:
+    """Build all images and bring them to the registry as sha-<commit>; again is harmless."""
+    images.push(tag=tag, move=move, allow_dirty=allow_dirty, build=build)
+
+
+@operation(
+    name="promote",
+    help={
+        "from_": "A tag that every member has, such as sha-0123456789ab.",
+        "to": "The version: vX.Y.Z; or, with --move, a name such as stable.",
+        "move": "The name may have another digest until now.",
+    },
+)
+def image_promote(context: Context, from_: str, to: str, move: bool = False) -> None:
+    """Give the images of a tag another one: the same digests, for all members or for none."""
+    images.promote(from_, to, move=move)
+
+
+@operation(name="prune", help={"keep": "How many of the newest images of each member stay."})
+def image_prune(context: Context, keep: int = 3) -> None:
+    """Remove this project's old images from this machine, but for those in use."""
+    gone = inventory.prune(keep)
+    print(f"{len(gone)} images are gone.", *(f"{i.member} {i.id[7:19]}" for i in gone), sep="\n  ")
+
+
+# --- containers ----------------------------------------------------------------------------------
+
+WHERE = {"environment": "development, staging or production; the active one if none is named."}
+ASKS = WHERE | {"yes": "Do not ask for the name of production."}
+
+
+def target(environment: str | None, yes: bool = True) -> str:
+    """The environment that a command acts on; production only when its name was typed."""
+    name = environment or environments.active()
+    if name not in environments.NAMES:
+        raise Exit(f"There is no environment {name}: take one of {', '.join(environments.NAMES)}.")
+    environments.confirm(name, yes)
+    return name
+
+
+@operation(help=ASKS)
+def up(context: Context, environment: str | None = None, yes: bool = False) -> None:
+    """Start the containers of an environment, until each is healthy."""
+    stack = deployment.up(target(environment, yes))
+    print(f"{stack.environment} is up.", *stack.urls(), sep="\n  ")
+
+
+@operation(help=ASKS | {"volumes": "Delete the data of the database too (development only)."})
+def down(
+    context: Context, environment: str | None = None, volumes: bool = False, yes: bool = False
+) -> None:
+    """End and remove the containers of an environment; its data stays."""
+    name = target(environment, yes)
+    if volumes and name != "development":
+        raise Exit(f"The data of {name} is not deleted by a command. Type it without --volumes.")
+    deployment.stack(name).stop(volumes=volumes)
+
+
+@operation(
+    help=WHERE
+    | {"service": "Only this one.", "follow": "Go on until Ctrl-C.", "lines": "How many."},
+)
+def logs(
+    context: Context,
+    service: str = "",
+    environment: str | None = None,
+    follow: bool = False,
+    lines: int = 100,
+) -> None:
+    """Show what the containers of an environment say."""
+    words = [service] if service else []
+    raise Exit(code=deployment.stack(target(environment)).logs(*words, follow=follow, lines=lines))
+
+
+@operation(help=WHERE)
+def status(context: Context, environment: str | None = None) -> None:
+    """Show what runs in each environment, what should, and where they differ."""
+    chosen = [target(environment)] if environment else environments.NAMES
+    print(*(line for name in chosen for line in deployment.status(name)), sep="\n")
+
+
+@operation(
+    help=ASKS
+    | {"version": "vX.Y.Z, or sha-<12 hex>; in staging the commit at HEAD if none is named."}
+)
+def deploy(
+    context: Context,
+    version: str | None = None,
+    environment: str | None = None,
+    yes: bool = False,
+) -> None:
+    """Run the images of a version in an environment; what ran before comes back if they fail."""
+    name = target(environment, yes)
+    version, digests, revision = candidates.choose(name, version)
+    record = deployment.deploy(name, digests, version=version, revision=revision)
+    print(f"{name} runs {record.version}.", *deployment.stack(name).urls(), sep="\n  ")
+
+
+@operation(help=ASKS)
+def rollback(context: Context, environment: str | None = None, yes: bool = False) -> None:
+    """Go back to the last deployment that had other images; the database stays as it is."""
+    name = target(environment, yes)
+    print(f"{name} runs {deployment.rollback(name).version}.")
+
+
+namespace = Collection(dev, add, remove, upgrade, up, down, logs, status, deploy, rollback)
+namespace.add_collection(
+    Collection(
+        "env",
+        env_list,
+        env_current,
+        env_use,
+        env_init,
+        env_show,
+        env_check,
+        env_diff,
+        env_contract,
+    )
+)
+namespace.add_collection(
+    Collection("image", image_build, image_list, image_push, image_promote, image_prune)
+)

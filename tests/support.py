@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -172,3 +176,25 @@ def need(present: bool, reason: str) -> None:
     if os.environ.get("CI", "") not in ("", "0", "false"):
         pytest.fail(f"CI must have this part: {reason}")
     pytest.skip(reason)
+
+
+@functools.cache
+def engine() -> bool:
+    """Whether a container engine answers, to a docker with buildx."""
+    if shutil.which("docker") is None:
+        return False
+    commands = (["docker", "version"], ["docker", "buildx", "version"])
+    return all(run(*command, cwd=REPOSITORY).returncode == 0 for command in commands)
+
+
+@contextmanager
+def own_registry() -> Iterator[str]:
+    """A registry for the names of a test's images, which nobody else has; they are removed."""
+    registry = f"test-{uuid.uuid4().hex[:12]}.example"
+    try:
+        yield registry
+    finally:
+        words = ["images", "--format", "{{.Repository}}:{{.Tag}}", "--filter"]
+        listed = run("docker", *words, f"reference={registry}/*/*", cwd=REPOSITORY).stdout.split()
+        if listed:
+            run("docker", "image", "rm", "--force", *listed, cwd=REPOSITORY)

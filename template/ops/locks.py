@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -71,5 +72,6 @@ def ensure(uv: str, root: Path = workspace.ROOT) -> bool:
 
 def is_stale(uv: str, root: Path = workspace.ROOT) -> bool:
     """Whether uv.lock no longer fits the pyproject.toml files."""
-    check = subprocess.run([uv, "lock", "--check", "--quiet"], cwd=root, capture_output=True)
+    command = [uv, "lock", "--check", "--quiet", "--python", sys.executable]
+    check = subprocess.run(command, cwd=root, capture_output=True)
     return check.returncode != 0

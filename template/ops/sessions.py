@@ -14,10 +14,13 @@ from pathlib import Path
 import nox
 from nox.command import CommandFailed
 
-from ops import locks, tools, workspace
+from ops import bake, locks, tools, workspace
 from ops.workspace import ROOT, Member
 
 Stage = Callable[[nox.Session, Member], None]
+
+COMPOSE_SCHEMA = ["check-jsonschema", "--builtin-schema=vendor.compose-spec"]
+COMPOSE_SCHEMA += sorted(str(file) for file in ROOT.glob("deploy/compose*.yaml"))
 
 
 def side_by_side(words: list[str]) -> int:
@@ -59,24 +62,33 @@ def each(*languages: str, tagged: bool = True) -> Callable[[Stage], Callable[...
     return decorate
 
 
-def enter(session: nox.Session, member: Member, *, use_paths: bool = False) -> list[str]:
+def enter(
+    session: nox.Session, member: Member, *, use_paths: bool = False, also: tuple[str, ...] = ()
+) -> list[str]:
     """Goes to the member's folder; returns the paths to look at, relative to it.
 
     With `use_paths` the words after `--` are paths from the root; the session looks at those that
     lie in this member, and is skipped if none does.
+
+    Args:
+        also: names of files in the member's folder that count too, where they exist.
     """
+    also = tuple(name for name in also if (member.path / name).exists())
     session.chdir(member.path)
     # Many containers set it, and every import of every run would be compiled again.
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
     if not (use_paths and session.posargs):
-        return member.sources
+        return [*member.sources, *also]
     inside = []
     for word in session.posargs:
         path = (ROOT / word).resolve()
         if not path.exists():
             session.error(f"{word} does not exist: name files or folders, seen from {ROOT}")
-        if workspace.owner(path) == member and (path.is_dir() or path.suffix in member.suffixes):
+        named = path in [member.path / name for name in also]
+        read = named or path.is_dir() or path.suffix in member.suffixes
+        if read and workspace.owner(path) == member:
             inside.append(str(path.relative_to(member.path)))
+            inside += also if path == member.path else ()
     if not inside:
         session.skip("none of the named paths is for it")
     return inside
@@ -151,6 +163,16 @@ def run_all(session: nox.Session, *commands: list[str]) -> None:
             failed.append(command[0])
     if failed:
         session.error(f"{' and '.join(failed)} found something.")
+
+
+def images(session: nox.Session) -> None:
+    """Builds the image of every member with a Dockerfile, for this machine."""
+    if not bake.images():
+        session.skip("no member has a Dockerfile; `inv add api NAME` adds one that has")
+    try:
+        bake.build("development")
+    except (bake.BakeError, locks.LockError, tools.ToolError) as error:
+        session.error(str(error))
 
 
 def setup(session: nox.Session) -> None:

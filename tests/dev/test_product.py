@@ -5,28 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browser import DESKTOP, PHONE, chromium, open_page
 from dev.terminal import Terminal, free_ports
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from support import BIN, Project, need, render
+from playwright.sync_api import expect
+from support import BIN, Project, render
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-ARGUMENTS = (
-    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
-    "--disable-sync --no-first-run"
-).split()
-DESKTOP, PHONE = (1280, 800), (390, 844)
 FIRST_START = 300  # seconds: it installs everything
 
 Run = Callable[..., Terminal]
@@ -62,23 +55,6 @@ def shop(default_project: Project, place: Path) -> Project:
     return Project(path)
 
 
-@contextmanager
-def chromium() -> Iterator[Browser]:
-    """A browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-def open_page(browser: Browser, address: str, size: tuple[int, int]) -> Page:
-    """A page in a window of that many pixels, which must be free of errors."""
-    page = browser.new_page(viewport={"width": size[0], "height": size[1]})
-    page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
-    page.goto(address)
-    return page
-
-
 def call(address: str, **body: str) -> Any:
     """What an address answers, as JSON; with a body it is a POST."""
     headers = {"content-type": "application/json"}
@@ -102,7 +78,6 @@ def inv_dev(project: Project, base: int, tty: bool = False) -> Terminal:
 def test_a_question_is_answered_in_the_browser_and_is_still_there_after_a_restart(
     shop: Project, screenshots: Path
 ) -> None:
-    need(CHROMIUM is not None, "Chromium: apt-get install --no-install-recommends chromium")
     base = free_ports(3)
     with inv_dev(shop, base) as run:
         run.wait_for("Ctrl-C ends everything", FIRST_START)

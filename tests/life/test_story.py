@@ -7,7 +7,16 @@ import re
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY, Project, clean_environment, copy, run
+from support import (
+    REPOSITORY,
+    Project,
+    clean_environment,
+    copy,
+    engine,
+    need,
+    own_registry,
+    run,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -19,6 +28,7 @@ def next_steps(output: str) -> list[str]:
 
 
 def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
+    need(engine(), "a container engine")
     # One morning somebody copies the template, and does what it says.
     home = tmp_path / "home"
     home.mkdir()
@@ -79,7 +89,8 @@ def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
     shop.git("commit", "--quiet", "--message", "feat: billing")
 
     # And everything is checked again.
-    shop.green("-s", "lint", "test", "scan", "build")
+    with own_registry() as registry:
+        shop.green("-s", "lint", "test", "scan", "build", REGISTRY=registry)
     assert shop.git("status", "--porcelain") == ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import combinations, cycle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import BIN, run
@@ -175,6 +176,25 @@ def test_a_repository_that_is_not_owner_and_name_is_refused(
     refusal: Refusal, repository: str
 ) -> None:
     assert refusal("repository", repository=repository) == REPOSITORY_NAME
+
+
+@pytest.mark.parametrize(
+    "registry", ["ghcr.io", "docker.io/shop", "127.0.0.1:5000/a/b-c", "localhost"]
+)
+def test_the_host_of_any_registry_is_taken_with_or_without_accounts(
+    ask: Callable[..., Any], registry: str
+) -> None:
+    assert ask(registry=registry)["registry"] == registry
+
+
+@pytest.mark.parametrize(
+    "registry",
+    ["", "shop", "Ghcr.io/shop", "https://ghcr.io/shop", "ghcr.io/", "ghcr.io/a:b", "a b.c"],
+)
+def test_a_registry_in_another_shape_is_refused(refusal: Refusal, registry: str) -> None:
+    said = refusal("registry", registry=registry)
+    assert said.startswith("Type the registry's host in lower case")
+    assert said.endswith("such as: ghcr.io/example")
 
 
 # What a person sees: the command, its exit status, its last line, and the folder afterwards.

@@ -165,7 +165,7 @@ def test_at_most_a_third_of_the_template_is_jinja_and_a_project_stays_small(
     ]
     jinja = [path for path in files if path.suffix == ".jinja"]
     assert len(jinja) * 3 <= len(files), f"{len(jinja)} of {len(files)}"
-    assert len(renderings["default"]) <= 90
+    assert len(renderings["default"]) <= 110
 
 
 def test_odd_texts_arrive_as_they_were_typed(renderings: Renderings) -> None:
@@ -189,17 +189,22 @@ def title(page: str) -> str:
     return found[0]
 
 
+CONTRACT = {".env.example", "docs/environments.md"}
+COMPOSE = {"deploy/compose.yaml"} | {
+    f"deploy/compose.{name}.yaml" for name in ("development", "staging", "production")
+}
 # What an answer may change, besides the answers file and the folders of the members that it names.
 CHANGES: dict[str, tuple[object, set[str]]] = {
     "project_name": ("Market", {"README.md", "LICENSE", "apps/frontend/index.html"}),
     "slug": ("market", {"pyproject.toml"}),
+    "registry": ("registry.example.com/shop", {"pyproject.toml"}),
     "description": ("Everything for everyone.", {"README.md"}),
     "repository": ("market/place", set()),
     "licence": ("Apache-2.0", {"LICENSE"}),
     "python_version": ("3.12", {"README.md", "pyproject.toml"}),
-    "apis": (["backend", "billing"], set()),
-    "workers": (["agents", "reviewers"], set()),
-    "apps": (["frontend", "admin"], set()),
+    "apis": (["backend", "billing"], COMPOSE | CONTRACT),
+    "workers": (["agents", "reviewers"], COMPOSE | CONTRACT),
+    "apps": (["frontend", "admin"], COMPOSE | CONTRACT),
     "libraries": (["money"], set()),
 }
 
@@ -210,7 +215,7 @@ def test_an_answer_changes_what_it_names_and_nothing_else(
 ) -> None:
     answer, expected = CHANGES[question]
     # Other answers keep their values where their defaults follow this one.
-    kept = {"slug": "shop", "repository": "example/shop"}
+    kept = {"slug": "shop", "repository": "example/shop", "registry": "ghcr.io/example"}
     changed = rendered(template, tmp_path / "shop", kept | {question: answer})
     before = renderings["default"]
     differ = {path for path in changed | before if changed.get(path) != before.get(path)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 from doubles import Advisory, absent_services, advisory_services
-from support import Project
+from support import Project, engine, need, own_registry
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +45,20 @@ FAULTS = [
         FRONTEND,
         "export function wait(): void {\n  Promise.resolve(1);\n}\n",
         "no-floating-promises",
+    ),
+    Fault(
+        "hadolint",
+        "lint(backend)",
+        "services/backend/Dockerfile",
+        "USER root\nRUN pip install black\n",
+        "DL3002",
+    ),
+    Fault(
+        "hadolint of an app",
+        "lint(frontend)",
+        "apps/frontend/Dockerfile",
+        "RUN cd /srv\n",
+        "DL3003",
     ),
     Fault("tsc", "lint(frontend)", FRONTEND, 'export const a: number = "b";\n', "TS2322"),
     Fault(
@@ -169,8 +183,10 @@ def test_where_the_template_came_from_is_no_secret_unless_it_holds_one(
 
 
 def test_a_green_stage_changes_no_file(bench: Project) -> None:
+    need(engine(), "a container engine")
     tree = bench.tree()
-    bench.green("-s", "lint", "test", "scan", "build")
+    with own_registry() as registry:
+        bench.green("-s", "lint", "test", "scan", "build", REGISTRY=registry)
     assert bench.tree() == tree
 
 

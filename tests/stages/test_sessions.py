@@ -21,8 +21,8 @@ def test_the_list_of_sessions_reads_like_a_table_of_contents(default_project: Pr
         stages.setdefault(session["name"], []).append(session["call_spec"].get("member", ""))
         assert session["description"], session
     assert list(stages) == ["lint", "test", "scan", "build"]
-    assert stages["lint"] == stages["scan"] == MEMBERS
-    assert stages["test"] == stages["build"] == MEMBERS[:-1]
+    assert stages["lint"] == stages["scan"] == stages["build"] == MEMBERS
+    assert stages["test"] == MEMBERS[:-1]
     text = default_project.nox("-l").stdout
     assert "* lint(backend) [backend,python] -> Format, style, types: black, flake8, mypy;" in text
     assert "- format(frontend)" in text and "- setup ->" in text
@@ -46,6 +46,9 @@ def test_paths_after_the_dashes_limit_lint_to_them(bench: Project) -> None:
     assert "lint(backend): skipped" in output and "lint(agents): success" in output
     output = bench.red("-s", "lint", "--", "services/backend/src/backend/fault.py")
     assert "F401" in output
+    output = bench.green("-s", "lint", "--", "apps/frontend/Dockerfile")
+    assert "hadolint Dockerfile" in output and "prettier" not in output
+    assert "lint(backend): skipped" in output
     assert "gone.py does not exist" in bench.red("-s", "lint(repo)", "--", "gone.py")
 
 

@@ -8,7 +8,8 @@ from typing import Literal, Self
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, JsonValue, SecretStr, ValidationError
+from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 from pydantic_settings import SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
@@ -23,6 +24,10 @@ class SettingsError(Exception):
 def prefixed(package: str | None) -> SettingsConfigDict:
     """Return the configuration of a Settings class of `package` (give it `__package__`)."""
     return SettingsConfigDict(env_prefix=f"{(package or '').partition('.')[0]}_".upper())
+
+
+# Give it to a Field as json_schema_extra: without a value, the service starts in development only.
+REQUIRED_OUTSIDE_DEVELOPMENT: dict[str, JsonValue] = {"required_outside_development": True}
 
 
 class CommonSettings(BaseSettings):
@@ -67,7 +72,7 @@ class CommonSettings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _has_its_own_secrets(self) -> Self:
+    def _has_its_own_values(self) -> Self:
         if self.environment == "development":
             return self
         fields = type(self).model_fields
@@ -80,6 +85,16 @@ class CommonSettings(BaseSettings):
             raise ValueError(
                 f"{', '.join(kept)} still has its development default. "
                 f"Set it to a secret of {self.environment}"
+            )
+        missing = [
+            self.variable(name)
+            for name, field in fields.items()
+            if field.json_schema_extra == REQUIRED_OUTSIDE_DEVELOPMENT
+            and getattr(self, name) is None
+        ]
+        if missing:
+            raise ValueError(
+                f"{', '.join(missing)} has no value: {self.environment} cannot do without. Set it"
             )
         return self
 

@@ -3,7 +3,7 @@
 from typing import Self
 
 from pydantic import Field, HttpUrl, SecretStr, model_validator
-from runtime.settings import ServiceSettings, prefixed
+from runtime.settings import REQUIRED_OUTSIDE_DEVELOPMENT, ServiceSettings, prefixed
 
 
 class Settings(ServiceSettings):
@@ -26,8 +26,13 @@ class Settings(ServiceSettings):
         default=None,
         description="Base URL of an OpenAI-compatible API, such as https://llm.example/v1. "
         "Without it the built-in echo answers, in development only.",
+        json_schema_extra=REQUIRED_OUTSIDE_DEVELOPMENT,
     )
-    llm_model: str | None = Field(default=None, description="Name of the model at that URL.")
+    llm_model: str | None = Field(
+        default=None,
+        description="Name of the model at that URL.",
+        json_schema_extra=REQUIRED_OUTSIDE_DEVELOPMENT,
+    )
     llm_api_key: SecretStr | None = Field(
         default=None, description="Key for that URL, sent as a bearer token; none if it needs none."
     )
@@ -38,11 +43,6 @@ class Settings(ServiceSettings):
     @model_validator(mode="after")
     def _has_a_model(self) -> Self:
         url, model = self.variable("llm_url"), self.variable("llm_model")
-        if self.environment != "development" and not (self.llm_url and self.llm_model):
-            raise ValueError(
-                f"There is no language model for {self.environment}: set {url} and {model}. "
-                "The built-in echo is for development only"
-            )
         if bool(self.llm_url) != bool(self.llm_model):
             raise ValueError(f"{url} and {model} belong together: set both or none")
         return self

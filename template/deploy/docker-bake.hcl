@@ -1,0 +1,35 @@
+# What all images have in common; ops/bake.py adds a target for each member with a Dockerfile. An environment variable
+# of the same name sets another base image: of a mirror, or with its digest.
+
+variable "PYTHON_VERSION" {} # given by ops/bake.py, from [tool.slipway] in pyproject.toml
+
+variable "PYTHON_IMAGE" {
+  default = "python:${PYTHON_VERSION}-slim"
+}
+
+variable "NODE_IMAGE" {
+  default = "node:24-slim"
+}
+
+variable "CADDY_IMAGE" {
+  default = "caddy:2"
+}
+
+variable "REVISION" {
+  default = "" # of the source; given by ops/bake.py
+}
+
+target "_image" {
+  context = "."
+  labels  = { "org.opencontainers.image.revision" = REVISION }
+}
+
+target "_python" {
+  inherits = ["_image"]
+  args     = { PYTHON_IMAGE = PYTHON_IMAGE }
+}
+
+target "_web" {
+  inherits = ["_image"]
+  args     = { NODE_IMAGE = NODE_IMAGE, CADDY_IMAGE = CADDY_IMAGE }
+}

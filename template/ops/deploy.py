@@ -1,0 +1,251 @@
+"""Deploying by digest: an environment runs exactly these images, or what it ran before.
+
+`deploy(environment, digests)` is the seam. Compose over a Docker host is behind it; another engine
+would keep the order: contract, digests, migration, start, health, record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from ops import bake, environments, records, registry
+from ops.compose import ComposeError, Stack
+from ops.records import Record
+from ops.workspace import ROOT
+
+Say = Callable[[str], object]
+
+
+class DeployError(Exception):
+    """A deployment was refused or has failed; the text says which rule, and what to do."""
+
+
+def up(environment: str, say: Say = print, root: Path = ROOT) -> Stack:
+    """Starts an environment until all is healthy: in development what is built from this tree,
+    elsewhere what was deployed last.
+
+    Raises:
+        DeployError: nothing was deployed there yet, or the contract is not met.
+        BakeError, ComposeError: an image cannot be built, a container is not healthy.
+    """
+    with _alone(environment, root):
+        stack = _checked(environment, root)
+        if environment == "development":
+            bake.build("development", root, os.environ | {"REGISTRY": _registry(stack)})
+        else:
+            stack = _as_recorded(stack, _latest(stack))
+        stack.start()
+    return stack
+
+
+def deploy(
+    environment: str,
+    digests: Mapping[str, str],
+    *,
+    version: str,
+    revision: str,
+    say: Say = print,
+    root: Path = ROOT,
+) -> Record:
+    """Makes an environment run these digests; puts back what ran before if that fails.
+
+    Args:
+        digests: {member: `sha256:…`} of every image of the project.
+        version: what the services report as their version.
+        revision: the commit that the images were built from.
+        say: is told of each step.
+
+    Raises:
+        DeployError: the contract is not met, a digest does not exist, or the new images did not
+            become healthy: then the previous ones run again.
+        ComposeError: the images cannot be pulled or the database cannot be migrated; what ran
+            was left alone.
+    """
+    with _alone(environment, root):
+        stack = _checked(environment, root, digests, version)
+        say(f"{environment}: the contract of variables is met")
+        _must_exist(stack)
+        say(f"{environment}: {len(digests)} images exist in the registry")
+        before = records.history(stack)[:1]
+        stack.pull()
+        say(f"{environment}: migrating the database")
+        stack.migrate()
+        return _replace(stack, records.make(version, dict(digests), revision), before, say)
+
+
+def rollback(environment: str, say: Say = print, root: Path = ROOT) -> Record:
+    """Makes an environment run the last deployment that had other images than the present one.
+
+    The database stays as it is: migrations only go forward.
+
+    Raises:
+        DeployError: there is no other deployment, or it does not become healthy any more.
+        ComposeError: the host does not answer, or the images cannot be pulled.
+    """
+    with _alone(environment, root):
+        stack = _checked(environment, root)
+        now = _latest(stack)
+        past = records.history(stack)[1:]
+        target = next((record for record in past if record.digests != now.digests), None)
+        if target is None:
+            raise DeployError(
+                f"{environment} has run nothing but {now.version}: there is nothing to go back to. "
+                "`inv deploy --version …` deploys something else."
+            )
+        say(f"{environment}: from {now.version} back to {target.version} of {target.when[:16]}")
+        stack = _as_recorded(stack, target)
+        _must_exist(stack)
+        stack.pull()
+        record = records.make(target.version, target.digests, target.revision)
+        return _replace(stack, record, [now], say)
+
+
+def status(environment: str, root: Path = ROOT) -> list[str]:
+    """What runs in an environment, what should, and where they differ: one line each.
+
+    A host that does not answer is a line as well: the other environments can still be shown.
+    """
+    try:
+        stack = Stack(environment, environments.values(environment, root), root=root)
+        containers = stack.containers()
+        past = records.history(stack)[:1]
+    except (ComposeError, environments.EnvironmentsError) as error:
+        return [f"{environment}: not known. {error}"]
+    lines = []
+    if past:
+        by = f"{past[0].when[:16].replace('T', ' ')} UTC by {past[0].who}"
+        lines.append(f"{environment}: {past[0].version}, deployed {by} on {stack.host}")
+    elif environment == "development" and containers:
+        lines.append(f"{environment}: images of this tree on {stack.host}")
+    else:
+        lines.append(f"{environment}: nothing was deployed on {stack.host}")
+    for container in containers:
+        lines.append(f"  {container.service:<16} {container.state:<12} {_short(container.image)}")
+    wanted = past[0].digests if past else {}
+    running = {c.service: c for c in containers}
+    for name, digest in wanted.items():
+        if name not in running:
+            lines.append(f"  drift: {name} does not run; it should be {digest[7:19]}")
+        elif not running[name].image.endswith(digest):
+            is_now = _short(running[name].image)
+            lines.append(f"  drift: {name} runs {is_now}; it should be {digest[7:19]}")
+        elif not running[name].well:
+            lines.append(f"  drift: {name} is {running[name].state}; it should be healthy")
+    if past:
+        known = {*wanted, "database", "migrate"}
+        more = [name for name in running if name not in known]
+        lines += [f"  drift: {name} runs and was not deployed" for name in more]
+    if any("drift:" in line for line in lines):
+        lines.append(f"  `inv up --environment {environment}` makes it what was deployed.")
+    return lines
+
+
+def stack(environment: str, root: Path = ROOT) -> Stack:
+    """The containers of an environment, to look at or to end: its contract may be broken.
+
+    Raises:
+        EnvironmentsError: the environment was not initialised.
+    """
+    return Stack(environment, environments.values(environment, root), root=root)
+
+
+def _replace(stack: Stack, record: Record, before: list[Record], say: Say) -> Record:
+    say(f"{stack.environment}: starting {record.version}; each container is replaced in turn")
+    try:
+        stack.start()
+    except ComposeError as error:
+        if not before:
+            stack.halt()
+            raise DeployError(
+                f"{record.version} is not healthy, and {stack.environment} has run nothing before: "
+                f"its services are stopped. `inv logs` shows all they said.\n{error}"
+            ) from error
+        say(f"{stack.environment}: {record.version} is not healthy; back to {before[0].version}")
+        try:
+            _as_recorded(stack, before[0]).start()
+        except ComposeError as second:
+            raise DeployError(
+                f"Neither {record.version} nor, put back, {before[0].version} is healthy: "
+                f"{stack.environment} needs you now.\n{error}\n{second}"
+            ) from second
+        raise DeployError(
+            f"{record.version} is not healthy: {stack.environment} runs {before[0].version} again."
+            f"\n{error}"
+        ) from error
+    records.add(stack, record)
+    return record
+
+
+def _checked(
+    environment: str, root: Path, digests: Mapping[str, str] | None = None, version: str = "0.0.0"
+) -> Stack:
+    """The stack of an environment whose contract is met."""
+    found = environments.findings(environment, root)
+    if found:
+        listed = "\n".join(f"  {finding}" for finding in found)
+        raise DeployError(
+            f"The variables of {environment} do not meet the contract:\n{listed}\n"
+            f"Correct them, then look again: inv env.check {environment}"
+        )
+    values = environments.values(environment, root)
+    return Stack(environment, values, dict(digests or {}), version, root)
+
+
+def _as_recorded(stack: Stack, record: Record) -> Stack:
+    return Stack(stack.environment, stack.values, record.digests, record.version, stack.root)
+
+
+def _latest(stack: Stack) -> Record:
+    past = records.history(stack)
+    if not past:
+        raise DeployError(
+            f"Nothing was deployed to {stack.environment} on {stack.host} yet. "
+            f"Type: inv deploy --environment {stack.environment}"
+        )
+    return past[0]
+
+
+def _must_exist(stack: Stack) -> None:
+    wanted = {member.name for member in bake.images(stack.root)}
+    if missing := sorted(wanted - set(stack.digests)):
+        raise DeployError(
+            f"No image is named for {', '.join(missing)}: a deployment is of all members. "
+            "Push them all: inv image.push"
+        )
+    for name, digest in stack.digests.items():
+        place = f"{bake.repository(name, stack.root, stack.values)}@{digest}"
+        if registry.digest_of(place) != digest:
+            raise DeployError(
+                f"The image of {name} does not exist: {place}. Push it again, or deploy another "
+                "version; `inv image.list` shows them."
+            )
+
+
+def _registry(stack: Stack) -> str:
+    return stack.values.get("REGISTRY") or ""
+
+
+def _short(image: str) -> str:
+    """`sha256:<12 hex>` of a reference by digest, else its tag."""
+    name, _, digest = image.partition("@sha256:")
+    return digest[:12] or name.rpartition(":")[2]
+
+
+@contextlib.contextmanager
+def _alone(environment: str, root: Path) -> Iterator[None]:
+    """One operation at a time that changes an environment from this checkout."""
+    folder = root / ".nox"
+    folder.mkdir(exist_ok=True)
+    with (folder / f"deploy-{environment}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise DeployError(
+                f"Another command is changing {environment} right now. Wait for its end, then "
+                "type yours again."
+            ) from error
+        yield

@@ -1,0 +1,254 @@
+"""A product's way through its environments, on the real engine and registry."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import ask, chromium, open_page
+from containers.ssh import ssh_host
+from containers.stage import Stage, call, docker, eventually, stage
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+AGENT = "services/agents/src/agents/__main__.py"
+BACKEND = "services/backend/src/backend/__main__.py"
+
+
+@pytest.fixture
+def shop(template: Path, tmp_path: Path) -> Iterator[Stage]:
+    """A product of its own for one test."""
+    with stage(template, tmp_path) as made:
+        yield made
+
+
+def commit_of(shop: Stage, revision: str = "HEAD") -> str:
+    """The tag of the images of a commit."""
+    return "sha-" + shop.git("rev-parse", revision).strip()[:12]
+
+
+def change(shop: Stage, name: str, text: str, message: str) -> str:
+    """Appends text to a file, commits it on main, pushes its images; returns their tag."""
+    with (shop.path / name).open("a", encoding="utf-8") as file:
+        file.write(text)
+    shop.commit(message)
+    shop.git("push", "--quiet", "origin", "main")
+    shop.inv("image.push")
+    return commit_of(shop)
+
+
+def test_one_digest_goes_from_development_over_staging_to_production(
+    shop: Stage, tmp_path: Path
+) -> None:
+    # Development: built here, started, used in a browser.
+    assert "inv env.init development" in shop.refused("up")
+    port = shop.initialise("development")
+    shop.inv("env.use", "development")
+    said = shop.inv("up")
+    address = f"http://127.0.0.1:{port}"
+    assert f"frontend: {address}" in said
+    with chromium() as browser:
+        ask(open_page(browser, address), "What is a slipway?", "echo")
+    assert "healthy" in shop.inv("status", "--environment", "development")
+    assert "database migrated" in shop.inv("logs", "--service", "migrate")
+    assert "development runs what is built here" in shop.refused("deploy")
+    shop.inv("up")  # again is harmless
+    assert call(f"{address}/api/backend/questions")[0]["question"] == "What is a slipway?"
+    shop.inv("down")
+    assert shop.images("development") == {}
+
+    # Staging: the images of the commit, by digest.
+    shop.inv("image.push")
+    port = shop.initialise("staging")
+    assert "nothing was deployed" in shop.inv("status", "--environment", "staging")
+    assert "Nothing was deployed" in shop.refused("up", "--environment", "staging")
+    first = commit_of(shop)
+    said = shop.inv("deploy", "--environment", "staging")
+    assert f"staging runs {first}." in said
+    with shop.language_model("staging"), chromium() as browser:
+        page = open_page(browser, f"http://127.0.0.1:{port}")
+        ask(page, "Who are you?", "A model says: Who are you?")
+    staged = {name: image for name, image in shop.images("staging").items() if name != "database"}
+    assert set(staged) == {"agents", "backend", "frontend"}
+    assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in staged.values())
+    said = shop.inv("status", "--environment", "staging")
+    assert first in said
+    assert "drift" not in said
+
+    # What was changed behind its back is shown, and put right.
+    docker("rm", "--force", shop.container("staging", "agents"))
+    assert "drift: agents does not run" in shop.inv("status", "--environment", "staging")
+    shop.inv("up", "--environment", "staging")
+    assert "drift" not in shop.inv("status", "--environment", "staging")
+
+    # Production: each rule refuses once.
+    port = shop.initialise("production")
+    deploy = ["deploy", "--environment", "production", "--yes"]
+    assert "Production takes a released version by name" in shop.refused(*deploy)
+    assert "stable versions only" in shop.refused(*deploy, "--version", first)
+    assert "stable versions only" in shop.refused(*deploy, "--version", "v1.0.0-rc.1")
+    assert "there is no tag v1.0.0 here" in shop.refused(*deploy, "--version", "v1.0.0")
+    shop.git("switch", "--quiet", "--create", "aside")
+    shop.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "fix: aside")
+    shop.git("tag", "v0.9.0")
+    assert "is not on origin/main" in shop.refused(*deploy, "--version", "v0.9.0")
+    shop.git("switch", "--quiet", "main")
+    shop.git("tag", "v1.0.0")
+    said = shop.refused(*deploy, "--version", "v1.0.0")
+    assert "v1.0.0" in said and "inv image.promote" in said
+    shop.inv("image.promote", "--from", first, "--to", "v1.0.0")
+    second = change(shop, BACKEND, "# a change\n", "fix: a change")
+    shop.git("tag", "v1.0.1")
+    shop.inv("image.promote", "--from", second, "--to", "v1.0.1")
+    said = shop.refused(*deploy, "--version", "v1.0.1")
+    assert "has no record of those of v1.0.1" in said
+    shop.inv("image.promote", "--from", first, "--to", "v1.0.2")
+    shop.git("tag", "v1.0.2")
+    said = shop.refused(*deploy, "--version", "v1.0.2")
+    assert "Production takes the images of the tagged commit" in said
+    without_yes = [word for word in deploy if word != "--yes"]
+    said = shop.refused(*without_yes, "--version", "v1.0.0")
+    assert "--yes" in said
+    assert shop.images("production") == {}, "something was started in spite of the rules"
+
+    # Production: what staging has run, by the same digests, and used.
+    assert "production runs v1.0.0." in shop.inv(*deploy, "--version", "v1.0.0")
+    running = shop.images("production")
+    assert {name: running[name] for name in staged} == staged
+    with shop.language_model("production"), chromium() as browser:
+        page = open_page(browser, f"http://127.0.0.1:{port}")
+        ask(page, "Are you live?", "A model says: Are you live?")
+    for environment in ("staging", "production"):
+        published = docker("port", shop.container(environment, "database"))
+        assert published == "", f"the database of {environment} is published"
+
+    # A second machine, by SSH; here it is this one under another address.
+    with ssh_host(tmp_path / "ssh") as (host, variables):
+        path = f"{variables['SSH_BIN']}{os.pathsep}{os.environ['PATH']}"
+        shop.fill("staging", DOCKER_HOST=host)
+        said = shop.inv("deploy", "--environment", "staging", "--version", second, PATH=path)
+        assert f"staging runs {second}." in said
+        assert host in shop.inv("status", "--environment", "staging", PATH=path)
+    shop.fill("staging", DOCKER_HOST="")
+    assert second in shop.inv("status", "--environment", "staging")
+
+    # An unhealthy version: the one before serves again, and the exit status says so.
+    third = change(shop, BACKEND, "raise SystemExit('it breaks')\n", "fix: it breaks")
+    said = shop.refused("deploy", "--environment", "staging", "--version", third)
+    assert f"staging runs {second} again" in said
+    assert "backend is" in said and "it breaks" in said
+    said = shop.inv("status", "--environment", "staging")
+    assert second in said and "drift" not in said
+    said = shop.inv("rollback", "--environment", "staging")
+    assert f"staging runs {first}." in said
+    after = shop.images("staging")
+    assert {name: after[name] for name in staged} == staged
+    with ssh_host(tmp_path / "dead") as (host, variables):
+        dead = host
+    shop.fill("staging", DOCKER_HOST=dead)
+    assert "staging: not known." in shop.inv("status", PATH=path)
+    shop.fill("staging", DOCKER_HOST="")
+
+    # No secret was ever said.
+    for environment in ("development", "staging", "production"):
+        lines = (shop.path / f".env.{environment}").read_text(encoding="utf-8").splitlines()
+        secrets = [line.partition("=")[2] for line in lines if line.startswith("DATABASE_PASSWORD")]
+        assert len(secrets) == 1 and len(secrets[0]) > 16
+        assert secrets[0] not in shop.everything_said
+        for service in ("backend", "agents", "database"):
+            if environment != "development":
+                logs = docker("logs", shop.container(environment, service))
+                assert secrets[0] not in logs
+
+
+def test_a_task_survives_the_end_of_its_agent_by_sigterm_and_by_sigkill(shop: Stage) -> None:
+    port = shop.initialise(
+        "development",
+        AGENTS_LLM_URL="http://llm:8000/v1",
+        AGENTS_LLM_MODEL="test",
+        AGENTS_STALLED_AFTER="2",
+    )
+    shop.inv("env.use", "development")
+    shop.inv("up")
+    address = f"http://127.0.0.1:{port}/api/backend/questions"
+
+    def answer(question: str) -> str | None:
+        found = [each for each in call(address) if each["question"] == question]
+        return str(found[0]["answer"]) if found and found[0]["answer"] else None
+
+    agents = shop.container("development", "agents")
+    with shop.language_model("development"):
+        call(address, question="slow slow slow slow, then SIGTERM")
+        threading.Event().wait(1.5)
+        docker("stop", agents)
+        assert docker("inspect", "--format", "{{.State.ExitCode}}", agents).strip() == "0"
+        docker("start", agents)
+        eventually("the answer", lambda: answer("slow slow slow slow, then SIGTERM"))
+
+        call(address, question="slow slow slow slow slow slow, then SIGKILL")
+        threading.Event().wait(1.5)
+        assert answer("slow slow slow slow slow slow, then SIGKILL") is None
+        other = _second_agent(shop, agents)
+        docker("kill", "--signal", "KILL", agents)
+        try:
+            eventually("the answer", lambda: answer("slow slow slow slow slow slow, then SIGKILL"))
+            assert docker("inspect", "--format", "{{.State.Running}}", agents).strip() == "false"
+        finally:
+            docker("rm", "--force", other)
+
+
+def _second_agent(shop: Stage, first: str) -> str:
+    name = f"{first}-other"
+    form = "{{range .Config.Env}}{{println .}}{{end}}"
+    variables = [v for v in docker("inspect", "--format", form, first).splitlines() if v]
+    image = docker("inspect", "--format", "{{.Config.Image}}", first).strip()
+    words = [word for variable in variables for word in ("--env", variable)]
+    network = f"--network={shop.slug}-development_inside"
+    docker("run", "--detach", "--read-only", network, "--name", name, *words, image)
+    eventually("a healthy second agent", lambda: "healthy" == _health(name))
+    return name
+
+
+def _health(container: str) -> str:
+    return docker("inspect", "--format", "{{.State.Health.Status}}", container).strip()
+
+
+def test_up_names_what_is_not_healthy_and_shows_its_last_lines(shop: Stage) -> None:
+    shop.initialise("development")
+    shop.inv("env.use", "development")
+    shop.replace(
+        BACKEND,
+        'if __name__ == "__main__":',
+        'raise SystemExit("no such luck")\nif __name__ == "x":',
+    )
+    said = shop.refused("up")
+    assert "backend is exited (1). Its last lines:" in said
+    assert "    no such luck" in said
+
+
+def test_two_deployments_at_once_are_refused(shop: Stage) -> None:
+    shop.initialise("staging")
+    (shop.path / ".nox").mkdir(exist_ok=True)
+    holder = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); "
+            "print('held', flush=True); sys.stdin.read()",
+            str(shop.path / ".nox" / "deploy-staging.lock"),
+        ],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout and holder.stdout.readline() == b"held\n"
+        said = shop.refused("up", "--environment", "staging")
+        assert "Another command is changing staging right now" in said
+    finally:
+        holder.communicate(b"")
