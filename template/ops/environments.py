@@ -244,8 +244,12 @@ def _needed(name: str, root: Path) -> bool:
 
 
 def _for_services(found: Mapping[str, str], by_name: Mapping[str, Variable]) -> dict[str, str]:
-    own = {name for name, variable in by_name.items() if variable.service == "deployment"}
-    return {key: value for key, value in found.items() if key not in own}
+    """What services are told of a file; what is unknown was found before."""
+    return {
+        key: value
+        for key, value in found.items()
+        if key in by_name and by_name[key].service != "deployment" and not by_name[key].given
+    }
 
 
 def _ill_typed(variable: Variable, value: str) -> list[str]:

@@ -59,7 +59,7 @@ def test_one_digest_goes_from_development_over_staging_to_production(
     assert "database migrated" in shop.inv("logs", "--service", "migrate")
     assert "development runs what is built here" in shop.refused("deploy")
     shop.inv("up")  # again is harmless
-    assert call(f"{address}/api/backend/questions")[0]["question"] == "What is a slipway?"
+    assert call(f"{address}/api/backend/questions")[0]["text"] == "What is a slipway?"
     shop.inv("down")
     assert shop.images("development") == {}
 
@@ -179,19 +179,19 @@ def test_a_task_survives_the_end_of_its_agent_by_sigterm_and_by_sigkill(shop: St
     address = f"http://127.0.0.1:{port}/api/backend/questions"
 
     def answer(question: str) -> str | None:
-        found = [each for each in call(address) if each["question"] == question]
+        found = [each for each in call(address) if each["text"] == question]
         return str(found[0]["answer"]) if found and found[0]["answer"] else None
 
     agents = shop.container("development", "agents")
     with shop.language_model("development"):
-        call(address, question="slow slow slow slow, then SIGTERM")
+        call(address, text="slow slow slow slow, then SIGTERM")
         threading.Event().wait(1.5)
         docker("stop", agents)
         assert docker("inspect", "--format", "{{.State.ExitCode}}", agents).strip() == "0"
         docker("start", agents)
         eventually("the answer", lambda: answer("slow slow slow slow, then SIGTERM"))
 
-        call(address, question="slow slow slow slow slow slow, then SIGKILL")
+        call(address, text="slow slow slow slow slow slow, then SIGKILL")
         threading.Event().wait(1.5)
         assert answer("slow slow slow slow slow slow, then SIGKILL") is None
         other = _second_agent(shop, agents)
