@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from ops import bake, workspace
 from ops.workspace import ROOT
 
-TIMEOUT = 180  # seconds until every container must be healthy
+TIMEOUT = 120  # seconds until every container must be healthy
 LAST = 15  # lines of a container that did not become healthy
 
 
@@ -33,12 +33,14 @@ class Container:
     """One container of a stack.
 
     Attributes:
+        name: its name on the host.
         service: its name in the compose files: a member, `database` or `migrate`.
         image: what it was started from, such as `ghcr.io/example/shop/backend@sha256:…`.
         state: `healthy`, `unhealthy`, `starting`, `running`, or how it ended: `exited (1)`.
         ports: the ports of the host on which it is published.
     """
 
+    name: str
     service: str
     image: str
     state: str
@@ -236,8 +238,7 @@ class Stack:
             )
         parts = []
         for container in causes:
-            words = ["logs", "--no-log-prefix", f"--tail={LAST}", container.service]
-            done = self._by_name(*words, capture=True)
+            done = self.docker("logs", f"--tail={LAST}", container.name, capture=True)
             said = (done.stdout + done.stderr).strip() or "(nothing)"
             indented = "\n".join(f"    {line}" for line in said.splitlines())
             parts.append(f"{container.service} is {container.state}. Its last lines:\n{indented}")
@@ -254,4 +255,5 @@ def _container(found: Mapping[str, Any]) -> Container:
     bindings = found["NetworkSettings"]["Ports"] or {}
     ports = {int(b["HostPort"]) for several in bindings.values() for b in several or []}
     service = found["Config"]["Labels"]["com.docker.compose.service"]
-    return Container(service, found["Config"]["Image"], words, tuple(sorted(ports)))
+    name = found["Name"].removeprefix("/")
+    return Container(name, service, found["Config"]["Image"], words, tuple(sorted(ports)))
