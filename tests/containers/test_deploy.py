@@ -18,7 +18,7 @@ from containers.stage import Stage, call, docker, eventually, stage
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 BACKEND = "services/backend/src/backend/__main__.py"
-PACKAGE = "services/backend/src/backend/__init__.py"
+APP = "services/backend/src/backend/app.py"
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_one_digest_goes_from_development_over_staging_to_production(
     assert second in shop.inv("status", "--environment", "staging")
 
     # An unhealthy version: the one before serves again, and the exit status says so.
-    third = change(shop, PACKAGE, "raise SystemExit('it breaks')\n", "fix: it breaks")
+    third = change(shop, APP, "raise SystemExit('it breaks')\n", "fix: it breaks")
     said = shop.refused("deploy", "--environment", "staging", "--version", third)
     assert f"staging runs {second} again" in said
     assert "backend is" in said and "it breaks" in said
