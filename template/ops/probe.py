@@ -70,8 +70,10 @@ def _words(schema: dict[str, Any]) -> str:
     schema = several[0] | {"anyOf": []} if several else schema
     if "enum" in schema:
         return ", ".join(schema["enum"][:-1]) + f" or {schema['enum'][-1]}"
-    kind = {"uri": "URL", "password": "text"}.get(schema.get("format", ""), schema.get("type"))
-    words = {"string": "text", "array": "JSON list", "object": "JSON object"}.get(str(kind), kind)
+    kind = str(schema.get("type"))
+    words = {"string": "text", "array": "JSON list", "object": "JSON object"}.get(kind, kind)
+    if schema.get("format") == "uri":
+        words = "URL"
     low, high = schema.get("minimum"), schema.get("maximum")
     if schema.get("exclusiveMinimum") is not None:
         return f"{words}, more than {schema['exclusiveMinimum']:g}"
