@@ -30,17 +30,17 @@ def declared(service: str, settings: Any) -> list[dict[str, Any]]:
     schema = settings.model_json_schema(by_alias=False)["properties"]
     found = []
     for field, info in settings.model_fields.items():
-        secret = "SecretStr" in str(info.annotation)
-        kept = secret and info.default is not None and not info.is_required()
+        masked = "SecretStr" in str(info.annotation)
+        kept = masked and info.default is not None and not info.is_required()
         extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        plain = "" if secret or info.default is None else str(info.default)
+        plain = "" if masked or info.default is None else str(info.default)
         found.append(
             {
                 "name": settings.variable(field),
                 "service": service,
                 "type": _words(schema[field]),
                 "default": "" if info.is_required() else plain,
-                "secret": secret,
+                "secret": masked,
                 # A secret that has a default has one for this machine only.
                 "required": info.is_required() or kept,
                 "required_outside_development": bool(extra.get("required_outside_development")),
