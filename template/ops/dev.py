@@ -42,7 +42,8 @@ def run(base: int = BASE, root: Path = ROOT) -> int:
         base: the first port.
 
     Raises:
-        DevError: nothing to start, a taken port, a second run, or a program that ended by itself.
+        DevError: nothing to start, another environment is active, a taken port, a second run, or
+            a program that ended by itself.
     """
     found = workspace.members(root)
     chosen = [member for kind in KINDS for member in found if member.kind == kind]
@@ -50,6 +51,11 @@ def run(base: int = BASE, root: Path = ROOT) -> int:
         raise DevError(
             "There is nothing to start: this project has no API, no worker and no app. "
             "Add one with `inv add api backend`, `inv add worker agents` or `inv add app frontend`."
+        )
+    active = os.readlink(root / ".env") if (root / ".env").is_symlink() else ".env.development"
+    if active != ".env.development":  # services read .env, and would work with its values
+        raise DevError(
+            f"{active} is active, and its values are not for this. Type: inv env.use development"
         )
     ports = {member: base + number for number, member in enumerate(chosen)}
     with _alone(root, ports[chosen[0]]) as lock, postgres.socket_folder(root) as sockets:

@@ -22,6 +22,12 @@ python = "3.12"
 """
 
 
+@pytest.fixture(autouse=True)
+def _at_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These small projects make their lock when it is missing, as they do outside CI."""
+    monkeypatch.delenv("CI", raising=False)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A project of two apps; only one of them has a Dockerfile."""

@@ -56,6 +56,16 @@ def test_without_api_worker_and_app_it_says_how_to_add_one(make: Make) -> None:
     )
 
 
+def test_it_does_not_start_with_the_values_of_staging(make: Make) -> None:
+    project = make(backend="api")
+    project.write(".env.staging", "BACKEND_QUEUE=theirs\n")
+    (project.path / ".env").symlink_to(".env.staging")
+    done = project.run(BIN / "inv", "dev")
+    assert done.returncode == 1
+    assert ".env.staging is active" in done.stdout
+    assert "inv env.use development" in done.stdout
+
+
 def test_a_taken_port_is_named_with_who_holds_it_and_another_to_choose(make: Make) -> None:
     base = free_ports(2)
     code = (
