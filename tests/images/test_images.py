@@ -66,7 +66,7 @@ class Product:
         """Builds the images, as `nox -s build` would; with other content they are others."""
         for name in MEMBERS:
             folder = self.root / "services" / name
-            (folder / "file").write_text(f"{content} {name}")
+            (folder / "file").write_text(f"{content} {name} {self.account}")
             label = f"org.opencontainers.image.revision={self.git('rev-parse', 'HEAD')}"
             command = ["docker", "build", "--quiet", "--label", label]
             command += ["--tag", self.place(name, "development"), str(folder)]
