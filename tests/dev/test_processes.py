@@ -101,8 +101,8 @@ def test_colours_are_for_terminals_that_want_them(
     red = "print('\\x1b[31mred\\x1b[0m')\n"
     with start(api=code + red + SLEEP, web=SLEEP, tty=tty, env=env) as run:
         run.wait_for("Ready")
-        run.wait_for("red")
-        run.wait_for("wanted")
+        for word in ("red", "wanted", "web |"):  # each program starts to print when it likes
+            run.wait_for(word)
         if coloured:
             prefixes = set(re.findall(r"^(\x1b\[\d+m)(?:api|web|dev) \|\x1b\[0m ", run.text, re.M))
             assert len(prefixes) == 3
