@@ -12,7 +12,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent))  # nox leaves it out, and ops/ is tasks.py's as well
 
-from ops import audit, leaks, sessions, tools  # noqa: E402
+from ops import audit, ci, leaks, sessions, tools  # noqa: E402
 from ops.sessions import each  # noqa: E402
 from ops.workspace import ROOT, Member  # noqa: E402
 
@@ -45,12 +45,11 @@ def lint(session: nox.Session, member: Member) -> None:
     else:
         checks = [
             ["black", "--check", "--diff", "--quiet", "--config", CONFIG, *code],
-            ["flake8", "--config", str(ROOT / ".flake8"), *code],
+            ["flake8", "--config", str(ROOT / ".flake8"), *ci.annotated(member.folder), *code],
             ["mypy", "--config-file", CONFIG, "--cache-dir", f"{ROOT}/.mypy_cache", *code],
         ]
         if member.kind == "repo" and not session.posargs:
-            checks.append(["python", "-m", "ops.agreement"])
-            checks.append(sessions.COMPOSE_SCHEMA)
+            checks += sessions.WHOLE_TREE
     sessions.run_all(session, *(checks if code else []), *images)
 
 
@@ -122,3 +121,16 @@ def format(session: nox.Session, member: Member) -> None:
 def setup(session: nox.Session) -> None:
     """Makes .venv (for editors, `inv` and hooks) and node_modules, and installs the git hooks."""
     sessions.setup(session)
+
+
+@nox.session
+def title(session: nox.Session) -> None:
+    """The pull request's title is a Conventional Commit, for it becomes one: cz; -- "feat: it"."""
+    sessions.sync(session, None, "dev")
+    sessions.title(session)
+
+
+@nox.session(venv_backend="none")
+def report(session: nox.Session) -> None:
+    """What the sessions run with `--report .nox/report.json` came to; -- --issue: as an issue."""
+    sessions.report(session)

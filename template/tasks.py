@@ -9,10 +9,11 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from ops import bake, candidates, compose, contract, environments, growth
+from ops import bake, candidates, compose, contract, environments, github, growth
 from ops import images, inventory, registry
 from ops import deploy as deployment
 from ops import dev as development
+from ops import protect as protection
 from ops.locks import LockError
 from ops.tools import ToolError
 from ops.workspace import ROOT, WorkspaceError
@@ -25,9 +26,11 @@ REFUSALS = (
     deployment.DeployError,
     development.DevError,
     environments.EnvironmentsError,
+    github.GitHubError,
     growth.GrowthError,
     images.ImageError,
     LockError,
+    protection.ProtectError,
     registry.RegistryError,
     ToolError,
     WorkspaceError,
@@ -78,6 +81,12 @@ def upgrade(context: Context) -> None:
     """Move every dependency on, within the ranges of the manifests and a week behind the newest."""
     growth.upgrade()
     print("The locks have moved on. Check them with `nox`, then commit them.")
+
+
+@operation(help={"check": "Only look; exit status 1 if something differs."})
+def protect(context: Context, check: bool = False) -> None:
+    """Make the rules of the repository on GitHub those of .github: rulesets, merge settings."""
+    protection.protect(github.connect(), check=check)
 
 
 # --- inv env.* -----------------------------------------------------------------------------------
@@ -289,7 +298,7 @@ def rollback(context: Context, environment: str | None = None, yes: bool = False
     print(f"{name} runs {deployment.rollback(name).version}.")
 
 
-namespace = Collection(dev, add, remove, upgrade, up, down, logs, status, deploy, rollback)
+namespace = Collection(dev, add, remove, upgrade, protect, up, down, logs, status, deploy, rollback)
 namespace.add_collection(
     Collection(
         "env",

@@ -14,13 +14,29 @@ from pathlib import Path
 import nox
 from nox.command import CommandFailed
 
-from ops import bake, locks, tools, workspace
+from ops import bake, ci, locks, tools, workspace
 from ops.workspace import ROOT, Member
 
 Stage = Callable[[nox.Session, Member], None]
 
-COMPOSE_SCHEMA = ["check-jsonschema", "--builtin-schema=vendor.compose-spec"]
-COMPOSE_SCHEMA += sorted(str(file) for file in ROOT.glob("deploy/compose*.yaml"))
+SCHEMAS = {
+    "vendor.compose-spec": "deploy/compose*.yaml",
+    "vendor.github-workflows": ".github/workflows/*.yml",
+    "vendor.github-actions": ".github/actions/*/action.yml",
+    "vendor.renovate": ".github/renovate.json",
+}
+# What `lint(repo)` looks at besides Python.
+WHOLE_TREE = [
+    ["python", "-m", "ops.agreement"],
+    ["python", "-m", "ops.parity"],
+    ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", ".github"],
+    ["yamllint", "--strict", ".github", "deploy", ".pre-commit-config.yaml"],
+    *(
+        ["check-jsonschema", f"--builtin-schema={schema}", *files]
+        for schema, pattern in SCHEMAS.items()
+        if (files := sorted(str(file) for file in ROOT.glob(pattern)))
+    ),
+]
 
 
 def side_by_side(words: list[str]) -> int:
@@ -186,6 +202,27 @@ def setup(session: nox.Session) -> None:
         session.error("This folder is no git repository yet, so it has no hooks. Type: git init")
     session.run(str(ROOT / ".venv" / "bin" / "pre-commit"), "install", external=True, silent=True)
     session.log("Ready: .venv has inv, nox and every tool; the hooks run at each commit.")
+
+
+def title(session: nox.Session) -> None:
+    """Checks the title of the pull request, or the words after `--`, as the commit it will be."""
+    words = " ".join(session.posargs) or ci.title()
+    if words is None:
+        session.skip("there is no pull request; to check a title: nox -s title -- 'feat: it'")
+    try:
+        session.run("cz", "check", "--message", words)
+    except CommandFailed:
+        session.error("Correct the pull request's title: it becomes the commit on main")
+
+
+def report(session: nox.Session) -> None:
+    """Puts the table of the last run with `--report` on the page of the run in CI.
+
+    With `--issue` among the words after `--` it keeps the weekly issue as well.
+    """
+    ci.summarise()
+    if "--issue" in session.posargs:
+        session.run(str(ROOT / ".venv" / "bin" / "python"), "-m", "ops.weekly", external=True)
 
 
 def _say_python(session: nox.Session) -> None:

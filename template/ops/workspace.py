@@ -41,6 +41,11 @@ class Member:
         return sorted({self.name, self.language})
 
     @property
+    def folder(self) -> str:
+        """The path of its folder, seen from the root; `.` for the whole tree."""
+        return "." if self.kind == "repo" else f"{self.path.parent.name}/{self.path.name}"
+
+    @property
     def sources(self) -> list[str]:
         """The paths that its tools look at, relative to its folder."""
         if self.language == "web":

@@ -1,0 +1,112 @@
+"""What CI has and a terminal has not: a job's set-up, a pull request's title, a run's summary.
+
+GitHub says what it knows in variables such as `GITHUB_EVENT_PATH` and reads files that others name,
+such as `GITHUB_PATH` and `GITHUB_STEP_SUMMARY`: docs.github.com/actions/reference ("Variables").
+`python -m ops.ci` is the set-up; it runs before anything is installed, so only the standard library
+is used here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ops import locks, tools, workspace
+from ops.workspace import ROOT
+
+REPORT = ROOT / ".nox" / "report.json"
+MARKS = {"success": "✅ success", "skipped": "➖ skipped"}
+
+
+def setup(environment: Mapping[str, str] = os.environ) -> None:
+    """Makes .venv hold nox and the tools of operations, and puts it on the PATH of later steps.
+
+    The Python is the one that pyproject.toml names; uv brings it where the machine has none.
+
+    Raises:
+        LockError: uv.lock is missing or stale.
+        ToolError: uv is missing or failed.
+    """
+    pinned = str(workspace.settings()["python"])
+    uv = tools.find_uv()
+    if subprocess.run([uv, "python", "find", "--quiet", pinned], capture_output=True).returncode:
+        subprocess.run([uv, "python", "install", "--quiet", pinned], check=True)
+    tools.uv_sync(ROOT / ".venv", "--only-group=dev", f"--python={pinned}")
+    _append("GITHUB_PATH", f"{ROOT / '.venv' / 'bin'}\n", environment)
+
+
+def title(environment: Mapping[str, str] = os.environ) -> str | None:
+    """The title of the pull request that this run is for; None where it is for none."""
+    file = environment.get("GITHUB_EVENT_PATH")
+    event = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+    found = event.get("pull_request", {}).get("title")
+    return None if found is None else str(found)
+
+
+def sessions(report: Path = REPORT) -> list[dict[str, Any]]:
+    """What nox said of each session of the last run with `--report`; none if it wrote nothing."""
+    if not report.exists():
+        return []
+    found: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["sessions"]
+    return found
+
+
+def table(ran: Iterable[Mapping[str, Any]]) -> str:
+    """Sessions as a table in Markdown: stage, member, result, seconds."""
+    lines = ["| stage | member | result | seconds |", "| --- | --- | --- | ---: |"]
+    for session in ran:
+        result = MARKS.get(session["result"], f"❌ {session['result']}")
+        reason = f": {session['reason']}" if session.get("reason") else ""
+        member = session["args"].get("member", "")
+        cells = (session["name"], member, result + reason, f"{session['duration']:.1f}")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def summarise(environment: Mapping[str, str] = os.environ, report: Path = REPORT) -> None:
+    """Puts the table of the last run with `--report` on the run's page; prints it elsewhere."""
+    ran = sessions(report)
+    text = table(ran) if ran else "The stage did not begin: the log of this job says why.\n"
+    if not _append("GITHUB_STEP_SUMMARY", text, environment):
+        print(text, end="")
+
+
+def annotated(prefix: str, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Options with which flake8 also says its findings in the form that GitHub shows on the lines.
+
+    Args:
+        prefix: the folder that flake8's paths are relative to, seen from the root.
+    """
+    if environment.get("GITHUB_ACTIONS") != "true":
+        return []
+    line = "%(path)s:%(row)d:%(col)d: %(code)s %(text)s\n"
+    place = f"file={Path(prefix).as_posix()}/%(path)s,line=%(row)d,col=%(col)d"
+    return ["--format", f"{line}::error {place},title=flake8 %(code)s::%(text)s"]
+
+
+def _append(variable: str, text: str, environment: Mapping[str, str]) -> bool:
+    """Adds text to the file that a variable of GitHub names; False where there is none."""
+    if not environment.get(variable):
+        return False
+    with Path(environment[variable]).open("a", encoding="utf-8") as file:
+        file.write(text)
+    return True
+
+
+def main() -> None:
+    """Sets a job up; the exit status is 1, with a sentence, if that cannot be done."""
+    try:
+        setup()
+    except (locks.LockError, tools.ToolError) as error:
+        sys.exit(str(error))
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"uv could not bring Python: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""One issue on GitHub says what the weekly scan found: `python -m ops.weekly`, after a scan.
+
+It is opened when something is found, written anew while something is, and closed when nothing is.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ops import ci, github
+from ops.github import GitHub
+
+TITLE = "The weekly scan found something"
+
+
+def keep(
+    api: GitHub, ran: Sequence[Mapping[str, Any]], environment: Mapping[str, str] = os.environ
+) -> str:
+    """Makes the issue say what the sessions came to; returns what was done, as a sentence.
+
+    Args:
+        ran: the sessions of the scan, as in nox's report; none if it did not begin.
+        environment: its `GITHUB_SERVER_URL` and `GITHUB_RUN_ID` name the run.
+
+    Raises:
+        GitHubError: GitHub refused or could not be asked.
+    """
+    # The oldest comes first: a second one, opened by hand, is left alone.
+    entries = api.every("/issues?state=open&sort=created&direction=asc&per_page=100")
+    issue = next((i for i in entries if i["title"] == TITLE and "pull_request" not in i), None)
+    red = not ran or any(session["result"] not in ci.MARKS for session in ran)
+    if not red and issue is None:
+        return "Nothing was found, and no issue is open."
+    body = _body(ran, api.repository, environment)
+    if issue is None:
+        made = api.write("POST", "/issues", {"title": TITLE, "body": body})
+        return f"Issue {made['number']} is open: {made['html_url']}"
+    path, change = f"/issues/{issue['number']}", {"body": body}
+    if red:
+        api.write("PATCH", path, change)
+        return f"Issue {issue['number']} says what was found now: {issue['html_url']}"
+    api.write("PATCH", path, change | {"state": "closed", "state_reason": "completed"})
+    return f"Nothing was found: issue {issue['number']} is closed."
+
+
+def _body(ran: Sequence[Mapping[str, Any]], name: str, environment: Mapping[str, str]) -> str:
+    server = environment.get("GITHUB_SERVER_URL", "https://github.com")
+    run = f"{server}/{name}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}"
+    result = ci.table(ran) if ran else "The scan did not begin.\n"
+    return (
+        f"[The last run]({run}) of `nox -s scan` on main:\n\n{result}\n"
+        "`inv upgrade` moves the dependencies on. What has to wait is accepted in `audit.toml`, "
+        "with a reason and a day on which that ends. The next run that finds nothing closes this "
+        "issue.\n"
+    )
+
+
+def main() -> None:
+    """Keeps the issue; the exit status is 1, with a sentence, if GitHub cannot be asked."""
+    try:
+        print(keep(github.connect(), ci.sessions()))
+    except github.GitHubError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
