@@ -30,7 +30,7 @@ def test_the_list_of_sessions_reads_like_a_table_of_contents(default_project: Pr
 
 def test_the_noxfile_stays_short() -> None:
     lines = (REPOSITORY / "template/noxfile.py").read_text(encoding="utf-8").splitlines()
-    assert len(lines) < 160
+    assert len(lines) < 175
 
 
 def test_words_after_the_dashes_choose_tests(bench: Project) -> None:
