@@ -66,7 +66,9 @@ def test(session: nox.Session, member: Member) -> None:
         # Coverage is asked of the whole suite, not of a choice; its data stays out of the tree.
         session.env["COVERAGE_FILE"] = f"{session.virtualenv.location}/.coverage"
         chosen = session.posargs or ["--cov", "--cov-config", CONFIG]
-        session.run("pytest", "--config-file", CONFIG, "--rootdir", ".", *chosen)
+        options, variables = ci.reported()
+        command = ["pytest", "--config-file", CONFIG, "--rootdir", ".", *options, *chosen]
+        session.run(*command, env=variables)
 
 
 @nox.session

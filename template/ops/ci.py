@@ -71,22 +71,50 @@ def table(ran: Iterable[Mapping[str, Any]]) -> str:
 def summarise(environment: Mapping[str, str] = os.environ, report: Path = REPORT) -> None:
     """Puts the table of the last run with `--report` on the run's page; prints it elsewhere."""
     ran = sessions(report)
-    text = table(ran) if ran else "The stage did not begin: the log of this job says why.\n"
+    text = table(ran) if ran else "No session ran.\n"
     if not _append("GITHUB_STEP_SUMMARY", text, environment):
         print(text, end="")
 
 
 def annotated(prefix: str, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Options with which flake8 also says its findings in the form that GitHub shows on the lines.
+    """Options with which flake8 says its findings in the form that GitHub shows on the lines.
 
     Args:
         prefix: the folder that flake8's paths are relative to, seen from the root.
     """
     if environment.get("GITHUB_ACTIONS") != "true":
         return []
-    line = "%(path)s:%(row)d:%(col)d: %(code)s %(text)s\n"
+    # One line: nox shows the options, and GitHub would take a line of them for a finding.
     place = f"file={Path(prefix).as_posix()}/%(path)s,line=%(row)d,col=%(col)d"
-    return ["--format", f"{line}::error {place},title=flake8 %(code)s::%(text)s"]
+    return ["--format", f"::error {place},title=flake8::%(path)s:%(row)d: %(code)s %(text)s"]
+
+
+def reported(environment: Mapping[str, str] = os.environ) -> tuple[list[str], dict[str, str]]:
+    """Options and variables with which pytest does the same: this module is a plugin of it."""
+    if environment.get("GITHUB_ACTIONS") != "true":
+        return [], {}
+    return ["-p", "ops.ci"], {"PYTHONPATH": str(ROOT)}
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Says every failure in the form that GitHub shows on its line, below all other output.
+
+    A plugin that says it at once does so in the middle of a line of dots, and GitHub looks only at
+    the beginnings of lines.
+    """
+    reporter = terminalreporter
+    for report in [*reporter.stats.get("failed", []), *reporter.stats.get("error", [])]:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        path, line = (crash.path, crash.lineno) if crash else (report.location[0], 1)
+        text = f"{report.nodeid}: {crash.message if crash else report.longreprtext}"
+        file = os.path.relpath(path, ROOT)
+        reporter.ensure_newline()
+        reporter.write_line(f"::error file={file},line={line},title=pytest::{_escaped(text)}")
+
+
+def _escaped(text: str) -> str:
+    """A text as the value of a workflow command: github.com/actions/toolkit, `command.ts`."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _append(variable: str, text: str, environment: Mapping[str, str]) -> bool:
@@ -102,10 +130,9 @@ def main() -> None:
     """Sets a job up; the exit status is 1, with a sentence, if that cannot be done."""
     try:
         setup()
-    except (locks.LockError, tools.ToolError) as error:
+    except (locks.LockError, tools.ToolError, subprocess.CalledProcessError) as error:
+        _append("GITHUB_STEP_SUMMARY", f"The stage did not begin: {error}\n", os.environ)
         sys.exit(str(error))
-    except subprocess.CalledProcessError as error:
-        sys.exit(f"uv could not bring Python: {error}")
 
 
 if __name__ == "__main__":

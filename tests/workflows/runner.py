@@ -1,0 +1,374 @@
+"""Executes a workflow's steps on this machine, with the environment that Actions gives them.
+
+    run = Runner(origin, "pull_request", event).workflow(".github/workflows/ci.yml")
+    assert run.results["gate"] == "success", run.log
+
+Each job of each combination of a matrix gets a fresh clone of `origin`. Steps that `run` something
+are executed; of `uses`, actions of the repository itself are executed too, and those of others have
+a stand-in below that does what they would do here. An action without one is an error.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from support import BIN, clean_environment
+from workflows.expressions import condition, insert, shown
+
+BAD = ("failure", "cancelled")
+
+
+@dataclass
+class Ran:
+    """What came of a workflow.
+
+    Attributes:
+        results: {job: success, failure, skipped or cancelled}.
+        outputs: {job: {name: value}}.
+        summaries: {job with its matrix: what it put on the page of the run}.
+        logs: {job with its matrix: the output of its steps}.
+        commands: every command line that was executed, in order.
+    """
+
+    results: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, dict[str, str]] = field(default_factory=dict)
+    summaries: dict[str, str] = field(default_factory=dict)
+    logs: dict[str, str] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
+
+    @property
+    def log(self) -> str:
+        """The end of what every job said, for the message of an assertion."""
+        return "\n".join(f"== {name}\n{text[-3000:]}" for name, text in self.logs.items())
+
+
+@dataclass
+class Runner:
+    """A GitHub that runs workflows for one event.
+
+    Attributes:
+        origin: the repository that is checked out.
+        event_name: pull_request, push, merge_group, schedule or workflow_dispatch.
+        event: the payload, of which steps get the file.
+        ref: what is checked out, such as `refs/heads/main`.
+        environment: what the machine has besides, such as the address of a registry.
+        secrets, variables: `secrets.*` and `vars.*`.
+        inputs: `inputs.*` of a workflow that was started by hand.
+        given: results of jobs, or of combinations such as `stage (lint)`, that are taken as they
+            are instead of being run.
+        before: is called with a job's name and its folder before each `run` step.
+    """
+
+    origin: Path
+    event_name: str = "push"
+    event: dict[str, Any] = field(default_factory=dict)
+    ref: str = "refs/heads/main"
+    environment: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, str] = field(default_factory=dict)
+    before: Callable[[str, Path], object] = lambda job, folder: None
+
+    def workflow(self, path: str, inputs: Mapping[str, Any] | None = None, prefix: str = "") -> Ran:
+        """Runs every job of a workflow, in the order of their needs.
+
+        Args:
+            path: the workflow's file, seen from the root of what is checked out.
+            inputs: what a calling workflow gives.
+            prefix: of the names of jobs, for a workflow that another one calls.
+        """
+        document = yaml.safe_load(self._git("show", f"{self._commit}:{path}"))
+        declared = (document.get(True) or {}).get("workflow_call") or {}
+        defaults = {k: v.get("default") for k, v in (declared.get("inputs") or {}).items()}
+        github = self._github(str(document.get("name", path)))
+        ran = Ran()
+        jobs = dict(document["jobs"])
+        while jobs:
+            name = next(n for n, job in jobs.items() if not set(_needs(job)) & jobs.keys())
+            job = jobs.pop(name)
+            needs = {
+                n: {"result": ran.results[n], "outputs": ran.outputs.get(n, {})}
+                for n in _needs(job)
+            }
+            contexts = {
+                "github": github,
+                "needs": needs,
+                "inputs": {**defaults, **(self.inputs if inputs is None else inputs)},
+                "secrets": {"GITHUB_TOKEN": github["token"], **self.secrets},
+                "vars": self.variables,
+                "env": insert(document.get("env") or {}, {"github": github}),
+            }
+            states = {result["result"] for result in needs.values()}
+            state = "failure" if states - {"success"} else "success"
+            if f"{prefix}{name}" in self.given:
+                ran.results[name] = self.given[f"{prefix}{name}"]
+            elif not condition(job.get("if"), contexts, state):
+                ran.results[name] = "skipped"
+            else:
+                self._job(f"{prefix}{name}", name, job, document, contexts, ran)
+        return ran
+
+    def _job(
+        self,
+        shown_name: str,
+        name: str,
+        job: dict[str, Any],
+        document: dict[str, Any],
+        contexts: dict[str, Any],
+        ran: Ran,
+    ) -> None:
+        if "uses" in job:
+            given = insert(job.get("with") or {}, contexts)
+            inner = self.workflow(str(job["uses"]).removeprefix("./"), given, f"{shown_name} / ")
+            ran.commands += inner.commands
+            ran.summaries |= inner.summaries
+            ran.logs |= inner.logs
+            every = inner.results.values()
+            ran.results[name] = next((bad for bad in BAD if bad in every), "success")
+            return
+        matrix = insert((job.get("strategy") or {}).get("matrix") or {}, contexts)
+        each: list[str] = []
+        for values in itertools.product(*matrix.values()):
+            label = f"{shown_name} ({', '.join(map(shown, values))})" if values else shown_name
+            if label in self.given:
+                each.append(self.given[label])
+                continue
+            inside = contexts | {"matrix": dict(zip(matrix, values, strict=True))}
+            with tempfile.TemporaryDirectory() as folder:
+                machine = _Machine(self, label, Path(folder), document, job, inside)
+                each.append(machine.run(job["steps"]))
+                ran.outputs[name] = insert(job.get("outputs") or {}, machine.contexts)
+                ran.summaries[label] = machine.read("GITHUB_STEP_SUMMARY")
+            ran.commands += machine.commands
+            ran.logs[label] = machine.log
+        wrong = next((bad for bad in BAD if bad in each), "success")
+        ran.results[name] = wrong if each else "skipped"  # an empty matrix runs nothing
+
+    def _github(self, workflow: str) -> dict[str, Any]:
+        return {
+            "event": self.event,
+            "event_name": self.event_name,
+            "ref": self.ref,
+            "ref_name": self.ref.removeprefix("refs/heads/"),
+            "repository": "example/shop",
+            "repository_owner": "example",
+            "run_id": "1",
+            "server_url": "https://github.com",
+            "sha": self._commit,
+            "token": self.environment.get("TOKEN_OF_THE_RUN", "a-token"),
+            "actor": "octocat",
+            "workflow": workflow,
+        }
+
+    @property
+    def _commit(self) -> str:
+        return self._git("rev-parse", f"{self.ref}^{{commit}}").strip()
+
+    def _git(self, *words: str) -> str:
+        command = ["git", "-C", str(self.origin), *words]
+        return subprocess.run(command, check=True, text=True, capture_output=True).stdout
+
+
+class _Machine:
+    """What one job runs on: a folder, an environment, a state."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        label: str,
+        folder: Path,
+        document: dict[str, Any],
+        job: dict[str, Any],
+        contexts: dict[str, Any],
+    ) -> None:
+        self.runner, self.label, self.folder = runner, label, folder
+        self.root = folder / "work"
+        self.root.mkdir()
+        self.state, self.log = "success", ""
+        self.commands: list[str] = []
+        self.minutes = int(job.get("timeout-minutes", 10))
+        self.shell = ((job.get("defaults") or document.get("defaults") or {}).get("run") or {}).get(
+            "shell"
+        )
+        self.contexts = contexts | {"steps": {}, "job": {"status": "success"}}
+        # GitHub's machines have no uv and no nox; of the tests' own programs none is seen.
+        kept = [p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != BIN]
+        self.path = os.pathsep.join(kept)
+        self.variables = runner.environment | insert(contexts["env"], contexts)
+        self.variables |= insert(job.get("env") or {}, self.contexts)
+
+    def run(self, steps: list[dict[str, Any]]) -> str:
+        """Executes the steps; returns how the job ended."""
+        for step in steps:
+            self._step(step, self.contexts)
+        return self.state
+
+    def read(self, variable: str) -> str:
+        """What steps have written into a file of GitHub's so far."""
+        file = self.folder / variable
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+    def _step(self, step: dict[str, Any], contexts: dict[str, Any]) -> None:
+        contexts = contexts | {"env": {**contexts.get("env", {}), **self.variables}}
+        if not condition(step.get("if"), contexts, self.state, str(self.root)):
+            return
+        given = insert(step.get("with") or {}, contexts, str(self.root))
+        extra = insert(step.get("env") or {}, contexts, str(self.root))
+        if "run" in step:
+            well = self._execute(step, contexts, extra)
+        elif str(step["uses"]).startswith("./"):
+            well = self._composite(str(step["uses"]), given, contexts)
+        else:
+            action = str(step["uses"]).partition("@")[0]
+            outputs = ACTIONS[action](self, given)
+            if "id" in step:
+                self.contexts["steps"][step["id"]] = {"outputs": outputs}
+            well = True
+        if not well and not step.get("continue-on-error"):
+            self.state = "failure"
+
+    def _composite(self, uses: str, given: dict[str, Any], contexts: dict[str, Any]) -> bool:
+        file = self.root / uses / "action.yml"
+        action = yaml.safe_load(file.read_text(encoding="utf-8"))
+        inputs = {k: v.get("default") for k, v in (action.get("inputs") or {}).items()} | given
+        for name, value in (action.get("inputs") or {}).items():
+            assert not value.get("required") or inputs[name] is not None, f"{uses} lacks {name}"
+        for step in action["runs"]["steps"]:
+            self._step(step, contexts | {"inputs": inputs})
+        return self.state == "success"
+
+    def _execute(
+        self, step: dict[str, Any], contexts: dict[str, Any], extra: dict[str, Any]
+    ) -> bool:
+        text = shown(insert(step["run"], contexts, str(self.root)))
+        shell = step.get("shell", self.shell)
+        script = self.folder / "step.sh"
+        script.write_text(text + "\n", encoding="utf-8")
+        strict = ["--noprofile", "--norc", "-e", "-o", "pipefail"] if shell == "bash" else ["-e"]
+        assert shell in (None, "bash"), f"no such shell here: {shell}"
+        self.commands.append(text.strip())
+        self.runner.before(self.label, self.root)
+        where = self.root / str(step.get("working-directory", "."))
+        done = subprocess.run(
+            ["bash", *strict, str(script)],
+            cwd=where,
+            env=self._environment({k: shown(v) for k, v in extra.items()}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60 * self.minutes,
+        )
+        self.log += f"$ {text.strip()}\n{done.stdout}"
+        added = self.read("GITHUB_PATH").split()
+        self.path = os.pathsep.join([*reversed(added), *self._without(added)])
+        self.variables |= _assignments(self.read("GITHUB_ENV"))
+        if "id" in step:
+            outputs = _assignments(self.read("GITHUB_OUTPUT"))
+            self.contexts["steps"][step["id"]] = {"outputs": outputs}
+        (self.folder / "GITHUB_OUTPUT").unlink(missing_ok=True)
+        return done.returncode == 0
+
+    def _without(self, added: list[str]) -> list[str]:
+        return [part for part in self.path.split(os.pathsep) if part not in added]
+
+    def _environment(self, extra: Mapping[str, str]) -> dict[str, str]:
+        github = self.contexts["github"]
+        event = self.folder / "event.json"
+        event.write_text(json.dumps(github["event"]), encoding="utf-8")
+        files = ("GITHUB_ENV", "GITHUB_OUTPUT", "GITHUB_PATH", "GITHUB_STEP_SUMMARY")
+        for name in files:
+            (self.folder / name).touch()
+        names = ("event_name", "ref", "ref_name", "repository", "repository_owner", "run_id")
+        said = {f"GITHUB_{n.upper()}": str(github[n]) for n in (*names, "server_url", "sha")}
+        usual = {
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_API_URL": "http://127.0.0.1:9",
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_WORKSPACE": str(self.root),
+            "RUNNER_TEMP": str(self.folder),
+        }
+        paths = {name: str(self.folder / name) for name in files}
+        base = clean_environment() | said | usual | paths
+        return {**base, **self.variables, **extra, "PATH": self.path}
+
+    # --- stand-ins -------------------------------------------------------------------------------
+
+    def checkout(self, given: dict[str, Any]) -> dict[str, str]:
+        """actions/checkout: a branch is checked out as one, everything else without a branch."""
+        github = self.contexts["github"]
+        ref = str(given.get("ref") or github["ref"])
+        depth = str(given.get("fetch-depth", 1))
+        deep = [] if depth == "0" else [f"--depth={depth}", "--no-tags"]
+        wanted = ref if "ref" in given else github["sha"]
+        known = {"refs/heads/" + ref, ref} & set(self._refs())
+        branch = next(iter(known), "") if "ref" in given else ref
+        commands = [
+            ["init", "--quiet"],
+            ["remote", "add", "origin", self.runner.origin.as_uri()],
+            ["fetch", "--quiet", *deep, "origin", branch or wanted],
+            ["checkout", "--quiet", "--detach", "FETCH_HEAD" if "ref" in given else wanted],
+        ]
+        if depth == "0":
+            everything = "+refs/heads/*:refs/remotes/origin/*"
+            commands.insert(3, ["fetch", "--quiet", "--tags", "origin", everything])
+        if branch.startswith("refs/heads/"):
+            name = branch.removeprefix("refs/heads/")
+            commands.append(["update-ref", f"refs/remotes/origin/{name}", "HEAD"])
+            commands.append(["checkout", "--quiet", "-B", name])
+        for words in commands:
+            done = subprocess.run(
+                ["git", *words], cwd=self.root, text=True, capture_output=True, env=os.environ
+            )
+            assert done.returncode == 0, f"git {' '.join(words)}: {done.stderr}"
+        return {}
+
+    def _refs(self) -> list[str]:
+        return self.runner._git("for-each-ref", "--format=%(refname)").split()
+
+    def setup_uv(self, given: dict[str, Any]) -> dict[str, str]:
+        """astral-sh/setup-uv: uv is on PATH, and alone there."""
+        programs = self.folder / "uv"
+        programs.mkdir(exist_ok=True)
+        (programs / "uv").symlink_to(BIN / "uv")
+        self.path = os.pathsep.join([str(programs), self.path])
+        return {}
+
+    def nothing(self, given: dict[str, Any]) -> dict[str, str]:
+        """What this machine has already, or what happens outside of it."""
+        return {}
+
+
+ACTIONS: dict[str, Callable[[_Machine, dict[str, Any]], dict[str, str]]] = {
+    "actions/checkout": _Machine.checkout,
+    "actions/setup-node": _Machine.nothing,
+    "astral-sh/setup-uv": _Machine.setup_uv,
+}
+
+
+def _needs(job: dict[str, Any]) -> list[str]:
+    needs = job.get("needs") or []
+    return [needs] if isinstance(needs, str) else list(needs)
+
+
+def _assignments(text: str) -> dict[str, str]:
+    """`NAME=value`, and `NAME<<END` with lines up to END."""
+    found, lines = {}, iter(text.splitlines())
+    for line in lines:
+        name, sign, value = line.partition("=")
+        if "<<" in name or not sign:
+            name, _, end = line.partition("<<")
+            value = "\n".join(iter(lambda: next(lines), end))
+        found[name] = value
+    return found
