@@ -78,10 +78,12 @@ def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
 
 
 def sessions_in(words: list[str]) -> list[str]:
+    """The sessions that the words after `nox` name."""
     return _after(words, "-s", "-e", "--session", "--sessions")
 
 
 def words_of(line: str) -> list[str]:
+    """The words of a command line; operators such as `&&` are words of their own."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     try:
