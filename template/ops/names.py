@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 import shlex
@@ -65,7 +66,7 @@ def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
     """What a command line names and what there is not; words in upper case stand for others."""
     if program == "inv":
         task = words[0] if words else "-"
-        if task[0].isalpha() and task not in known.tasks:
+        if task[0].isalpha() and not fnmatch.filter(known.tasks, task):  # inv env.*
             yield f"task {task}"
         return
     for name in sessions_in(words):
