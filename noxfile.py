@@ -6,13 +6,21 @@ from pathlib import Path
 
 import nox
 
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "template"))  # what CI needs here stands there: ops/
+
+from ops import ci, sessions  # noqa: E402
+
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "test", "scan", "build"]
 
-ROOT = Path(__file__).parent
 PYTHON = ["noxfile.py", "tasks.py", "tests", "benchmarks"]
+ADVICE = (
+    "Move `tested` in `copier.yml` on, the ranges in `template/` or the lock of the app. What has "
+    "to wait is accepted in `template/audit.toml`, with a reason and a day on which that ends."
+)
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -31,20 +39,45 @@ def scaffold(session: nox.Session, destination: Path) -> Path:
     return destination
 
 
-def in_project(session: nox.Session, *words: str) -> None:
-    """Runs `nox …` in a default project, as its users do."""
-    with session.chdir(scaffold(session, Path(session.create_tmp()) / "shop")):
-        session.run("nox", *words)
+def default_project(session: nox.Session) -> Path:
+    """A default project that is thrown away, with the lock that its first session makes."""
+    project = scaffold(session, Path(session.create_tmp()) / "shop")
+    with session.chdir(project):  # in CI no session makes a lock, and this may be CI
+        session.run("python", "-c", "from ops import locks; locks.ensure('uv')", env={"CI": ""})
+    return project
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """black, flake8, mypy here and on the plain files of template/; lint in a default project."""
+    """Workflows, names, black, flake8, mypy, in template/ as well; lint in a default project."""
     install(session, "lint")
+    project = default_project(session)
+    pipeline(session, project)
     session.run("black", "--check", "--diff", "--quiet", *PYTHON, "template")
     session.run("flake8", "--config", "template/.flake8", *PYTHON, "template")
     session.run("mypy", *PYTHON)
-    in_project(session, "-s", "lint")
+    with session.chdir(project):
+        session.run("nox", "-s", "lint")
+
+
+def pipeline(session: nox.Session, project: Path) -> None:
+    """What `lint(repo)` asks of a project's workflows and documents, which name that as well."""
+    session.run("python", "-m", "ops.parity", ".", str(project), env={"PYTHONPATH": "template"})
+    zizmor = ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic"]
+    schemas = {
+        schema: sorted(str(file) for file in ROOT.glob(pattern))
+        for schema, pattern in sessions.SCHEMAS.items()
+    }
+    sessions.run_all(
+        session,
+        [*zizmor, "--config=template/.github/zizmor.yml", ".github"],
+        ["yamllint", "--strict", "--config-file=template/.yamllint.yaml", ".github", "copier.yml"],
+        *(
+            ["check-jsonschema", f"--builtin-schema={schema}", *files]
+            for schema, files in schemas.items()
+            if files
+        ),
+    )
 
 
 @nox.session
@@ -62,14 +95,16 @@ def scan(session: nox.Session) -> None:
     session.run(
         "bandit", "--quiet", "--recursive", "-c", "pyproject.toml", *shipped, "template/ops"
     )
-    in_project(session, "-s", "scan")
+    with session.chdir(default_project(session)):
+        session.run("nox", "-s", "scan")
 
 
 @nox.session
 def build(session: nox.Session) -> None:
     """build in a default project: the template is built when what it makes can be."""
     install(session, "test")
-    in_project(session, "-s", "build")
+    with session.chdir(default_project(session)):
+        session.run("nox", "-s", "build")
 
 
 @nox.session
@@ -90,6 +125,22 @@ def setup(session: nox.Session) -> None:
     command = [uv, "pip", "install", "--quiet", "--python", python, "--group", "dev"]
     session.run(*command, external=True)
     session.run(python, "-m", "pre_commit", "install", external=True)
+
+
+@nox.session
+def title(session: nox.Session) -> None:
+    """The pull request's title is a Conventional Commit, for it becomes one: cz; -- "feat: it"."""
+    install(session, "title")
+    sessions.title(session)
+
+
+@nox.session
+def report(session: nox.Session) -> None:
+    """What the sessions run with `--report .nox/report.json` came to; -- --issue: as an issue."""
+    ci.summarise()
+    if "--issue" in session.posargs:
+        install(session, "test")
+        session.run("python", "-m", "ops.weekly", ADVICE, env={"PYTHONPATH": "template"})
 
 
 @nox.session

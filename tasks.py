@@ -1,10 +1,18 @@
 """The maintainer's operations: `inv --list` names them."""
 
 import shlex
+import sys
 from pathlib import Path
 
 from invoke.context import Context
+from invoke.exceptions import Exit
 from invoke.tasks import task
+
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "template"))  # a project's operations serve here as well: ops/
+
+from ops import github  # noqa: E402
+from ops import protect as protection  # noqa: E402
 
 
 @task(
@@ -17,3 +25,12 @@ def render(context: Context, destination: str, data: list[str]) -> None:
     target = str(Path(destination).expanduser())
     command = ["copier", "copy", "--defaults", "--vcs-ref=HEAD", *answers, ".", target]
     context.run(shlex.join(command), echo=True, pty=True)
+
+
+@task(help={"check": "Only look; exit status 1 if something differs."})
+def protect(context: Context, check: bool = False) -> None:
+    """Make the rules of this repository on GitHub those of .github: rulesets, merge settings."""
+    try:
+        protection.protect(github.connect(ROOT), ROOT, check=check)
+    except (github.GitHubError, protection.ProtectError) as error:
+        raise Exit(str(error), code=1) from error

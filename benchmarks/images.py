@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from statistics import median
 
+import requests
 from measure import BIN, ENVIRONMENT, interleaved, row, timed
 
 BASES = {"agents": "python:3.13-slim", "backend": "python:3.13-slim", "frontend": "caddy:2"}
@@ -114,8 +114,7 @@ def _push(project: Path, own: str, repeat: int) -> str:
     """`inv image.push` again, of a project whose images the registry has."""
     name = "`inv image.push` of an unchanged project, seconds a member"
     try:
-        with urllib.request.urlopen(f"http://{REGISTRY}/v2/", timeout=5):
-            pass
+        requests.get(f"http://{REGISTRY}/v2/", timeout=5).raise_for_status()
     except OSError:
         return f"| {name} | not measured: no registry answers at {REGISTRY} |"
     ENVIRONMENT["REGISTRY"] = f"{REGISTRY}/{own}"

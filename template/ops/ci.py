@@ -19,7 +19,7 @@ from typing import Any
 from ops import locks, tools, workspace
 from ops.workspace import ROOT
 
-REPORT = ROOT / ".nox" / "report.json"
+REPORT = Path(".nox", "report.json")  # where nox runs
 MARKS = {"success": "✅ success", "skipped": "➖ skipped"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 import shlex
@@ -65,7 +66,7 @@ def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
     """What a command line names and what there is not; words in upper case stand for others."""
     if program == "inv":
         task = words[0] if words else "-"
-        if task[0].isalpha() and task not in known.tasks:
+        if task[0].isalpha() and not fnmatch.filter(known.tasks, task):  # inv env.*
             yield f"task {task}"
         return
     for name in sessions_in(words):
@@ -78,10 +79,12 @@ def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
 
 
 def sessions_in(words: list[str]) -> list[str]:
+    """The sessions that the words after `nox` name."""
     return _after(words, "-s", "-e", "--session", "--sessions")
 
 
 def words_of(line: str) -> list[str]:
+    """The words of a command line; operators such as `&&` are words of their own."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     try:

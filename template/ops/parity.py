@@ -7,21 +7,25 @@ one; sessions, tasks and files that workflows, hooks and documents name must be 
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops import workflows
+from ops import gate, workflows
 from ops.names import Names, ParityError, names, unknown, words_of
 from ops.workspace import ROOT
 
 CODE = re.compile(r"^ *```.*?\n(.*?)^ *```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
-COMMAND = re.compile(r"(?:^|(?<=[\s/&;|(]))(nox|inv) ([^\n]*)")
+COMMAND = re.compile(r"(?:^|(?<=[\s/&;|(`]))(nox|inv) ([^\n&;|`]*)")
 PATH = re.compile(r"\.?[a-z0-9_][\w.-]*(?:/[\w.*-]+)*/?")
 SUFFIXES = (".py", ".toml", ".md", ".yml", ".yaml", ".json", ".hcl")
+
+# What members have, of which a project may have none.
+OF_MEMBERS = ("package.json", "package-lock.json", "pyproject.toml", "settings.py")
 
 
 def findings(root: Path, known: Names, also: tuple[Path, ...] = ()) -> list[str]:
@@ -34,47 +38,56 @@ def findings(root: Path, known: Names, also: tuple[Path, ...] = ()) -> list[str]
     Raises:
         ParityError: a file cannot be read.
     """
-    return [*workflows.findings(root, known), *_documents(root, known, (root, *also))]
+    documents = workflows.read(root)
+    found = itertools.chain(
+        workflows.findings(root, documents, known),
+        gate.findings(root, documents, known),
+        _named(root, known, (root, *also)),
+    )
+    return list(dict.fromkeys(found))  # a matrix says one thing many times
 
 
-def _documents(root: Path, known: Names, places: tuple[Path, ...]) -> Iterator[str]:
+def _named(root: Path, known: Names, places: tuple[Path, ...]) -> Iterator[str]:
     """What documents and hooks name and what is not there."""
-    hooks = root / ".pre-commit-config.yaml"
-    for number, line in enumerate(hooks.read_text(encoding="utf-8").splitlines(), 1):
-        for name in _of_text(line, known):
-            yield f"{hooks.name}:{number}: there is no {name}."
-    patterns = ("*.md", "docs/**/*.md", ".github/*.md")
+    patterns = (".pre-commit-config.yaml", "*.md", "docs/**/*.md", ".github/*.md")
     for file in sorted(file for pattern in patterns for file in root.glob(pattern)):
         text = file.read_text(encoding="utf-8")
-        where = file.relative_to(root)
-        for match in CODE.finditer(text):
-            at = text.count("\n", 0, match.start()) + 1
-            for name in _of_text(match[1] or match[2], known):
-                yield f"{where}:{at}: there is no {name}."
-            if match[2] and PATH.fullmatch(match[2]) and _missing(match[2], places):
-                yield f"{where}:{at}: there is no file {match[2]}."
+        for at, what in sorted(_absent(file, text, known, places)):
+            number = text.count("\n", 0, at) + 1
+            yield f"{file.relative_to(root)}:{number}: there is no {what}."
+
+
+def _absent(
+    file: Path, text: str, known: Names, places: tuple[Path, ...]
+) -> Iterator[tuple[int, str]]:
+    """What a text names and what is not there, with its position."""
+    spans = [(0, len(text))]
+    if file.suffix == ".md":
+        spans = [match.span(match.lastindex or 0) for match in CODE.finditer(text)]
         for match in LINK.finditer(text):
             if not (file.parent / match[1]).exists():
-                at = text.count("\n", 0, match.start()) + 1
-                yield f"{where}:{at}: there is no file {match[1]}, to which a link leads."
-
-
-def _of_text(text: str, known: Names) -> Iterator[str]:
-    for match in COMMAND.finditer(text):
-        yield from unknown(match[1], words_of(match[2]), known)
+                yield match.start(), f"file {match[1]}, to which a link leads"
+    for start, end in spans:
+        for match in COMMAND.finditer(text, start, end):
+            for name in unknown(match[1], words_of(match[2]), known):
+                yield match.start(), name
+        code = text[start:end]
+        if PATH.fullmatch(code) and _missing(code, places):
+            yield start, f"file {code}"
 
 
 def _missing(name: str, places: tuple[Path, ...]) -> bool:
-    if "/" not in name and not name.endswith(SUFFIXES):
+    if name in OF_MEMBERS or "/" not in name and not name.endswith(SUFFIXES):
         return False
     if "/" in name and not any((place / name.split("/")[0]).exists() for place in places):
         return False  # no path of this tree: an image, a branch, an owner with a name
     for place in places:
         if any(place.glob(name.rstrip("/"))):
             return False
-        tracked = ["git", "ls-files", "--cached", "--others", f"*/{name}", name]
+        listed = ["git", "ls-files", "-z", "--cached", "--others", f"*/{name}", name]
         ignored = ["git", "check-ignore", "--quiet", name]
-        if subprocess.run(tracked, cwd=place, capture_output=True, text=True).stdout:
+        found = subprocess.run(listed, cwd=place, capture_output=True, text=True).stdout
+        if any((place / file).exists() for file in found.split("\0") if file):
             return False
         if subprocess.run(ignored, cwd=place, capture_output=True).returncode == 0:
             return False

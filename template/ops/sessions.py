@@ -21,8 +21,8 @@ Stage = Callable[[nox.Session, Member], None]
 
 SCHEMAS = {
     "vendor.compose-spec": "deploy/compose*.yaml",
-    "vendor.github-workflows": ".github/workflows/*.yml",
-    "vendor.github-actions": ".github/actions/*/action.yml",
+    "vendor.github-workflows": ".github/workflows/*.y*ml",
+    "vendor.github-actions": ".github/actions/**/action.y*ml",
     "vendor.renovate": ".github/renovate.json",
 }
 # What `lint(repo)` looks at besides Python.

@@ -14,16 +14,24 @@ from ops import ci, github
 from ops.github import GitHub
 
 TITLE = "The weekly scan found something"
+ADVICE = (
+    "`inv upgrade` moves the dependencies on. What has to wait is accepted in `audit.toml`, with a "
+    "reason and a day on which that ends."
+)
 
 
 def keep(
-    api: GitHub, ran: Sequence[Mapping[str, Any]], environment: Mapping[str, str] = os.environ
+    api: GitHub,
+    ran: Sequence[Mapping[str, Any]],
+    environment: Mapping[str, str] = os.environ,
+    advice: str = ADVICE,
 ) -> str:
     """Makes the issue say what the sessions came to; returns what was done, as a sentence.
 
     Args:
         ran: the sessions of the scan, as in nox's report; none if it did not begin.
         environment: its `GITHUB_SERVER_URL` and `GITHUB_RUN_ID` name the run.
+        advice: what to do about a finding.
 
     Raises:
         GitHubError: GitHub refused or could not be asked.
@@ -34,7 +42,7 @@ def keep(
     red = not ran or any(session["result"] not in ci.MARKS for session in ran)
     if not red and issue is None:
         return "Nothing was found, and no issue is open."
-    body = _body(ran, api.repository, environment)
+    body = _body(ran, api.repository, environment, advice)
     if issue is None:
         made = api.write("POST", "/issues", {"title": TITLE, "body": body})
         return f"Issue {made['number']} is open: {made['html_url']}"
@@ -46,22 +54,25 @@ def keep(
     return f"Nothing was found: issue {issue['number']} is closed."
 
 
-def _body(ran: Sequence[Mapping[str, Any]], name: str, environment: Mapping[str, str]) -> str:
+def _body(
+    ran: Sequence[Mapping[str, Any]], name: str, environment: Mapping[str, str], advice: str
+) -> str:
     server = environment.get("GITHUB_SERVER_URL", "https://github.com")
     run = f"{server}/{name}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}"
     result = ci.table(ran) if ran else "The scan did not begin.\n"
     return (
         f"[The last run]({run}) of `nox -s scan` on main:\n\n{result}\n"
-        "`inv upgrade` moves the dependencies on. What has to wait is accepted in `audit.toml`, "
-        "with a reason and a day on which that ends. The next run that finds nothing closes this "
-        "issue.\n"
+        f"{advice} The next run that finds nothing closes this issue.\n"
     )
 
 
 def main() -> None:
-    """Keeps the issue; the exit status is 1, with a sentence, if GitHub cannot be asked."""
+    """Keeps the issue; the exit status is 1, with a sentence, if GitHub cannot be asked.
+
+    Words are other advice than that of a project.
+    """
     try:
-        print(keep(github.connect(), ci.sessions()))
+        print(keep(github.connect(), ci.sessions(), advice=" ".join(sys.argv[1:]) or ADVICE))
     except github.GitHubError as error:
         sys.exit(str(error))
 

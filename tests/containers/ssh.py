@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import shutil
 import socket
 import subprocess
@@ -48,7 +49,8 @@ def ssh_host(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
         encoding="utf-8",
     )
     program.chmod(0o755)
-    Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it for its unprivileged part
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd of root wants it for its unprivileged part
     log = (folder / "log").open("wb")
     server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)
     try:

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 def test_no_hook_is_cloned_from_elsewhere(folder: str) -> None:
     file = REPOSITORY / folder / ".pre-commit-config.yaml"
     config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    assert config["default_stages"] == ["pre-commit"]
     assert [repo["repo"] for repo in config["repos"]] == ["local"]
     for hook in config["repos"][0]["hooks"]:
         assert hook["language"] == "system" and hook["entry"].startswith(".venv/bin/")
@@ -33,6 +34,13 @@ def test_the_hooks_of_this_repository_are_green_and_catch_faults(tmp_path: Path)
     hooks = clone.run(".venv/bin/pre-commit", "run", "--all-files")
     assert hooks.returncode == 0, hooks.stdout[-4000:]
     assert clone.git("status", "--porcelain") == ""
+
+    # In a second work tree the message lies outside of it, and only its own hook looks at it.
+    clone.git("worktree", "add", "--quiet", str(tmp_path / "tree"))
+    tree = Project(tmp_path / "tree")
+    (tree.path / ".venv").symlink_to(clone.path / ".venv")
+    commit = tree.run("git", "commit", "--allow-empty", "--message", "test: nothing")
+    assert commit.returncode == 0, commit.stdout[-4000:]
 
     clone.write("tests/fault.py", "import os\n")
     clone.git("add", "--all")

@@ -1,0 +1,142 @@
+"""Whether the one check that GitHub requires is red when anything is, and each stage is a job."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ops.names import Names, ParityError, sessions_in, words_of
+from ops.workflows import Part, condition, filled, jobs, lines, steps
+
+RULESET = ".github/rulesets/main.json"
+TRIGGERS = {"pull_request", "merge_group", "push"}
+# With others, such as --list or --install-only, nox does less than the stage.
+WHOLE = re.compile(r"-[sevjx]|--sessions?|--report(=.+)?|--verbose|--parallel|--forcecolor")
+
+
+def findings(root: Path, documents: dict[str, Part], known: Names) -> Iterator[str]:
+    """Everything by which a fault could pass the gate, as sentences.
+
+    Args:
+        documents: the workflows, by their paths.
+        known: what nox has.
+
+    Raises:
+        ParityError: the ruleset cannot be read.
+    """
+    required = _required(root)
+    if len(required) != 1:
+        yield f"{RULESET} must require one check, and it requires {required}."
+        return
+    shown = [
+        (file, name)
+        for file, document in documents.items()
+        for name, job in jobs(document).items()
+        if name and required[0] in filled(str(job.get("name", name)), job)
+    ]
+    if len(shown) != 1:
+        places = " and ".join(f"{file}, job {name}" for file, name in shown) or "none has it"
+        yield f"{RULESET} requires {required[0]}, and one job must have that name: {places}."
+        return
+    file, gate = shown[0]
+    others = jobs(documents[file])
+    own = others.pop(gate)
+    yield from (f"{file}: {text}" for text in _triggers(documents[file]))
+    yield from (f"{file}, job {gate} {text}" for text in _verdict(own, others))
+    for name, job in others.items():
+        if "if" in job:
+            yield f"{file}, job {name} has a condition, and {gate} is red where it is not met."
+    ran: set[str] = set()
+    for where, job, step in steps(documents[file]):
+        if job is own:
+            continue
+        for line in lines(job, step):
+            stages = _stages(line, known)
+            ran |= stages
+            for text in _less(line, documents[file], job, step) if stages else ():
+                yield f"{file}{where}: {text}"
+    for stage in sorted(known.defaults - ran):
+        yield f"{file}: no job runs `nox -s {stage}`, which is a stage. Add it to the matrix."
+
+
+def _verdict(own: Part, others: dict[str, Part]) -> Iterator[str]:
+    """By what the gate would not see that another job is red."""
+    needs = [own["needs"]] if isinstance(own.get("needs"), str) else own.get("needs") or []
+    for name in others:
+        if name not in needs:
+            yield f"does not need the job {name}, so {name} may fail. Add it to needs."
+    if condition(own) != "always()":
+        yield "must have `if: always()`: a skipped check counts as a green one."
+    judging = (
+        "run" in step and "if" not in step and "${{tojson(needs)}}" in _variables(step).values()
+        for step in own.get("steps") or []
+    )
+    if not any(judging):
+        yield "has no step without a condition that is given `${{ toJSON(needs) }}`."
+
+
+def _variables(part: Part) -> dict[str, str]:
+    """What a part sets, the values without spaces and in lower case."""
+    env = part.get("env") or {}
+    if not isinstance(env, dict):
+        return {str(env): ""}  # they are made at run time
+    return {name: re.sub(r"\s", "", str(value)).lower() for name, value in env.items()}
+
+
+def _stages(line: str, known: Names) -> set[str]:
+    """The stages that a command line runs, for every member."""
+    words = words_of(line)
+    if words == ["nox"]:
+        return known.defaults
+    return set(sessions_in(words)) & known.defaults if words[0] == "nox" else set()
+
+
+def _less(line: str, document: Part, job: Part, step: Part) -> Iterator[str]:
+    """Why a step runs less than a stage, or something else."""
+    if "if" in step:
+        yield "a stage has no condition. Take the `if` out."
+    for word in words_of(line):
+        if word.startswith("-") and not WHOLE.fullmatch(word):
+            yield f"with {word} nox runs less than the stage. Take it out."
+    for part in (document, job, step):
+        for name in _variables(part):
+            yield f"{name} is not set where people type nox. Set it in noxfile.py."
+
+
+def _triggers(document: Part) -> Iterator[str]:
+    """By what the gate would not come, or come without all jobs."""
+    named: dict[str, Any] = {str(key): value for key, value in document.items()}
+    on = named.get("True", named.get("on")) or []  # to YAML 1.1 the word on is a truth value
+    triggers = on if isinstance(on, dict) else dict.fromkeys([on] if isinstance(on, str) else on)
+    for name in sorted(TRIGGERS - triggers.keys()):
+        yield f"it does not run on {name}, and the check that is required would never come."
+    for name in sorted(TRIGGERS & triggers.keys()):
+        for key in triggers[name] or {}:
+            if key != "types" and (name, key) != ("push", "branches"):
+                yield f"{name} has the filter {key}: elsewhere the check would never come."
+    branches = (triggers.get("push") or {}).get("branches")
+    if branches is not None and "main" not in branches:
+        yield f"push runs on {branches}, and not on main."
+    types = (triggers.get("pull_request") or {}).get("types") or []
+    for kind in ("opened", "synchronize", "reopened", "edited"):
+        if kind not in types:
+            yield f"pull_request lacks the type {kind}."
+
+
+def _required(root: Path) -> list[str]:
+    """The checks that the ruleset of main requires; none where it is missing or not active."""
+    try:
+        ruleset = json.loads((root / RULESET).read_text(encoding="utf-8"))
+        return [
+            str(check["context"])
+            for rule in ruleset["rules"]
+            if rule["type"] == "required_status_checks" and ruleset["enforcement"] == "active"
+            for check in rule["parameters"]["required_status_checks"]
+        ]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise ParityError(f"{RULESET} cannot be read: {error!r}") from error
