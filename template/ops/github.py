@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
+from ops.refusals import broken, open_end, pause, refused
 from ops.workspace import ROOT
 
 VERSION = "2022-11-28"
+# https://HOST/OWNER/NAME, ssh://git@HOST:PORT/OWNER/NAME and the short form git@HOST:OWNER/NAME
 REMOTE = re.compile(
-    r"(?:\w+://)?(?:[^@/]+@)?([\w.-]+)(?::\d+(?=/))?[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?"
+    r"(?:[\w+]+://(?:[^@/]+@)?([\w.-]+)(?::\d+)?/|(?:[^@/:]+@)?([\w.-]+):/?)"
+    r"([\w.-]+/[\w.-]+?)(?:\.git)?/?"
 )
+TOKEN = re.compile(r"[!-~]+")
 ANSWER_WITHIN = 30  # seconds
 WAIT_AT_MOST = 120  # seconds, for a limit of requests to pass
 TRIES = 3  # of a question whose connection broke; what changes something is sent once
@@ -49,10 +55,10 @@ class GitHub:
         self.address = address.rstrip("/")
         self._sleep = sleep
         self._session = requests.Session()
+        self._session.auth = _bearer(token)
         self._session.headers.update(
             {
                 "Accept": "application/vnd.github+json",
-                "Authorization": f"Bearer {token}",
                 "User-Agent": "slipway",
                 "X-GitHub-Api-Version": VERSION,
             }
@@ -60,14 +66,14 @@ class GitHub:
 
     def get(self, path: str = "") -> Any:
         """The answer to GET /repos/OWNER/NAME and a path below it, decoded."""
-        return self._send("GET", self._url(path)).json()
+        return _decoded(self._send("GET", self._url(path)))
 
     def every(self, path: str) -> Iterator[Any]:
         """The entries of a list, page after page."""
         url: str | None = self._url(path)
         while url:
             response = self._send("GET", url)
-            yield from response.json()
+            yield from _decoded(response)
             url = response.links.get("next", {}).get("url")
 
     def write(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
@@ -77,7 +83,7 @@ class GitHub:
             GitHubError: it was refused, or the connection broke, so that nobody knows whether it
                 was done: the next run looks first.
         """
-        return self._send(method, self._url(path), body).json()
+        return _decoded(self._send(method, self._url(path), body))
 
     def _url(self, path: str) -> str:
         return f"{self.address}/repos/{self.repository}{path}"
@@ -94,58 +100,26 @@ class GitHub:
             except requests.RequestException as error:
                 tries += 1
                 if method != "GET" or tries == TRIES:
-                    raise GitHubError(_broken(method, url, error)) from error
+                    raise GitHubError(broken(method, url, error, ANSWER_WITHIN)) from error
                 self._sleep(tries)
                 continue
-            pause = _pause(response)
-            if pause is not None and waited + pause <= WAIT_AT_MOST:
-                print(f"GitHub wants {pause:.0f} seconds of patience.", flush=True)
-                self._sleep(pause)
-                waited += max(pause, 1)
+            wait = pause(response)
+            if wait is not None and waited + wait <= WAIT_AT_MOST:
+                print(f"GitHub has had too many requests: on in {wait:.0f} s.", flush=True)
+                self._sleep(wait)
+                waited += wait
                 continue
-            if pause is not None:
-                minutes = max(1, round(pause / 60))
-                raise GitHubError(f"GitHub takes no requests for {minutes} minutes. Try then.")
+            if wait is not None:
+                raise GitHubError(
+                    "GitHub has had too many requests with this token and takes none for another "
+                    f"{math.ceil(wait / 60)} min. Type the command again after that."
+                )
             if response.status_code >= 500 and method == "GET" and (tries := tries + 1) < TRIES:
                 self._sleep(tries)
                 continue
             if not response.ok or response.is_redirect:
-                raise GitHubError(self._refused(method, response))
+                raise GitHubError(refused(method, response, self.repository, self.address))
             return response
-
-    def _refused(self, method: str, response: requests.Response) -> str:
-        """What an answer with an error means, and what to do."""
-        said, errors = _said(response)
-        what = f"{method} {response.url.removeprefix(self.address)}"
-        match response.status_code:
-            case 401:
-                return f"GitHub does not know the token ({said}). Make a new one: gh auth login"
-            case 403 if "upgrade" in said.lower():
-                return (
-                    f"The plan of {self.repository} lacks it: {said} Make the repository public or "
-                    "take a plan that has it, then type the command again."
-                )
-            case 403:
-                needed = response.headers.get(
-                    "X-Accepted-GitHub-Permissions", "administration=write"
-                )
-                return (
-                    f"The token may not do this: {what}: {said} It needs {needed} on "
-                    f"{self.repository}: ask an administrator, or give GITHUB_TOKEN such a token."
-                )
-            case 404:
-                return (
-                    f"{what}: not found. Either {self.repository} is not the repository (git "
-                    "remote get-url origin), or the token may not see it: gh auth status"
-                )
-            case 301 | 302 | 307 | 308:
-                return (
-                    f"{self.repository} has another name now. Correct it: git remote set-url "
-                    "origin ADDRESS"
-                )
-            case 422:
-                return f"GitHub finds a fault in what {what} sends: {said} {errors}".strip()
-        return f"{what}: GitHub answers {response.status_code}: {said} Try again later."
 
 
 def connect(
@@ -153,25 +127,34 @@ def connect(
 ) -> GitHub:
     """The repository of this project, as the variables, `gh` and the remote `origin` say.
 
+    A host without a dot is taken for a name that ssh knows github.com by.
+
     Args:
         environment: `GITHUB_REPOSITORY`, `GITHUB_API_URL` and `GITHUB_TOKEN` (or `GH_TOKEN`) come
-            first; in Actions the first two are there.
+            first; in Actions the first two are there. A server of one's own that only the remote
+            names gets `GH_ENTERPRISE_TOKEN`, as from `gh`: no token goes where it is unknown.
 
     Raises:
         GitHubError: there is no remote or no token.
     """
     host, name = _origin(root)
     name = environment.get("GITHUB_REPOSITORY") or name
-    address = environment.get("GITHUB_API_URL")
     if not name:
         raise GitHubError(
-            "This folder has no remote on GitHub. Type: git remote add origin "
-            "https://github.com/OWNER/NAME.git"
+            "There is no remote `origin` on GitHub. Type: git remote add origin "
+            "https://github.com/OWNER/NAME.git (set-url for add, where origin is something else)"
         )
-    if not address:
-        public = host in ("", "github.com", "ssh.github.com")
-        address = "https://api.github.com" if public else f"https://{host}/api/v3"
-    return GitHub(name, _credential(environment), address, **options)
+    if "." not in host or host in ("ssh.github.com", "www.github.com"):
+        host = "github.com"
+    names = ["GITHUB_TOKEN", "GH_TOKEN"]
+    if address := environment.get("GITHUB_API_URL", ""):
+        host = (urlsplit(address).hostname or address).removeprefix("api.")
+    elif host == "github.com" or host.endswith(".ghe.com"):
+        address = f"https://api.{host}"
+    else:
+        address = f"https://{host}/api/v3"
+        names = ["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"]
+    return GitHub(name, _credential(host, names, environment), address, **options)
 
 
 def _origin(root: Path) -> tuple[str, str]:
@@ -179,55 +162,44 @@ def _origin(root: Path) -> tuple[str, str]:
     command = ["git", "remote", "get-url", "origin"]
     url = subprocess.run(command, cwd=root, text=True, capture_output=True).stdout.strip()
     match = REMOTE.fullmatch(url)
-    return (match[1], match[2]) if match else ("", "")
+    return (match[1] or match[2], match[3]) if match else ("", "")
 
 
-def _credential(environment: Mapping[str, str]) -> str:
-    given = environment.get("GITHUB_TOKEN") or environment.get("GH_TOKEN")
-    if given:
-        return given
+def _credential(host: str, names: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The token for a host: of the first variable that is set, or of `gh`."""
+    for name in names:
+        if token := environment.get(name, "").strip():
+            if not TOKEN.fullmatch(token):
+                raise GitHubError(f"{name} is no token: there are spaces or the like in it.")
+            return token
     if shutil.which("gh"):
-        done = subprocess.run(["gh", "auth", "token"], text=True, capture_output=True)
-        if done.returncode == 0 and done.stdout.strip():
+        command = ["gh", "auth", "token", "--hostname", host]
+        done = subprocess.run(command, text=True, capture_output=True)
+        if done.returncode == 0 and TOKEN.fullmatch(done.stdout.strip()):
             return done.stdout.strip()
     raise GitHubError(
-        "There is no token for GitHub. Type `gh auth login`, or set GITHUB_TOKEN to a token that "
-        "may administer the repository."
+        f"There is no token for {host}. Type `gh auth login --hostname {host}`, or set {names[0]} "
+        "to a token that may administer the repository."
     )
 
 
-def _pause(response: requests.Response) -> float | None:
-    """The seconds that GitHub wants to be left alone; None if it does not.
+def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Signs requests. A header of the session would give way to what ~/.netrc says of the host."""
 
-    docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api: 403 or 429 with
-    `Retry-After`, or with no requests left until `X-RateLimit-Reset`, else a minute after a 429.
-    """
-    if response.status_code not in (403, 429):
-        return None
-    after = response.headers.get("Retry-After", "")
-    if after.isdigit():
-        return float(after)
-    if response.headers.get("X-RateLimit-Remaining") == "0":
-        until = float(response.headers.get("X-RateLimit-Reset", "0"))
-        return max(0.0, until - time.time()) + 1
-    return 60.0 if response.status_code == 429 else None
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign
 
 
-def _said(response: requests.Response) -> tuple[str, str]:
-    """GitHub's own words: the message, and its details as one line."""
+def _decoded(response: requests.Response) -> Any:
     try:
-        answer = response.json()
-        details = answer.get("errors") or []
-        words = [str(e.get("message", e)) if isinstance(e, dict) else str(e) for e in details]
-        return str(answer["message"]).rstrip(".") + ".", "; ".join(words)
-    except (ValueError, KeyError, AttributeError):
-        return "No reason was given.", ""
-
-
-def _broken(method: str, url: str, error: requests.RequestException) -> str:
-    if isinstance(error, requests.Timeout):
-        reason = f"no answer within {ANSWER_WITHIN} seconds"
-    else:
-        reason = str(error).split(":")[-1].strip(" ')\"") or type(error).__name__
-    sent = "" if method == "GET" else " What was sent last may or may not be done."
-    return f"GitHub cannot be reached ({reason}): {url}.{sent} Type the command again."
+        return response.json()
+    except ValueError as error:
+        method = str(response.request.method)
+        raise GitHubError(
+            f"{method} {response.url}: what answers is not GitHub's API but a page of something in "
+            f"between, such as a proxy or a sign-in.{open_end(method)} Look at GITHUB_API_URL and "
+            "HTTPS_PROXY, then type the command again."
+        ) from error

@@ -15,6 +15,8 @@ from typing import Any
 from ops.github import GitHub, GitHubError
 from ops.workspace import ROOT
 
+TARGET = "branch"  # of a ruleset that names none
+
 
 class ProtectError(Exception):
     """The rules cannot be applied, or are not as the files say; the text says what to do."""
@@ -72,7 +74,10 @@ def protect(
     if check:
         raise ProtectError(f"{github.repository} is not as .github says. Type: inv protect")
     for part in differing:
-        github.write(part.method, part.path, part.wanted)
+        try:
+            github.write(part.method, part.path, part.wanted)
+        except GitHubError as error:
+            raise GitHubError(f"{part.file}: {error}") from error
         say(f"{part.file} is applied.")
     left = [part.file for part in parts(github, root) if part.differences()]
     if left:
@@ -85,13 +90,20 @@ def protect(
 
 def parts(github: GitHub, root: Path = ROOT) -> list[Part]:
     """Every file of rules with what GitHub has in its place."""
-    settings = _read(root / ".github" / "repository.json")
+    settings = _read(root, ".github/repository.json")
+    rulesets = _rulesets(root)
     actual = github.get()
-    hidden = sorted(settings.keys() - actual.keys())
-    if hidden:
+    if actual["full_name"].lower() != github.repository.lower():
         raise GitHubError(
-            f"GitHub does not show {', '.join(hidden)} of {github.repository}: the token may not "
-            "administer it. Ask an administrator, or give GITHUB_TOKEN such a token."
+            f"{github.repository} has another name now: {actual['full_name']}. Type: git remote "
+            f"set-url origin {actual['clone_url']}"
+        )
+    if "allow_squash_merge" not in actual:
+        raise GitHubError(_hidden(github, "its settings"))
+    if unknown := sorted(settings.keys() - actual.keys()):
+        raise ProtectError(
+            f".github/repository.json names what GitHub does not have: {', '.join(unknown)}. "
+            "Correct it, then type the command again."
         )
     found = [Part(".github/repository.json", settings, actual, "PATCH", "")]
     path = "/rulesets"
@@ -99,29 +111,53 @@ def parts(github: GitHub, root: Path = ROOT) -> list[Part]:
         (each["name"], each["target"]): each["id"]
         for each in github.every(f"{path}?includes_parents=false&per_page=100")
     }
-    for file in sorted(root.glob(".github/rulesets/*.json")):
-        wanted = _read(file)
-        name = str(file.relative_to(root))
-        number = there.get((wanted.get("name"), wanted.get("target")))
+    for (name, target), (file, wanted) in rulesets.items():
+        number = there.get((name, target))
         if number is None:
-            found.append(Part(name, wanted, None, "POST", path))
+            found.append(Part(file, wanted, None, "POST", path))
             continue
         ruleset = github.get(f"{path}/{number}?includes_parents=false")
         if "bypass_actors" not in ruleset:
-            raise GitHubError(
-                f"GitHub does not show who may bypass {wanted['name']}: the token may not "
-                f"administer {github.repository}. Ask an administrator, or give GITHUB_TOKEN "
-                "such a token."
-            )
-        found.append(Part(name, wanted, ruleset, "PUT", f"{path}/{number}"))
+            raise GitHubError(_hidden(github, f"who may bypass {name}"))
+        found.append(Part(file, wanted, ruleset, "PUT", f"{path}/{number}"))
     return found
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _hidden(github: GitHub, what: str) -> str:
+    return (
+        f"GitHub does not show {what}: the token may not administer {github.repository}. Ask an "
+        "administrator, or set GITHUB_TOKEN to a token that may."
+    )
+
+
+def _rulesets(root: Path) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
+    """The files of rulesets with what they say, by the name and the target that they have."""
+    found: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+    for path in sorted(root.glob(".github/rulesets/*.json")):
+        file = path.relative_to(root).as_posix()
+        wanted = _read(root, file)
+        if not wanted.get("name"):
+            raise ProtectError(f"{file} has no name. Give it one, then type the command again.")
+        key = (str(wanted["name"]), str(wanted.get("target", TARGET)))
+        if key in found:
+            raise ProtectError(
+                f"{found[key][0]} and {file} have the same name, {key[0]}. Give one another, then "
+                "type the command again."
+            )
+        found[key] = (file, wanted)
+    return found
+
+
+def _read(root: Path, file: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise ProtectError(f"{file} cannot be read: {error}. Mend it, then try again.") from error
+        found = json.loads((root / file).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ProtectError(
+            f"{file} cannot be read: {error}. Correct it, then type the command again."
+        ) from error
+    if not isinstance(found, dict):
+        raise ProtectError(f"{file} is no JSON object. Correct it, then type the command again.")
+    return found
 
 
 def _differences(wanted: Any, actual: Any, where: str = "") -> Iterator[str]:
@@ -150,9 +186,10 @@ def _by_identity(entries: list[Any]) -> dict[str, Any]:
     for entry in entries:
         name = entry
         if isinstance(entry, dict):
-            names = (entry.get("type"), entry.get("context"), entry.get("actor_type"))
-            name = next((each for each in names if each), json.dumps(entry, sort_keys=True))
-            if entry.get("actor_id"):
-                name = f"{name} {entry['actor_id']}"
-        found[str(name)] = entry
+            keys = ("type", "context", "integration_id", "actor_type", "actor_id")
+            names = [str(entry[key]) for key in keys if entry.get(key)]
+            name = " ".join(names) or json.dumps(entry, sort_keys=True)
+        while (key := str(name)) in found:
+            name = f"{key}, again"
+        found[key] = entry
     return found

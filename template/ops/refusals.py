@@ -1,0 +1,125 @@
+"""What GitHub's answers and silences mean: its refusals as sentences, its limits in seconds."""
+
+from __future__ import annotations
+
+import time
+
+import requests
+
+
+def refused(method: str, response: requests.Response, repository: str, address: str) -> str:
+    """What an answer with an error means, and what to do.
+
+    Args:
+        repository: owner/name.
+        address: where the API is.
+    """
+    said, errors = _said(response)
+    what = f"{method} {response.url.removeprefix(address)}"
+    match response.status_code:
+        case 401:
+            return (
+                f"GitHub does not take the token: {said} It is wrong, expired or revoked. Set "
+                "GITHUB_TOKEN to a new one; or unset it and type: gh auth login"
+            )
+        case 403 if "upgrade" in said.lower():
+            return (
+                f"The plan of {repository} lacks it: {said} Make the repository public or "
+                "take a plan that has it, then type the command again."
+            )
+        case 403:
+            needed = response.headers.get("X-Accepted-GitHub-Permissions", "")
+            needs = f" It needs the permission {needed}." if needed else ""
+            return (
+                f"The token may not do this: {what}: {said}{needs} Ask an administrator of "
+                f"{repository}, or set GITHUB_TOKEN to a token that may."
+            )
+        case 404:
+            return (
+                f"{what}: not found. Either {repository} is not the repository (git "
+                "remote get-url origin), or the token may not see it: gh auth status"
+            )
+        case 410:
+            return (
+                f"{what}: {said} If issues are switched off, type: gh repo edit "
+                f"{repository} --enable-issues"
+            )
+        case 301 | 307 | 308:
+            return (
+                f"{repository} has another name now. Look it up on GitHub, then type: git "
+                "remote set-url origin ADDRESS"
+            )
+        case 422:
+            fault = f"GitHub finds a fault in what {what} sends: {said} {errors}".strip()
+            return f"{fault} Correct it, then type the command again."
+        case status if status >= 500:
+            return (
+                f"{what}: GitHub answers {status}: {said} The fault is GitHub's."
+                f"{open_end(method)} Type the command again later."
+            )
+        case status:
+            return f"{what}: GitHub answers {status}: {said}"
+
+
+def pause(response: requests.Response) -> float | None:
+    """The seconds that GitHub wants to be left alone, at least 1; None if it does not.
+
+    docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api: 403 or 429 with
+    `Retry-After`, or with no requests left until `X-RateLimit-Reset`, else for a minute.
+    """
+    if response.status_code not in (403, 429):
+        return None
+    after = response.headers.get("Retry-After", "")
+    if after.isdigit():
+        return max(1.0, float(after))
+    if response.headers.get("X-RateLimit-Remaining") == "0":
+        until = float(response.headers.get("X-RateLimit-Reset", "0"))
+        return max(0.0, until - time.time()) + 1
+    limited = response.status_code == 429 or "rate limit" in _said(response)[0].lower()
+    return 60.0 if limited else None
+
+
+def _said(response: requests.Response) -> tuple[str, str]:
+    """GitHub's own words: the message, and its details, as sentences."""
+    try:
+        answer = response.json()
+        details = "; ".join(_detail(each) for each in answer.get("errors") or ())
+        return _sentence(str(answer["message"])), _sentence(details)
+    except (ValueError, KeyError, AttributeError):
+        return "No reason was given.", ""
+
+
+def _detail(entry: object) -> str:
+    """One of several errors: a text, or an object with a message or just with codes."""
+    if not isinstance(entry, dict):
+        return str(entry)
+    codes = (str(entry[key]) for key in ("resource", "field", "code") if key in entry)
+    return str(entry.get("message") or " ".join(codes))
+
+
+def _sentence(text: str) -> str:
+    return text.rstrip(".") + "." if text else ""
+
+
+def broken(method: str, url: str, error: requests.RequestException, seconds: float) -> str:
+    """Why no answer came, and what to do.
+
+    Args:
+        seconds: how long it was waited for.
+    """
+    cause: BaseException = error
+    while inner := cause.__cause__ or next(
+        (a for a in cause.args if isinstance(a, Exception)), None
+    ):
+        cause = inner
+    timed_out = isinstance(error, requests.Timeout)
+    reason = f"no answer within {seconds} seconds" if timed_out else str(cause)
+    return (
+        f"GitHub cannot be reached ({reason or type(cause).__name__}): {url}.{open_end(method)} "
+        "Type the command again."
+    )
+
+
+def open_end(method: str) -> str:
+    """What is to be said of a request that may have been carried out all the same."""
+    return "" if method == "GET" else " What was sent may or may not be done; a new run looks."
