@@ -87,7 +87,7 @@ def test_a_fault_of_its_workflows_is_told_by_name(
 def test_its_rules_are_applied_by_its_own_task(copy: Project) -> None:
     done = copy.run(BIN / "inv", "protect")
     assert done.returncode == 1
-    assert done.stdout.startswith("This folder has no remote on GitHub. Type: git remote add")
+    assert done.stdout.startswith("There is no remote `origin` on GitHub. Type: git remote add")
 
 
 @pytest.mark.slow
