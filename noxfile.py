@@ -144,6 +144,13 @@ def report(session: nox.Session) -> None:
 
 
 @nox.session
+def release(session: nox.Session) -> None:
+    """The next version of the template: changelog, tag, GitHub Release; `inv release`."""
+    install(session, "test")
+    session.run("inv", "release")
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Ratios against bare Copier and tools called by hand; writes benchmarks/RESULTS.md."""
     install(session, "test")

@@ -11,8 +11,11 @@ from invoke.tasks import task
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "template"))  # a project's operations serve here as well: ops/
 
-from ops import github  # noqa: E402
+from ops import github, releases, versions  # noqa: E402
 from ops import protect as protection  # noqa: E402
+from ops.scratch import VersionError  # noqa: E402
+
+REFUSALS = (github.GitHubError, protection.ProtectError, releases.ReleaseError, VersionError)
 
 
 @task(
@@ -32,5 +35,26 @@ def protect(context: Context, check: bool = False) -> None:
     """Make the rules of this repository on GitHub those of .github: rulesets, merge settings."""
     try:
         protection.protect(github.connect(ROOT), ROOT, check=check)
-    except (github.GitHubError, protection.ProtectError) as error:
+    except REFUSALS as error:
+        raise Exit(str(error), code=1) from error
+
+
+@task(help={"dry": "Only say what comes next, why, and what the changelog would say."})
+def tag(context: Context, dry: bool = False) -> None:
+    """Make and push the next version of the template: its tag, and the changelog."""
+    try:
+        if dry:
+            print(*versions.describe(versions.plan(ROOT)), sep="\n")
+        else:
+            releases.tag(ROOT)
+    except REFUSALS as error:
+        raise Exit(str(error), code=1) from error
+
+
+@task(help={"repair": "vX.Y.Z: complete a version that is there already."})
+def release(context: Context, repair: str = "") -> None:
+    """Release the template: version, changelog, tag, which `copier update` follows, Release."""
+    try:
+        releases.release(github.connect(ROOT), ROOT, version=repair)
+    except REFUSALS as error:
         raise Exit(str(error), code=1) from error

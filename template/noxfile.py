@@ -136,3 +136,27 @@ def title(session: nox.Session) -> None:
 def report(session: nox.Session) -> None:
     """What the sessions run with `--report .nox/report.json` came to; -- --issue: as an issue."""
     sessions.report(session)
+
+
+@nox.session(venv_backend="none", allow_parallel=False)
+def publish(session: nox.Session) -> None:
+    """The images of this commit, built once and pushed as sha-<commit>."""
+    sessions.deliver(session, "publish")
+
+
+@nox.session(venv_backend="none", allow_parallel=False)
+def deploy(session: nox.Session) -> None:
+    """The images of this commit, or of $VERSION, in an environment; -- staging."""
+    sessions.deliver(session, "deploy")
+
+
+@nox.session(venv_backend="none", allow_parallel=False)
+def smoke(session: nox.Session) -> None:
+    """What was deployed answers, and is what was deployed; -- staging."""
+    sessions.deliver(session, "smoke")
+
+
+@nox.session(venv_backend="none", allow_parallel=False)
+def release(session: nox.Session) -> None:
+    """The next version: changelog, tag, GitHub Release, tags of the images; -- --pre."""
+    sessions.deliver(session, "release")

@@ -10,10 +10,11 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from ops import bake, candidates, compose, contract, environments, github, growth
-from ops import images, inventory, registry
+from ops import images, inventory, registry, releases, sbom, scratch, versions
 from ops import deploy as deployment
 from ops import dev as development
 from ops import protect as protection
+from ops import smoke as smoking
 from ops.locks import LockError
 from ops.tools import ToolError
 from ops.workspace import ROOT, WorkspaceError
@@ -32,7 +33,11 @@ REFUSALS = (
     LockError,
     protection.ProtectError,
     registry.RegistryError,
+    releases.ReleaseError,
+    sbom.SbomError,
+    smoking.SmokeError,
     ToolError,
+    scratch.VersionError,
     WorkspaceError,
 )
 
@@ -298,7 +303,48 @@ def rollback(context: Context, environment: str | None = None, yes: bool = False
     print(f"{name} runs {deployment.rollback(name).version}.")
 
 
-namespace = Collection(dev, add, remove, upgrade, protect, up, down, logs, status, deploy, rollback)
+@operation(help=WHERE)
+def smoke(context: Context, environment: str | None = None) -> None:
+    """See whether what was deployed answers, and is what was deployed."""
+    smoking.test(target(environment))
+
+
+# --- versions ------------------------------------------------------------------------------------
+
+PRE = {"pre": "A release candidate, such as v1.2.0-rc.1."}
+
+
+@operation(help=PRE | {"dry": "Only say what comes next, why, and what the changelog would say."})
+def tag(context: Context, dry: bool = False, pre: bool = False) -> None:
+    """Make and push the next version of this commit: its tag, and the changelog."""
+    if dry:
+        print(*versions.describe(versions.plan(pre=pre)), sep="\n")
+    else:
+        releases.tag(pre=pre)
+
+
+@operation(help=PRE | {"repair": "vX.Y.Z: complete a version that is there already."})
+def release(context: Context, repair: str = "", pre: bool = False) -> None:
+    """Release this commit: version, changelog, tag, GitHub Release, tags of the images."""
+    releases.release(github.connect(), version=repair, pre=pre)
+
+
+namespace = Collection(
+    dev,
+    add,
+    remove,
+    upgrade,
+    protect,
+    up,
+    down,
+    logs,
+    status,
+    deploy,
+    rollback,
+    smoke,
+    tag,
+    release,
+)
 namespace.add_collection(
     Collection(
         "env",

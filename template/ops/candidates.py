@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from ops import bake, environments, images, records, registry
+from ops import bake, environments, images, records, registry, scratch
 from ops.compose import Stack
 from ops.workspace import ROOT
 
@@ -89,12 +89,14 @@ def _on_main(version: str, root: Path) -> str:
             f"Production takes versions that are git tags, and there is no tag {version} here. "
             "Type `git fetch --tags`, or release it."
         )
-    main = "origin/main" if _git(root, "remote") else "main"
-    inside = ["git", "merge-base", "--is-ancestor", commit, main]
-    if subprocess.run(inside, cwd=root, capture_output=True).returncode:
+    far = bool(_git(root, "remote"))
+    main, place = ("origin/main", "refs/remotes/origin") if far else ("main", "refs/heads")
+    released = [f"{place}/{branch}" for branch in scratch.BRANCHES]
+    if not _git(root, "for-each-ref", "--contains", commit, *released):
         raise CandidateError(
             f"Production takes commits of main only, and {version} ({commit[:12]}) is not on "
-            f"{main}. Merge it and release from main; if it was merged, type: git fetch"
+            f"{main} (nor on a branch hotfix/…). Merge it and release from main; if it was "
+            "merged, type: git fetch"
         )
     return commit
 

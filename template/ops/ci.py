@@ -76,13 +76,28 @@ def summarise(environment: Mapping[str, str] = os.environ, report: Path = REPORT
         print(text, end="")
 
 
+def is_actions(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether this runs in GitHub Actions."""
+    return environment.get("GITHUB_ACTIONS") == "true"
+
+
+def output(name: str, value: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Gives later steps and jobs a value, in CI: `steps.<id>.outputs.<name>`."""
+    _append("GITHUB_OUTPUT", f"{name}={value}\n", environment)
+
+
+def summary(text: str, environment: Mapping[str, str] = os.environ) -> None:
+    """Puts a text in Markdown on the page of the run, in CI."""
+    _append("GITHUB_STEP_SUMMARY", text, environment)
+
+
 def annotated(prefix: str, environment: Mapping[str, str] = os.environ) -> list[str]:
     """Options with which flake8 says its findings in the form that GitHub shows on the lines.
 
     Args:
         prefix: the folder that flake8's paths are relative to, seen from the root.
     """
-    if environment.get("GITHUB_ACTIONS") != "true":
+    if not is_actions(environment):
         return []
     # One line: nox shows the options, and GitHub would take a line of them for a finding.
     place = f"file={Path(prefix).as_posix()}/%(path)s,line=%(row)d,col=%(col)d"
@@ -91,7 +106,7 @@ def annotated(prefix: str, environment: Mapping[str, str] = os.environ) -> list[
 
 def reported(environment: Mapping[str, str] = os.environ) -> tuple[list[str], dict[str, str]]:
     """Options and variables with which pytest does the same: this module is a plugin of it."""
-    if environment.get("GITHUB_ACTIONS") != "true":
+    if not is_actions(environment):
         return [], {}
     return ["-p", "ops.ci"], {"PYTHONPATH": str(ROOT)}
 
@@ -131,7 +146,7 @@ def main() -> None:
     try:
         setup()
     except (locks.LockError, tools.ToolError, subprocess.CalledProcessError) as error:
-        _append("GITHUB_STEP_SUMMARY", f"The stage did not begin: {error}\n", os.environ)
+        summary(f"The stage did not begin: {error}\n")
         sys.exit(str(error))
 
 

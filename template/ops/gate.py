@@ -12,7 +12,7 @@ from ops.names import Names, ParityError, sessions_in, words_of
 from ops.workflows import Part, condition, filled, jobs, lines, steps
 
 RULESET = ".github/rulesets/main.json"
-TRIGGERS = {"pull_request", "merge_group", "push"}
+TRIGGERS = {"pull_request", "merge_group"}
 # With others, such as --list or --install-only, nox does less than the stage.
 WHOLE = re.compile(r"-[sevjx]|--sessions?|--report(=.+)?|--verbose|--parallel|--forcecolor")
 
@@ -44,7 +44,8 @@ def findings(root: Path, documents: dict[str, Part], known: Names) -> Iterator[s
     file, gate = shown[0]
     others = jobs(documents[file])
     own = others.pop(gate)
-    yield from (f"{file}: {text}" for text in _triggers(documents[file]))
+    for text in (*_triggers(documents[file]), *_main(file, documents)):
+        yield f"{file}: {text}"
     yield from (f"{file}, job {gate} {text}" for text in _verdict(own, others))
     for name, job in others.items():
         if "if" in job:
@@ -108,22 +109,39 @@ def _less(line: str, document: Part, job: Part, step: Part) -> Iterator[str]:
 
 def _triggers(document: Part) -> Iterator[str]:
     """By what the gate would not come, or come without all jobs."""
-    named: dict[str, Any] = {str(key): value for key, value in document.items()}
-    on = named.get("True", named.get("on")) or []  # to YAML 1.1 the word on is a truth value
-    triggers = on if isinstance(on, dict) else dict.fromkeys([on] if isinstance(on, str) else on)
+    triggers = _on(document)
     for name in sorted(TRIGGERS - triggers.keys()):
         yield f"it does not run on {name}, and the check that is required would never come."
     for name in sorted(TRIGGERS & triggers.keys()):
         for key in triggers[name] or {}:
-            if key != "types" and (name, key) != ("push", "branches"):
+            if key != "types":
                 yield f"{name} has the filter {key}: elsewhere the check would never come."
-    branches = (triggers.get("push") or {}).get("branches")
-    if branches is not None and "main" not in branches:
-        yield f"push runs on {branches}, and not on main."
     types = (triggers.get("pull_request") or {}).get("types") or []
     for kind in ("opened", "synchronize", "reopened", "edited"):
         if kind not in types:
             yield f"pull_request lacks the type {kind}."
+
+
+def _main(file: str, documents: dict[str, Part]) -> Iterator[str]:
+    """By what nobody would look at main: it runs there, or a workflow does that calls it."""
+    callers = [
+        name
+        for name, document in documents.items()
+        if any(job.get("uses") == f"./{file}" for job in jobs(document).values())
+    ]
+    for name in [file, *callers]:
+        triggers = _on(documents[name])
+        branches = (triggers.get("push") or {}).get("branches", ["main"])
+        if "push" in triggers and "main" in branches:
+            return
+    yield "it does not run on main: neither on push, nor called by a workflow that does."
+
+
+def _on(document: Part) -> dict[str, Any]:
+    """What starts a workflow, with the options of each."""
+    named: dict[str, Any] = {str(key): value for key, value in document.items()}
+    on = named.get("True", named.get("on")) or []  # to YAML 1.1 the word on is a truth value
+    return on if isinstance(on, dict) else dict.fromkeys([on] if isinstance(on, str) else on)
 
 
 def _required(root: Path) -> list[str]:

@@ -31,7 +31,13 @@ TRIES = 3  # of a question whose connection broke; what changes something is sen
 
 
 class GitHubError(Exception):
-    """GitHub cannot be asked, or refused; the text says why and what to do."""
+    """GitHub cannot be asked, or refused; the text says why and what to do.
+
+    Attributes:
+        status: of the answer, such as 404; 0 where there was none.
+    """
+
+    status = 0
 
 
 class GitHub:
@@ -68,6 +74,15 @@ class GitHub:
         """The answer to GET /repos/OWNER/NAME and a path below it, decoded."""
         return _decoded(self._send("GET", self._url(path)))
 
+    def find(self, path: str) -> Any:
+        """The same as `get`; None where GitHub has nothing of that name."""
+        try:
+            return self.get(path)
+        except GitHubError as error:
+            if error.status == 404:
+                return None
+            raise
+
     def every(self, path: str) -> Iterator[Any]:
         """The entries of a list, page after page."""
         url: str | None = self._url(path)
@@ -84,6 +99,31 @@ class GitHub:
                 was done: the next run looks first.
         """
         return _decoded(self._send(method, self._url(path), body))
+
+    def delete(self, path: str) -> None:
+        """Sends DELETE; what is not there any more is no error."""
+        try:
+            self._send("DELETE", self._url(path))
+        except GitHubError as error:
+            if error.status != 404:
+                raise
+
+    def upload(self, address: str, name: str, content: Mapping[str, Any]) -> None:
+        """Attaches a JSON document to a Release, unless it has a file of that name.
+
+        Args:
+            address: the Release's `upload_url`.
+        """
+        try:
+            self._send("POST", f"{address.partition('{')[0]}?name={name}", content)
+        except GitHubError as error:
+            if error.status != 422 or "already_exists" not in str(error):
+                raise
+
+    def page(self, path: str = "") -> str:
+        """The address of a page of this repository, for people."""
+        server = self.address.replace("//api.", "//").removesuffix("/api/v3")
+        return f"{server}/{self.repository}{path}"
 
     def _url(self, path: str) -> str:
         return f"{self.address}/repos/{self.repository}{path}"
@@ -118,7 +158,9 @@ class GitHub:
                 self._sleep(tries)
                 continue
             if not response.ok or response.is_redirect:
-                raise GitHubError(refused(method, response, self.repository, self.address))
+                final = GitHubError(refused(method, response, self.repository, self.address))
+                final.status = response.status_code
+                raise final
             return response
 
 

@@ -84,6 +84,7 @@ def push(
     move: bool = False,
     allow_dirty: bool = False,
     build: bool = True,
+    only: Iterable[str] | None = None,
     say: Say = show,
     root: Path = ROOT,
     environment: Mapping[str, str] = os.environ,
@@ -95,6 +96,7 @@ def push(
         move: the tag may have another digest until now; only for tags that are no commit and no
             version.
         build: whether to build first; otherwise what `nox -s build` has left is pushed.
+        only: the members whose images are pushed.
 
     Returns:
         {member: digest}
@@ -110,13 +112,10 @@ def push(
     if build:
         bake.build("development", root, environment)
     wanted = [own, *([tag] if tag else [])]
-    names = [member.name for member in bake.images(root)]
-    local = {name: _local_id(bake.repository(name, root, environment)) for name in names}
-    places = [
-        (name, f"{bake.repository(name, root, environment)}:{each}")
-        for each in wanted
-        for name in names
-    ]
+    names = [m.name for m in bake.images(root) if only is None or m.name in set(only)]
+    at = {name: bake.repository(name, root, environment) for name in names}
+    local = {name: _local_id(place) for name, place in at.items()}
+    places = [(name, f"{at[name]}:{each}") for each in wanted for name in names]
     there = dict(_side_by_side(lambda p: (p[1], registry.manifest(p[1])), places))
     _refuse_other(places, there, local, move)
 

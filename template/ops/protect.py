@@ -63,7 +63,7 @@ def protect(
         GitHubError: GitHub refused or could not be asked; a new run goes on where this one ended.
         ProtectError: a file cannot be read; with `check`, GitHub differs; without, it still does.
     """
-    differing = [part for part in parts(github, root) if part.differences()]
+    differing = [part for part in parts(github, root, say) if part.differences()]
     for part in differing:
         say(part.file)
         for line in part.differences():
@@ -88,7 +88,9 @@ def protect(
     say(f"{github.repository} is as .github says.")
 
 
-def parts(github: GitHub, root: Path = ROOT) -> list[Part]:
+def parts(
+    github: GitHub, root: Path = ROOT, say: Callable[[str], object] = lambda text: None
+) -> list[Part]:
     """Every file of rules with what GitHub has in its place."""
     settings = _read(root, ".github/repository.json")
     rulesets = _rulesets(root)
@@ -112,6 +114,7 @@ def parts(github: GitHub, root: Path = ROOT) -> list[Part]:
         for each in github.every(f"{path}?includes_parents=false&per_page=100")
     }
     for (name, target), (file, wanted) in rulesets.items():
+        _identify(github, wanted, say)
         number = there.get((name, target))
         if number is None:
             found.append(Part(file, wanted, None, "POST", path))
@@ -121,6 +124,27 @@ def parts(github: GitHub, root: Path = ROOT) -> list[Part]:
             raise GitHubError(_hidden(github, f"who may bypass {name}"))
         found.append(Part(file, wanted, ruleset, "PUT", f"{path}/{number}"))
     return found
+
+
+def _identify(github: GitHub, ruleset: dict[str, Any], say: Callable[[str], object]) -> None:
+    """Puts the number of the App that releases where a ruleset leaves it open.
+
+    It is the repository's variable RELEASE_APP_ID, which the workflow reads as well. Until there is
+    one, nobody is let through.
+    """
+    actors = ruleset.get("bypass_actors", [])
+    for actor in [a for a in actors if a["actor_type"] == "Integration" and not a["actor_id"]]:
+        variable = github.find("/actions/variables/RELEASE_APP_ID")
+        if variable is None:
+            say(f"{ruleset['name']}: no App is let through yet; docs/releases.md says how.")
+            actors.remove(actor)
+        elif variable["value"].isdigit():
+            actor["actor_id"] = int(variable["value"])
+        else:
+            raise ProtectError(
+                f"The variable RELEASE_APP_ID is {variable['value']!r}, and an App ID is a number: "
+                "it stands on the App's page. Type: gh variable set RELEASE_APP_ID"
+            )
 
 
 def _hidden(github: GitHub, what: str) -> str:

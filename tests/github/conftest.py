@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import REPOSITORY
+from support import copy
 
 from github.double import Double, double
 
@@ -15,14 +15,23 @@ from github.double import Double, double
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
     """A running double, which this process asks past any proxy."""
-    with double() as running:
+    with double(variables={"RELEASE_APP_ID": "4242"}) as running:
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         yield running
 
 
+@pytest.fixture(scope="session")
+def rules(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder .github of a new project."""
+    destination = tmp_path_factory.mktemp("rules") / "shop"
+    done = copy(template, destination)
+    assert done.returncode == 0, done.stdout
+    return destination / ".github"
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(rules: Path, tmp_path: Path) -> Path:
     """A folder with the rules that a project is born with."""
-    shutil.copytree(REPOSITORY / "template" / ".github", tmp_path / "shop" / ".github")
+    shutil.copytree(rules, tmp_path / "shop" / ".github")
     return tmp_path / "shop"

@@ -16,7 +16,7 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +42,7 @@ class Fault:
         body: JSON, held to the schema too; or a text, which is a page of somebody in between.
         after: what was asked takes effect all the same.
         hangs: nothing comes until the client or the test gives up.
+        then: is called before the answer goes out.
     """
 
     status: int = 0
@@ -49,6 +50,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     after: bool = False
     hangs: bool = False
+    then: Callable[[], object] | None = None
 
 
 DROPPED, DROPPED_AFTER, HANGING = Fault(), Fault(after=True), Fault(hangs=True)
@@ -162,6 +164,8 @@ class _Handler(BaseHTTPRequestHandler):
                 outcome = DROPPED
         if outcome.hangs:
             self.server.over.wait()
+        if outcome.then:
+            outcome.then()
         if outcome.status:
             self._send(outcome)
         else:

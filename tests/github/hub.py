@@ -92,6 +92,8 @@ class Hub:
         administrator: whether the token is one of an administrator.
         former: names that the repository had.
         ignored: settings that GitHub takes without a word and leaves as they are.
+        variables: of Actions.
+        attested: digests of which Actions has signed where they come from.
         refs: full names and the commits they point at.
     """
 
@@ -105,6 +107,8 @@ class Hub:
     releases: dict[int, Document] = field(default_factory=dict)
     assets: dict[int, Document] = field(default_factory=dict)
     files: dict[int, bytes] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    attested: set[str] = field(default_factory=set)
     refs: dict[str, str] = field(default_factory=lambda: {"refs/heads/main": SHA})
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 

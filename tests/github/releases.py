@@ -119,5 +119,22 @@ def _delete_asset(hub: Hub, call: Call) -> Answer:
     return Answer(204)
 
 
+@endpoint("GET", "/attestations/{subject_digest}")
+def _attestations(hub: Hub, call: Call) -> Answer:
+    digest = call.values["subject_digest"]
+    envelope = {"payload": digest}
+    bundle = {"mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json"}
+    found = {"bundle": bundle | {"verificationMaterial": {}, "dsseEnvelope": envelope}}
+    return Answer(200, {"attestations": [found] if digest in hub.attested else []})
+
+
+@endpoint("GET", "/actions/variables/{name}")
+def _variable(hub: Hub, call: Call) -> Answer:
+    name = call.values["name"]
+    if name not in hub.variables:
+        raise Refusal(404, "Not Found")
+    return Answer(200, filled("actions-variable", name=name, value=hub.variables[name]))
+
+
 def _taken(resource: str, name: str) -> dict[str, str]:
     return {"resource": resource, "code": "already_exists", "field": name}

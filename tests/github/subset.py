@@ -20,6 +20,8 @@ SCHEMA = Path(__file__).with_name("schema.json")
 REPOSITORY = "/repos/{owner}/{repo}"
 ENDPOINTS = {  # below the repository
     "": ("get", "patch"),
+    "/actions/variables/{name}": ("get",),
+    "/attestations/{subject_digest}": ("get",),
     "/git/ref/{ref}": ("get",),
     "/git/refs": ("post",),
     "/issues": ("get", "post"),

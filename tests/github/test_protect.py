@@ -46,25 +46,37 @@ def test_a_bare_repository_gets_all_rules_and_again_nothing_is_written(
         AS_IT_SAYS,
     ]
     assert hub.settings == HIDDEN | json.loads((root / SETTINGS).read_text(encoding="utf-8"))
-    # GitHub answers with more than it was sent, and with no id for "any deploy key".
+    # GitHub answers with more than it was sent. The App that releases is let through.
     assert {"required_reviewers", "automatic_copilot_code_review_enabled"} < {
         *rule(hub, "pull_request")
     }
-    assert hub.ruleset("releases")["bypass_actors"] == [
-        {"actor_id": None, "actor_type": "DeployKey", "bypass_mode": "always"}
-    ]
+    for name in ("main", "releases"):
+        assert hub.ruleset(name)["bypass_actors"] == [
+            {"actor_id": 4242, "actor_type": "Integration", "bypass_mode": "always"}
+        ]
     assert applied(hub, root) == applied(hub, root, check=True) == AS_IT_SAYS
     assert hub.writes == ALL
 
 
-def test_the_order_of_entries_and_a_missing_empty_id_are_no_difference(
-    hub: Double, root: Path
-) -> None:
+def test_the_order_of_entries_is_no_difference(hub: Double, root: Path) -> None:
     applied(hub, root)
     for ruleset in hub.rulesets.values():
         ruleset["rules"].reverse()
-    del hub.ruleset("releases")["bypass_actors"][0]["actor_id"]
     assert applied(hub, root, check=True) == AS_IT_SAYS
+
+
+def test_nobody_is_let_through_until_the_app_that_releases_is_named(
+    hub: Double, root: Path
+) -> None:
+    hub.variables.clear()
+    said = applied(hub, root)
+    assert "main: no App is let through yet; docs/releases.md says how." in said
+    assert hub.ruleset("main")["bypass_actors"] == hub.ruleset("releases")["bypass_actors"] == []
+    hub.variables["RELEASE_APP_ID"] = "17"
+    assert "+ bypass_actors[Integration 17]" in applied(hub, root)
+    assert hub.ruleset("releases")["bypass_actors"][0]["actor_id"] == 17
+    hub.variables["RELEASE_APP_ID"] = "Iv23abc"
+    assert "an App ID is a number" in refused(hub, root)
 
 
 def loosen(hub: Double) -> None:
@@ -77,7 +89,7 @@ def add_actor(hub: Double) -> None:
 
 
 def exempt(hub: Double) -> None:
-    actor = {"actor_id": None, "actor_type": "DeployKey", "bypass_mode": "exempt"}
+    actor = {"actor_id": 4242, "actor_type": "Integration", "bypass_mode": "exempt"}
     hub.ruleset("releases")["bypass_actors"] = [actor]
 
 
@@ -135,8 +147,8 @@ GATE = '{"context": "gate", "integration_id": 15368}'
             exempt,
             RELEASES,
             [
-                '- bypass_actors[DeployKey].bypass_mode: "exempt"',
-                '+ bypass_actors[DeployKey].bypass_mode: "always"',
+                '- bypass_actors[Integration 4242].bypass_mode: "exempt"',
+                '+ bypass_actors[Integration 4242].bypass_mode: "always"',
             ],
         ),
         (drop_check, MAIN, [f"+ {CHECKS}[gate 15368]: {GATE}"]),
@@ -165,6 +177,7 @@ GATE = '{"context": "gate", "integration_id": 15368}'
             MAIN,
             [
                 '- conditions.ref_name.include[refs/heads/old]: "refs/heads/old"',
+                '+ conditions.ref_name.include[refs/heads/hotfix/**]: "refs/heads/hotfix/**"',
                 '+ conditions.ref_name.include[~DEFAULT_BRANCH]: "~DEFAULT_BRANCH"',
             ],
         ),

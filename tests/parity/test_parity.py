@@ -147,10 +147,10 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
         [f"{CI}: merge_group has the filter paths-ignore: {FILTER}"],
     ),
     "no run on main": (
-        CI,
-        "branches: [main]",
-        "branches: [develop]",
-        [f"{CI}: push runs on ['develop'], and not on main."],
+        ".github/workflows/release.yml",
+        "branches: [main, ",
+        "branches: [develop, ",
+        [f"{CI}: it does not run on main: neither on push, nor called by a workflow that does."],
     ),
     # Each stage runs, and all of it.
     "a stage that is taken out": (CI, STAGES, "[title, lint, test, build]", unrun("scan")),
@@ -474,6 +474,7 @@ def test_a_renamed_session_and_a_renamed_file_are_told_wherever_they_are_named(
         f"{README}: there is no session scan.",
         f"{BRANCHING}: there is no session scan.",
         f"{README}: there is no file docs/environments.md, to which a link leads.",
+        "docs/releases.md: there is no file environments.md, to which a link leads.",
     }
 
 

@@ -35,8 +35,8 @@ def all_known(_copy: Project, known: Names) -> Names:
     return names(_copy.path) | known
 
 
-def test_its_rules_on_github_are_those_of_a_project() -> None:
-    own, given = REPOSITORY / ".github", REPOSITORY / "template/.github"
+def test_its_rules_on_github_are_those_of_a_project(rendered: Project) -> None:
+    own, given = REPOSITORY / ".github", rendered.path / ".github"
     assert {file.name for file in own.rglob("*.json")} == {
         file.name for file in given.rglob("*.json")
     }

@@ -26,6 +26,7 @@ DEFAULTS = {
     "description": "Questions from people, answers from agents.",
     "repository": "example/shop",
     "registry": "ghcr.io/example",
+    "release_mode": "commit",
     "licence": "MIT",
     "python_version": "3.13",
     "apis": ["backend"],
@@ -35,9 +36,9 @@ DEFAULTS = {
 }
 
 
-def test_at_most_eleven_questions_are_asked() -> None:
+def test_at_most_twelve_questions_are_asked() -> None:
     assert list(ASKED) == list(DEFAULTS)
-    assert len(ASKED) <= 11
+    assert len(ASKED) <= 12
 
 
 @pytest.mark.parametrize("name", ASKED)

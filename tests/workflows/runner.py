@@ -60,8 +60,11 @@ class Runner:
         event_name: pull_request, push, merge_group, schedule or workflow_dispatch.
         event: the payload, of which steps get the file.
         ref: what is checked out, such as `refs/heads/main`.
+        commit: the event's, where the reference has moved on since: a run that is run again.
         environment: what the machine has besides, such as the address of a registry.
-        secrets, variables: `secrets.*` and `vars.*`.
+        secrets, variables: `secrets.*` and `vars.*` of the repository.
+        environments: {name: `secrets.*` that only the jobs of this environment get}.
+        attested: digests of which `actions/attest` was given the names.
         inputs: `inputs.*` of a workflow that was started by hand.
         given: results of jobs, or of combinations such as `stage (lint)`, that are taken as they
             are instead of being run.
@@ -72,9 +75,12 @@ class Runner:
     event_name: str = "push"
     event: dict[str, Any] = field(default_factory=dict)
     ref: str = "refs/heads/main"
+    commit: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    environments: dict[str, dict[str, str]] = field(default_factory=dict)
+    attested: set[str] = field(default_factory=set)
     inputs: dict[str, Any] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
     before: Callable[[str, Path], object] = lambda job, folder: None
@@ -108,8 +114,9 @@ class Runner:
                 "vars": self.variables,
                 "env": insert(document.get("env") or {}, {"github": github}),
             }
-            states = {result["result"] for result in needs.values()}
-            state = "failure" if states - {"success"} else "success"
+            own = self.environments.get(str(job.get("environment", "")), {})
+            contexts["secrets"] |= own
+            state = _state(name, document["jobs"], ran.results)
             if f"{prefix}{name}" in self.given:
                 ran.results[name] = self.given[f"{prefix}{name}"]
             elif not condition(job.get("if"), contexts, state):
@@ -160,7 +167,7 @@ class Runner:
             "event_name": self.event_name,
             "ref": self.ref,
             "ref_name": self.ref.removeprefix("refs/heads/"),
-            "repository": "example/shop",
+            "repository": self.environment.get("GITHUB_REPOSITORY", "example/shop"),
             "repository_owner": "example",
             "run_id": "1",
             "server_url": "https://github.com",
@@ -172,7 +179,7 @@ class Runner:
 
     @property
     def _commit(self) -> str:
-        return self._git("rev-parse", f"{self.ref}^{{commit}}").strip()
+        return self.commit or self._git("rev-parse", f"{self.ref}^{{commit}}").strip()
 
     def _git(self, *words: str) -> str:
         command = ["git", "-C", str(self.origin), *words]
@@ -317,7 +324,7 @@ class _Machine:
         commands = [
             ["init", "--quiet"],
             ["remote", "add", "origin", self.runner.origin.as_uri()],
-            ["fetch", "--quiet", *deep, "origin", branch or wanted],
+            ["fetch", "--quiet", *deep, "origin", (branch or ref) if "ref" in given else wanted],
             ["checkout", "--quiet", "--detach", "FETCH_HEAD" if "ref" in given else wanted],
         ]
         if depth == "0":
@@ -325,7 +332,8 @@ class _Machine:
             commands.insert(3, ["fetch", "--quiet", "--tags", "origin", everything])
         if branch.startswith("refs/heads/"):
             name = branch.removeprefix("refs/heads/")
-            commands.append(["update-ref", f"refs/remotes/origin/{name}", "HEAD"])
+            if deep:
+                commands.append(["update-ref", f"refs/remotes/origin/{name}", "HEAD"])
             commands.append(["checkout", "--quiet", "-B", name])
         for words in commands:
             done = subprocess.run(
@@ -345,13 +353,28 @@ class _Machine:
         self.path = os.pathsep.join([str(programs), self.path])
         return {}
 
+    def attest(self, given: dict[str, Any]) -> dict[str, str]:
+        """actions/attest: signs that this run has made what the file names."""
+        lines = (self.root / given["subject-checksums"]).read_text(encoding="utf-8").splitlines()
+        found = {f"sha256:{line.split()[0]}" for line in lines}
+        assert found, "there is nothing to sign"
+        self.runner.attested |= found
+        return {}
+
+    def app_token(self, given: dict[str, Any]) -> dict[str, str]:
+        """actions/create-github-app-token: the App's own token."""
+        assert given["app-id"] and given["private-key"]
+        return {"token": self.runner.secrets["TOKEN_OF_THE_APP"]}
+
     def nothing(self, given: dict[str, Any]) -> dict[str, str]:
         """What this machine has already, or what happens outside of it."""
         return {}
 
 
 ACTIONS: dict[str, Callable[[_Machine, dict[str, Any]], dict[str, str]]] = {
+    "actions/attest": _Machine.attest,
     "actions/checkout": _Machine.checkout,
+    "actions/create-github-app-token": _Machine.app_token,
     "actions/setup-node": _Machine.nothing,
     "astral-sh/setup-uv": _Machine.setup_uv,
 }
@@ -360,6 +383,16 @@ ACTIONS: dict[str, Callable[[_Machine, dict[str, Any]], dict[str, str]]] = {
 def _needs(job: dict[str, Any]) -> list[str]:
     needs = job.get("needs") or []
     return [needs] if isinstance(needs, str) else list(needs)
+
+
+def _state(name: str, jobs: Mapping[str, Any], results: Mapping[str, str]) -> str:
+    """How the jobs before one have ended: also those that it needs through others count."""
+    before, waiting = set(), _needs(jobs[name])
+    while waiting:
+        needed = waiting.pop()
+        before.add(results[needed])
+        waiting += _needs(jobs[needed])
+    return next((bad for bad in (*BAD, "skipped") if bad in before), "success")
 
 
 def _assignments(text: str) -> dict[str, str]:
