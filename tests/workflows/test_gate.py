@@ -141,8 +141,9 @@ def test_a_fault_of_one_stage_gives_a_red_gate_and_the_table_says_where(
         assert re.search(pattern, log, re.M), f"{pattern}\n{log[-6000:]}"
 
 
-def test_a_title_that_is_no_conventional_commit_gives_a_red_gate(proposal: Proposal) -> None:
-    ran = proposal.run(title="Refunds!", only="title")
+@pytest.mark.parametrize("title", ["Refunds!", 'Revert "feat: refunds"'])
+def test_a_title_of_which_no_version_comes_gives_a_red_gate(title: str, proposal: Proposal) -> None:
+    ran = proposal.run(title=title, only="title")
     assert ran.results == {"stage": "failure", "gate": "failure"}, ran.log
     assert "Correct the pull request's title" in ran.logs["stage (title)"]
     assert "| title |  | ❌" in ran.summaries["stage (title)"]
