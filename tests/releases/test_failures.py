@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from github.double import DROPPED, DROPPED_AFTER, Fault, refusing
+from github.double import DROPPED, DROPPED_AFTER, HANGING, Fault, refusing
 from releases.world import ALL, FULL, World
 
 pytestmark = pytest.mark.slow
@@ -132,6 +132,7 @@ BREAKS = {
     "the Release: dropped after it is made": Break(
         github(POST, DROPPED_AFTER), MADE, "may or may not be done"
     ),
+    "the Release: no answer": Break(github(POST, HANGING), TAGGED, "no answer within 30 seconds"),
     "killed before the Release": Break(killed(POST, after=False), TAGGED, ""),
     "killed after the Release": Break(killed(POST, after=True), MADE, ""),
     # Its files.
