@@ -1,7 +1,7 @@
 """Measures what the template costs, as ratios inside one run, and writes RESULTS.md beside it.
 
 `nox -s bench` runs it; `nox -s bench -- --repeat 3` takes fewer rounds than five, and
-`nox -s bench -- --only images` measures the images alone and writes nothing.
+`nox -s bench -- --only images` (or `observability`) measures one part and writes nothing.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from functools import partial
 from pathlib import Path
 
 import images
+import observability
 from measure import BIN, ENVIRONMENT, commit, interleaved, row, seconds, timed
 
 HERE = Path(__file__).resolve().parent
 
 
+PARTS = {"images": images.rows, "observability": observability.rows}
 TOOLS = ("black", "flake8", "mypy", "hadolint", "prettier", "eslint", "tsc", "pytest", "vitest")
 
 
@@ -133,7 +135,7 @@ def main() -> None:
     """Runs everything in a temporary folder and writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=5, help="rounds of each measurement")
-    parser.add_argument("--only", choices=["images"], help="these rows, printed only")
+    parser.add_argument("--only", choices=[*PARTS], help="these rows, printed only")
     given = parser.parse_args()
     repeat, only = given.repeat, given.only
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
@@ -143,10 +145,11 @@ def main() -> None:
         timed(copy_command(work / "template", project), work)
         commit(project)
         if only:
-            print("\n".join(images.rows(project, repeat)))
+            print("\n".join(PARTS[only](project, repeat)))
             return
         more, output = first_runs(project)
-        rows += more + stages(project, output, repeat) + images.rows(project, repeat)
+        rows += more + stages(project, output, repeat)
+        rows += [line for part in PARTS.values() for line in part(project, repeat)]
     table = "\n".join(["| measured | result |", "| --- | --- |", *rows])
     text = (
         "# Results\n\nWritten by `nox -s bench`: ratios are medians of "

@@ -54,13 +54,15 @@ def lint(session: nox.Session, member: Member) -> None:
 
 
 @nox.session
-@each("python", "web")
+@each("python", "web", "repo")
 def test(session: nox.Session, member: Member) -> None:
-    """Tests, with a floor for coverage: pytest; vitest."""
+    """Tests, with a floor for coverage: pytest; vitest; promtool."""
     sessions.enter(session, member)
     if member.language == "web":
         sessions.node_modules(session, member)
         sessions.run(session, "vitest", "run", *(session.posargs or ["--coverage"]))
+    elif member.kind == "repo":
+        sessions.alerts(session)
     else:
         sessions.sync(session, member, "test")
         # Coverage is asked of the whole suite, not of a choice; its data stays out of the tree.

@@ -238,10 +238,15 @@ def target(environment: str | None, yes: bool = True) -> str:
     return name
 
 
-@operation(help=ASKS)
-def up(context: Context, environment: str | None = None, yes: bool = False) -> None:
+@operation(help=ASKS | {"observability": "With Prometheus, Grafana, Loki and their alerts."})
+def up(
+    context: Context,
+    environment: str | None = None,
+    yes: bool = False,
+    observability: bool = False,
+) -> None:
     """Start the containers of an environment, until each is healthy."""
-    stack = deployment.up(target(environment, yes))
+    stack = deployment.up(target(environment, yes), observability=observability)
     print(f"{stack.environment} is up.", *stack.urls(), sep="\n  ")
 
 

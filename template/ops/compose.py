@@ -21,6 +21,18 @@ from ops import bake, workspace
 from ops.workspace import ROOT
 
 TIMEOUT = 120  # seconds until every container must be healthy
+# What the variables of the observing containers begin with.
+OBSERVERS = (
+    "OBSERVABILITY",
+    "GRAFANA_PORT",
+    "PROMETHEUS_PORT",
+    "ALERTMANAGER_PORT",
+    "ALERTS_",
+    "LOGS_",
+    "PUBLIC_URLS",
+)
+# The observing containers that people look at; they are published on their host's loopback only.
+WATCHED = ("alertmanager", "grafana", "prometheus")
 LAST = 15  # lines of a container that did not become healthy
 
 
@@ -61,18 +73,29 @@ class Stack:
         values: the environment's variables.
         digests: {member: `sha256:…`}; none in development, which has images of its own.
         version: what the services report as theirs.
+        revision: the commit of the images, which they report too.
     """
 
     environment: str
     values: Mapping[str, str] = field(repr=False)
     digests: Mapping[str, str] = field(default_factory=dict)
     version: str = "0.0.0"
+    revision: str = "unknown"
     root: Path = ROOT
 
     @property
     def project(self) -> str:
         """The name of these containers on their host."""
         return f"{workspace.settings(self.root)['slug']}-{self.environment}"
+
+    @property
+    def observed(self) -> bool:
+        """Whether Prometheus, Grafana, Loki and their like are part of it: the environment says so,
+        or for staging and production the settings of the project."""
+        said = self.values.get("OBSERVABILITY")
+        if said or self.environment == "development":
+            return said == "true"
+        return bool(workspace.settings(self.root)["observability"])
 
     @property
     def host(self) -> str:
@@ -86,6 +109,7 @@ class Stack:
             ComposeError: one is not; the text has its name and its last lines.
         """
         words = ["--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--remove-orphans"]
+        self._configure()
         done = self._compose("up", *words, "--quiet-pull")
         if done.returncode:
             raise ComposeError(self._blame())
@@ -101,6 +125,7 @@ class Stack:
                 f"The images cannot be brought to {self.host}: docker says why above. "
                 "Type the command again when it can; nothing was changed."
             )
+        self._configure()
 
     def migrate(self) -> None:
         """Starts the database, and brings it to the state that the new images need.
@@ -155,11 +180,11 @@ class Stack:
         """Where the members can be reached, such as `frontend: http://127.0.0.1:8080`."""
         host = urlsplit(self.values.get("DOCKER_HOST") or "").hostname or "127.0.0.1"
         names = {member.name for member in bake.images(self.root)}
-        return [
-            f"{container.service}: http://{host}:{port}"
-            for container in self.containers()
-            if container.service in names
-            for port in container.ports
+        found = [(c.service, port) for c in self.containers() for port in c.ports]
+        urls = [f"{name}: http://{host}:{port}" for name, port in found if name in names]
+        there = "" if host == "127.0.0.1" else f" on {host} itself (docs/observability.md)"
+        return urls + [
+            f"{name}: http://127.0.0.1:{port}{there}" for name, port in found if name in WATCHED
         ]
 
     def ask(self, *words: str) -> str:
@@ -198,9 +223,19 @@ class Stack:
                 "(https://docs.docker.com/engine/install/), then type the command again."
             ) from error
 
+    def _configure(self) -> None:
+        """Makes the images of Prometheus and the others, with the files of this tree in them."""
+        if self.observed and self._compose("build", "--quiet").returncode:
+            raise ComposeError(
+                f"What observes {self.environment} cannot be made on {self.host}: docker says why "
+                "above. Type the command again when it can, or with OBSERVABILITY=false."
+            )
+
     def _compose(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs `docker compose …` on what the files say."""
-        files = [f"deploy/compose{suffix}.yaml" for suffix in ("", f".{self.environment}")]
+        more = [".observability"] if self.observed else []
+        suffixes = ("", f".{self.environment}", *more)
+        files = [f"deploy/compose{suffix}.yaml" for suffix in suffixes]
         # Without an --env-file compose would read a .env of its own choice.
         chosen = ["--env-file", os.devnull, *(w for name in files for w in ("--file", name))]
         return self._by_name(*chosen, *words)
@@ -212,13 +247,14 @@ class Stack:
         return self.docker(*command, *words, capture=capture)
 
     def _variables(self) -> dict[str, str]:
-        own = ("DIGEST_", "PUBLISH_", "DATABASE_", "RUNTIME_")
+        own = ("DIGEST_", "PUBLISH_", "DATABASE_", "RUNTIME_", "REPLICAS_", *OBSERVERS)
         services = [f"{m.name.upper()}_" for m in workspace.members(self.root)]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith((*own, *services))}
         if self.values.get("DOCKER_HOST"):
             inherited.pop("DOCKER_CONTEXT", None)
         given = {
             "APP_VERSION": self.version,
+            "APP_REVISION": self.revision or "unknown",
             "ENVIRONMENT": self.environment,
             "IMAGES": bake.repository("", self.root, self.values),
             "PROJECT": self.project,

@@ -221,6 +221,37 @@ def _deployment(root: Path) -> list[Variable]:
         )
         for number, member in enumerate(order)
     ]
+    found += [
+        own(
+            f"REPLICAS_{member.name.upper()}",
+            "integer, 1 to 100",
+            f"How many containers of {member.name} run.",
+            default="1",
+        )
+        for member in images
+        # What is published on a port of the host can have it but once.
+        if member.kind == "worker" or (apps and member.kind == "api")
+    ]
+    port = "integer, 1 to 65535"
+    unsaid = "Without it, `observability` in pyproject.toml says so."
+    if found:
+        found += [
+            own(
+                "OBSERVABILITY",
+                "true or false",
+                f"Whether Prometheus, Grafana and Loki run too. {unsaid}",
+            ),
+            own("GRAFANA_PORT", port, "Port of the host's loopback for Grafana.", default="3000"),
+            own("PROMETHEUS_PORT", port, "The same for Prometheus.", default="9090"),
+            own("ALERTMANAGER_PORT", port, "The same for Alertmanager.", default="9093"),
+            own("ALERTS_URL", "web address", "Webhook that alerts are posted to.", secret=True),
+            own(
+                "PUBLIC_URLS", "web addresses", "Where people reach it; each is asked every minute."
+            ),
+            own("LOGS_TO", "datadog or elasticsearch", "Where logs go in place of Loki."),
+            own("LOGS_URL", "web address", "What takes logs there, by OTLP over HTTP."),
+            own("LOGS_KEY", "text", "API key for that.", secret=True),
+        ]
     engine = "such as ssh://deploy@staging.example. Without it, this machine's."
     return [
         *found,

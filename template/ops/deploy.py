@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ops import bake, environments, records, registry
@@ -17,6 +18,8 @@ from ops.compose import ComposeError, Stack
 from ops.records import Record
 from ops.workspace import ROOT
 
+# The services of deploy/compose.observability.yaml: they may run besides what was deployed.
+OBSERVING = ("engine", "prometheus", "alertmanager", "loki", "alloy", "grafana", "blackbox")
 Say = Callable[[str], object]
 
 
@@ -24,9 +27,14 @@ class DeployError(Exception):
     """A deployment was refused or has failed; the text says which rule, and what to do."""
 
 
-def up(environment: str, say: Say = print, root: Path = ROOT) -> Stack:
+def up(
+    environment: str, say: Say = print, root: Path = ROOT, *, observability: bool = False
+) -> Stack:
     """Starts an environment until all is healthy: in development what is built from this tree,
     elsewhere what was deployed last.
+
+    Args:
+        observability: with Prometheus, Grafana and the others, whatever the environment says.
 
     Raises:
         DeployError: nothing was deployed there yet, or the contract is not met.
@@ -34,7 +42,10 @@ def up(environment: str, say: Say = print, root: Path = ROOT) -> Stack:
     """
     with _alone(environment, root):
         stack = _checked(environment, root)
+        if observability:
+            stack = replace(stack, values={**stack.values, "OBSERVABILITY": "true"})
         if environment == "development":
+            stack = replace(stack, revision=bake.revision(root))
             bake.build("development", root, os.environ | {"REGISTRY": _registry(stack)})
         else:
             stack = _as_recorded(stack, _latest(stack))
@@ -66,7 +77,7 @@ def deploy(
             was left alone.
     """
     with _alone(environment, root):
-        stack = _checked(environment, root, digests, version)
+        stack = replace(_checked(environment, root, digests, version), revision=revision)
         say(f"{environment}: the contract of variables is met")
         _must_exist(stack)
         say(f"{environment}: {len(digests)} images exist in the registry")
@@ -126,18 +137,24 @@ def status(environment: str, root: Path = ROOT) -> list[str]:
     for container in containers:
         lines.append(f"  {container.service:<16} {container.state:<12} {_short(container.image)}")
     wanted = past[0].digests if past else {}
-    running = {c.service: c for c in containers}
+    running = {c.service for c in containers}
     for name, digest in wanted.items():
         if name not in running:
             lines.append(f"  drift: {name} does not run; it should be {digest[7:19]}")
-        elif not running[name].image.endswith(digest):
-            is_now = _short(running[name].image)
+    for container in containers:
+        name, digest = container.service, wanted.get(container.service, "")
+        if not container.image.endswith(digest):
+            is_now = _short(container.image)
             lines.append(f"  drift: {name} runs {is_now}; it should be {digest[7:19]}")
-        elif not running[name].well:
-            lines.append(f"  drift: {name} is {running[name].state}; it should be healthy")
+        elif digest and not container.well:
+            lines.append(f"  drift: {name} is {container.state}; it should be healthy")
+    if stack.observed and containers:
+        well = {c.service for c in containers if c.well}
+        ill = [name for name in OBSERVING if name not in well]
+        lines += [f"  drift: {name} should run, to observe the others" for name in ill]
     if past:
-        known = {*wanted, "database", "migrate"}
-        more = [name for name in running if name not in known]
+        known = {*wanted, "database", "migrate", *OBSERVING}
+        more = sorted(running - known)
         lines += [f"  drift: {name} runs and was not deployed" for name in more]
     if any("drift:" in line for line in lines):
         lines.append(f"  `inv up --environment {environment}` makes it what was deployed.")
@@ -192,11 +209,11 @@ def _checked(
             f"Correct them, then look again: inv env.check {environment}"
         )
     values = environments.values(environment, root)
-    return Stack(environment, values, dict(digests or {}), version, root)
+    return Stack(environment, values, dict(digests or {}), version, root=root)
 
 
 def _as_recorded(stack: Stack, record: Record) -> Stack:
-    return Stack(stack.environment, stack.values, record.digests, record.version, stack.root)
+    return replace(stack, digests=record.digests, version=record.version, revision=record.revision)
 
 
 def _latest(stack: Stack) -> Record:

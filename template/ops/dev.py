@@ -1,7 +1,7 @@
 """`inv dev`: the whole product on this machine, without Docker.
 
-Ports are numbered from one base: apps first, then APIs, then workers, each by name. PostgreSQL has
-none.
+Ports are numbered from one base: apps first, then APIs, then workers, each by name; then those on
+which the APIs show their health and metrics, as workers do on their only one. PostgreSQL has none.
 """
 
 from __future__ import annotations
@@ -109,10 +109,19 @@ def program(member: Member, root: Path, ports: dict[Member, int], database: str)
         command = [vite, "--host", HOST, "--port", port, "--clearScreen", "false"]
         cwd, health = member.path, url(ports[member])
     else:
-        env = _variables(member.name, database, HOST=HOST, PORT=port)
+        inner = internal_port(member, ports)
+        env = _variables(member.name, database, HOST=HOST, INTERNAL_PORT=str(inner))
+        if member.kind == "api":
+            env[f"{member.name.upper()}_PORT"] = port
         command = [_python(root), "-m", member.name]
-        cwd, health = root, f"{url(ports[member])}/readyz"  # root: where .env is
+        cwd, health = root, f"{url(inner)}/readyz"  # root: where .env is
     return Program(member.name, command, cwd, env, partial(_web_problem, health))
+
+
+def internal_port(member: Member, ports: dict[Member, int]) -> int:
+    """The port on which a service shows its health and metrics; a worker has no other."""
+    apis = [each for each in ports if each.kind == "api"]
+    return max(ports.values()) + 1 + apis.index(member) if member in apis else ports[member]
 
 
 def table(ports: dict[Member, int], database: str) -> str:
@@ -198,10 +207,12 @@ def _alive(process: int) -> bool:
 
 
 def _check_ports(ports: dict[Member, int]) -> None:
-    base, count = min(ports.values()), len(ports)
+    apis = [member for member in ports if member.kind == "api"]
+    wanted = [*ports.items(), *((member, internal_port(member, ports)) for member in apis)]
+    base, count = min(ports.values()), len(wanted)
     if not 1024 <= base <= 65536 - count:
         raise DevError(f"--port takes a number from 1024 to {65536 - count}, not {base}.")
-    for member, port in ports.items():
+    for member, port in wanted:
         if not _free(port):
             others = (b for b in range(base + 100, 65536 - count, 100))
             other = next((b for b in others if all(_free(b + n) for n in range(count))), base + 100)

@@ -25,6 +25,7 @@ from ops.workspace import ROOT
 
 NAMES = ("development", "staging", "production")
 MASK = "********"
+ADDRESS = r"https?://[\w.~:/?#@!$&()*+,;=%\[\]-]+"  # nothing that a shell or YAML would read
 DATABASE = "postgresql://app:{password}@database:5432/app"
 
 
@@ -253,12 +254,21 @@ def _for_services(found: Mapping[str, str], by_name: Mapping[str, Variable]) -> 
 
 
 def _ill_typed(variable: Variable, value: str) -> list[str]:
-    if variable.type.startswith("integer"):
-        if not (value.isascii() and value.isdigit() and 1 <= int(value) <= 65535):
-            return [f"{variable.name} is no port: {variable.type}. {variable.meaning}"]
+    if limits := re.fullmatch(r"integer, (\d+) to (\d+)", variable.type):
+        least, most = map(int, limits.groups())
+        if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
+            return [f"{variable.name} is no {variable.type}. {variable.meaning}"]
     if variable.type == "URL" and not re.match(r"(ssh|tcp|unix|npipe|fd)://", value):
         return [f"{variable.name} is no engine: write it like ssh://deploy@staging.example"]
-    if variable.secret and not re.fullmatch(r"[A-Za-z0-9_.~-]+", value):
+    if variable.service == "deployment" and " or " in variable.type:
+        if value not in variable.type.split(" or "):
+            return [f"{variable.name} is not {variable.type}. {variable.meaning}"]
+    if variable.type.startswith("web address"):
+        words = value.split(" ") if variable.type.endswith("es") else [value]
+        if not all(re.fullmatch(ADDRESS, word) for word in words):
+            like = "https://shop.example"
+            return [f"{variable.name} is no {variable.type}: write it like {like}"]
+    elif variable.secret and not re.fullmatch(r"[A-Za-z0-9_.~-]+", value):
         return [f"{variable.name} has characters that URLs change: take letters, digits, - _ . ~"]
     return []
 

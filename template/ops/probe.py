@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-GIVEN = ("environment", "version", "host", "port")
+GIVEN = ("environment", "version", "revision", "host", "port", "internal_port")
 
 
 def classes(modules: list[str]) -> Iterator[tuple[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -191,6 +192,32 @@ def images(session: nox.Session) -> None:
         bake.build("development")
     except (bake.BakeError, locks.LockError, tools.ToolError) as error:
         session.error(str(error))
+
+
+def alerts(session: nox.Session) -> None:
+    """Lets promtool check the rules, fire and silence each alert; compares metrics with the code's.
+
+    Where there is neither promtool nor docker, it is skipped after that, but in CI it fails.
+    """
+    sync_all(session, "lint", "test", "dev")
+    python = str(ROOT / ".nox" / "all" / "bin" / "python")  # the session's own has no members
+    session.run(python, "-m", "ops.monitoring", external=True)
+    folder = ROOT / "deploy" / "prometheus"
+    command = ["promtool"]
+    if shutil.which("promtool") is None:
+        text = (ROOT / "deploy" / "compose.observability.yaml").read_text(encoding="utf-8")
+        (image,) = re.findall(r'IMAGE: "(prom/prometheus:[^"]+)"', text)
+        command = ["docker", "run", "--rm", f"--volume={folder}:{folder}:ro", f"--workdir={folder}"]
+        command += ["--entrypoint=promtool", image]
+        try:
+            bake.need_engine()
+        except bake.BakeError as error:
+            if os.environ.get("CI"):
+                session.error(f"promtool is not installed, and its image cannot run: {error}")
+            session.skip(f"promtool is not installed, and its image cannot run: {error}")
+    session.chdir(folder)
+    session.run(*command, "check", "config", "prometheus.yml", external=True)
+    session.run(*command, "test", "rules", "tests.yaml", external=True)
 
 
 def setup(session: nox.Session) -> None:

@@ -64,7 +64,7 @@ class Member:
 
 
 def settings(root: Path = ROOT) -> dict[str, Any]:
-    """The table `[tool.slipway]` of the root's pyproject.toml: `slug`, `python` and `tested`."""
+    """The table `[tool.slipway]` of the root's pyproject.toml: `slug`, `python`, `tested`, …."""
     table: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     return dict(table["tool"]["slipway"])
 

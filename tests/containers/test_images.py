@@ -158,9 +158,12 @@ def test_what_services_tell_their_operators_is_not_reached_from_outside(
 ) -> None:
     [app, *_] = stack.apps
     name = api(stack)
-    inside = f"import urllib.request as r; print(r.urlopen('http://{name}:8000/{route}').read())"
-    told = docker("exec", f"{stack.name}-{name}", "python", "-c", inside)
+    inside = f"import urllib.request as r; print(r.urlopen('http://{name}:PORT/{route}').read())"
+    ask = ["exec", f"{stack.name}-{name}", "python", "-c"]
+    told = docker(*ask, inside.replace("PORT", "9000"))
     assert "# HELP" in told or '"status"' in told
+    with pytest.raises(AssertionError, match="HTTP Error 404"):
+        docker(*ask, inside.replace("PORT", "8000"))
     for pattern in HIDDEN:
         path = pattern.format(route, name, ord(route[0]), route[1:])
         status, _, body = stack.get(app, path)

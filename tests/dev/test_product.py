@@ -78,7 +78,7 @@ def inv_dev(project: Project, base: int, tty: bool = False) -> Terminal:
 def test_a_question_is_answered_in_the_browser_and_is_still_there_after_a_restart(
     shop: Project, screenshots: Path
 ) -> None:
-    base = free_ports(3)
+    base = free_ports(4)
     with inv_dev(shop, base) as run:
         run.wait_for("Ctrl-C ends everything", FIRST_START)
         table = addresses(run)
@@ -142,7 +142,7 @@ def test_a_question_is_answered_in_the_browser_and_is_still_there_after_a_restar
 def test_two_apis_without_worker_and_app_start_side_by_side(template: Path, place: Path) -> None:
     answers: dict[str, object] = {"apis": ["shop", "billing"], "workers": [], "apps": []}
     project = render(template, place / "two", **answers)
-    base = free_ports(2)
+    base = free_ports(4)
     with inv_dev(project, base) as run:
         run.wait_for("Ctrl-C ends everything", FIRST_START)
         table = addresses(run)
@@ -165,7 +165,16 @@ def test_a_worker_alone_says_how_to_ask_it_and_answers(template: Path, place: Pa
     project = render(template, place / "alone", **answers)
     with inv_dev(project, free_ports(1)) as run:
         run.wait_for("Ctrl-C ends everything", FIRST_START)
-        assert list(addresses(run)) == ["agents", "postgres"]
+        table = addresses(run)
+        assert list(table) == ["agents", "postgres"]
+        # Without an API it is the worker that shows the depth of the queue. Its own periodic task
+        # may be in the queue or be run at this moment, but cannot have failed.
+        page = table["agents"].replace("/readyz", "/metrics")
+        with urllib.request.urlopen(page, timeout=10) as metrics:
+            depth = [
+                line for line in metrics.read().decode().splitlines() if "queue_depth{" in line
+            ]
+        assert 'task_queue_depth{queue="agents",state="failed"} 0.0' in depth, depth
         (command,) = re.findall(
             r"^dev +\|   (\S+ \.venv/bin/python -m agents ask .+)$", run.text, re.M
         )
@@ -180,7 +189,7 @@ def test_a_worker_alone_says_how_to_ask_it_and_answers(template: Path, place: Pa
 def test_two_apps_reach_the_same_api(template: Path, place: Path) -> None:
     answers: dict[str, object] = {"apis": ["backend"], "workers": [], "apps": ["store", "admin"]}
     project = render(template, place / "apps", **answers)
-    with inv_dev(project, free_ports(3)) as run:
+    with inv_dev(project, free_ports(4)) as run:
         run.wait_for("Ctrl-C ends everything", FIRST_START)
         table = addresses(run)
         assert list(table) == ["admin", "store", "backend", "postgres"]

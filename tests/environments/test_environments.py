@@ -111,7 +111,12 @@ def test_every_breach_of_the_contract_is_named_and_no_value_is_shown(shop: Proje
         ({"AGENTS_CONCURRENCY": "101"}, "AGENTS_CONCURRENCY: Input should be less than"),
         ({"AGENTS_DATABASE_URL": "hunter2"}, "AGENTS_DATABASE_URL: Write it as postgresql://"),
         ({"AGENTS_DATABASE_URL": default}, "AGENTS_DATABASE_URL still has its development"),
-        ({"PUBLISH_FRONTEND": "hunter2"}, "PUBLISH_FRONTEND is no port"),
+        ({"PUBLISH_FRONTEND": "hunter2"}, "PUBLISH_FRONTEND is no integer, 1 to 65535"),
+        ({"REPLICAS_AGENTS": "0"}, "REPLICAS_AGENTS is no integer, 1 to 100. How many"),
+        ({"OBSERVABILITY": "hunter2"}, "OBSERVABILITY is not true or false. Whether"),
+        ({"LOGS_TO": "hunter2"}, "LOGS_TO is not datadog or elasticsearch. Where"),
+        ({"ALERTS_URL": "hunter2"}, "ALERTS_URL is no web address: write it like https://"),
+        ({"PUBLIC_URLS": "https://a.example hunter2'"}, "PUBLIC_URLS is no web addresses: write"),
         ({"DOCKER_HOST": "hunter2"}, "DOCKER_HOST is no engine"),
         ({"DATABASE_PASSWORD": "hunter2/@:"}, "DATABASE_PASSWORD has characters that URLs"),
     ]

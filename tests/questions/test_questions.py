@@ -27,6 +27,7 @@ DEFAULTS = {
     "repository": "example/shop",
     "registry": "ghcr.io/example",
     "release_mode": "commit",
+    "observability": False,
     "licence": "MIT",
     "python_version": "3.13",
     "apis": ["backend"],
@@ -36,9 +37,9 @@ DEFAULTS = {
 }
 
 
-def test_at_most_twelve_questions_are_asked() -> None:
+def test_at_most_thirteen_questions_are_asked() -> None:
     assert list(ASKED) == list(DEFAULTS)
-    assert len(ASKED) <= 12
+    assert len(ASKED) <= 13
 
 
 @pytest.mark.parametrize("name", ASKED)

@@ -22,7 +22,7 @@ def test_the_list_of_sessions_reads_like_a_table_of_contents(default_project: Pr
         assert session["description"], session
     assert list(stages) == ["lint", "test", "scan", "build"]
     assert stages["lint"] == stages["scan"] == stages["build"] == MEMBERS
-    assert stages["test"] == MEMBERS[:-1]
+    assert stages["test"] == MEMBERS
     text = default_project.nox("-l").stdout
     assert "* lint(backend) [backend,python] -> Format, style, types: black, flake8, mypy;" in text
     assert "- format(frontend)" in text and "- setup ->" in text
@@ -107,4 +107,5 @@ def test_a_node_that_vite_does_not_run_on_is_not_used(
 
 def test_a_project_without_members_says_how_to_get_one(template: Path, tmp_path: Path) -> None:
     project = render(template, tmp_path / "shop", apis=[], workers=[], apps=[])
-    assert "no member has this stage; `inv add` adds one" in project.green("-s", "test")
+    listed = json.loads(project.run(BIN / "nox", "-l", "--json", "-s", "test").stdout)
+    assert [session["session"] for session in listed] == ["test(repo)"]

@@ -1,21 +1,24 @@
-"""What logs, metrics and health promise to every service."""
+"""What program, health and the depth of the queues promise to every service."""
 
 import json
-import logging
+import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
-import warnings
 from asyncio import to_thread
-from collections.abc import Iterator
+from typing import Any
 
+import httpx2
+import psycopg
 import pytest
-import structlog
 from pydantic import SecretStr
-from runtime import health, logs, metrics
-from runtime.settings import ServiceSettings, prefixed
+from runtime import database, depth, health, metrics, program, queue
+from runtime.program import CannotStart
+from runtime.settings import ApiSettings, ServiceSettings, SettingsError, prefixed
 
 HIDDEN = "hunter2"
 
@@ -26,139 +29,235 @@ class Settings(ServiceSettings):
     model_config = prefixed("demo")
 
 
-@pytest.fixture
-def staging() -> Settings:
-    """Settings with which logs are for machines."""
-    return Settings(
-        environment="staging", database_url=SecretStr("postgresql://a:b@db/demo"), version="1.2"
-    )
+class Api(ApiSettings):
+    """The settings of an API called demo, which puts tasks on a queue."""
+
+    model_config = prefixed("demo")
+    queue: str = "answers"
 
 
-@pytest.fixture(autouse=True)
-def logging_as_before() -> Iterator[None]:
-    """Undo what a test configures."""
-    root, hook = logging.getLogger(), sys.excepthook
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], sys.excepthook = handlers, hook
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.reset_defaults()
-
-
-def fail_with_a_secret() -> None:
-    """An error where a local variable holds a secret."""
-    password = HIDDEN
-    raise RuntimeError(f"cannot log in with {len(password)} characters")
-
-
-def test_every_line_is_a_json_object(staging: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    logs.configure(staging)
-    structlog.stdlib.get_logger("ours").info("question asked", question=1)
-    logging.getLogger("library").warning("%s of %d\nparts", "two", 3)
-    logging.getLogger("uvicorn.error").info("started", extra={"color_message": "\x1b[1mstarted"})
-    logging.getLogger("library").debug("too fine")
-    with warnings.catch_warnings():
-        warnings.simplefilter("always")
-        warnings.warn("old", DeprecationWarning, stacklevel=1)
-    try:
-        fail_with_a_secret()
-    except RuntimeError:
-        structlog.stdlib.get_logger("ours").exception("failed")
-    sys.excepthook(ValueError, ValueError("last words"), None)
-    out = capsys.readouterr().out
-    lines = [json.loads(line) for line in out.splitlines()]
-    assert [line["logger"] for line in lines] == [
-        "ours",
-        "library",
-        "uvicorn.error",
-        "py.warnings",
-        "ours",
-        "runtime.logs",
-    ]
-    for line in lines:
-        assert {"timestamp", "level", "event"} <= line.keys()
-        assert (line["service"], line["environment"], line["version"]) == ("demo", "staging", "1.2")
-    assert lines[0]["question"] == 1
-    assert lines[1]["event"] == "two of 3\nparts"
-    assert "RuntimeError: cannot log in with 7 characters" in lines[4]["exception"]
-    assert "last words" in lines[5]["exception"]
-    assert HIDDEN not in out and "\x1b" not in out
-
-
-def test_in_development_lines_are_for_people_and_keep_secrets_too(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    logs.configure(Settings())
-    try:
-        fail_with_a_secret()
-    except RuntimeError:
-        structlog.stdlib.get_logger("ours").exception("failed")
-    out = capsys.readouterr().out
-    assert "failed" in out and "Traceback" in out
-    assert HIDDEN not in out
-    with pytest.raises(ValueError):
-        json.loads(out.splitlines()[0])
-
-
-def test_an_error_that_nobody_catches_is_a_json_line_as_well(staging: Settings) -> None:
-    url = staging.database_url.get_secret_value()
-    program = (
-        "from runtime.logs import configure\n"
-        "from runtime.settings import ServiceSettings, prefixed\n"
-        "class Settings(ServiceSettings):\n"
-        "    model_config = prefixed('demo')\n"
-        f"configure(Settings(environment='staging', database_url='{url}'))\n"
-        "raise RuntimeError('broken')\n"
-    )
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (1, "")
-    (line,) = (json.loads(text) for text in result.stdout.splitlines())
-    assert line["level"] == "critical" and "RuntimeError: broken" in line["exception"]
-
-
-def test_the_metrics_say_which_service_this_is(staging: Settings) -> None:
-    metrics.describe(staging)
-    body, content_type = metrics.exposition()
-    assert content_type.startswith("text/plain")
-    assert 'service_info{environment="staging",service="demo",version="1.2"} 1.0' in body.decode()
-
-
-async def test_a_worker_serves_the_health_routes_on_its_own_port() -> None:
-    reasons: list[str | None] = ["no database", None]
-
-    async def why_not_ready() -> str | None:
-        return reasons.pop(0)
-
-    def get(path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}") as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as refusal:
-            with refusal:
-                return refusal.code, refusal.read().decode()
-
+def free_port() -> int:
+    """A port that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    async with health.served(Settings(port=port), why_not_ready):
-        assert await to_thread(get, "/healthz") == (200, '{"status":"up"}')
-        assert await to_thread(get, "/readyz") == (
-            503,
-            '{"status":"not ready","reason":"no database"}',
-        )
-        assert await to_thread(get, "/readyz") == (200, '{"status":"ready"}')
-        status, body = await to_thread(get, "/metrics")
-        assert status == 200 and "python_info" in body
-    with pytest.raises(urllib.error.URLError):
-        await to_thread(get, "/healthz")
+        return int(free.getsockname()[1])
+
+
+def get(url: str) -> tuple[int, str]:
+    """Status and body of an answer."""
+    try:
+        with urllib.request.urlopen(url) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.read().decode()
+
+
+def test_the_metrics_say_which_build_this_is(database_url: str) -> None:
+    metrics.describe(Settings(version="1.2", revision="abc"))
+    labels = {"service": "demo", "version": "1.2", "revision": "abc"}
+    assert metrics.REGISTRY.get_sample_value("build_info", labels) == 1
+
+
+async def test_every_service_serves_health_and_metrics_on_its_internal_port(
+    database_url: str, empty_database_url: str
+) -> None:
+    metrics.QUEUE_DEPTH.clear()
+    for url, status, body in (
+        (database_url, 200, '{"status":"ready"}'),
+        (empty_database_url, 503, "has not been migrated"),
+        ("postgresql://nobody@127.0.0.1:1/none", 503, "cannot be reached"),
+    ):
+        settings = Settings(database_url=SecretStr(url), internal_port=free_port())
+        base = f"http://127.0.0.1:{settings.internal_port}"
+        async with health.served(settings):
+            assert await to_thread(get, f"{base}/healthz") == (200, '{"status":"up"}')
+            answered, said = await to_thread(get, f"{base}/readyz")
+            assert answered == status and body in said
+            answered, said = await to_thread(get, f"{base}/metrics")
+            assert answered == 200 and "python_info" in said
+            assert 'database_connections{state="idle"}' in said
+            assert "task_queue_depth{" not in said
+        with pytest.raises(urllib.error.URLError):
+            await to_thread(get, f"{base}/healthz")
 
 
 async def test_a_taken_port_is_named_with_the_variable_to_change() -> None:
-    async def ready() -> str | None:
-        return None
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(OSError, match=rf"127.0.0.1:{port} .* change DEMO_PORT"):
-            async with health.served(Settings(port=port), ready):
+        with pytest.raises(CannotStart, match=rf"127.0.0.1:{port} .* change DEMO_INTERNAL_PORT"):
+            async with health.served(Settings(internal_port=port)):
                 pass
+
+
+def test_answers_do_not_wait_for_more_to_send() -> None:
+    # asyncio sees to that for sockets whose protocol is known.
+    for host in ("127.0.0.1", "::1"):
+        with health.listen(host, 0, "DEMO_PORT") as listener:
+            assert listener.proto == socket.IPPROTO_TCP
+
+
+async def test_the_depth_of_queues_is_read_when_prometheus_asks(
+    pool: database.Pool, database_url: str
+) -> None:
+    reader = depth.Reader(pool, "answers")
+
+    async def read() -> dict[tuple[str, str], float]:
+        await reader.read()
+        gauges = (metrics.QUEUE_DEPTH, metrics.QUEUE_OLDEST)
+        return {
+            (sample.labels["queue"], sample.labels.get("state", "oldest")): sample.value
+            for gauge in gauges
+            for family in gauge.collect()
+            for sample in family.samples
+        }
+
+    assert await read() == {("answers", state): 0 for state in (*depth.STATES, "oldest")}
+    async with pool.connection() as connection:
+        for _ in range(6):
+            await queue.enqueue(connection, "answers", "work")
+        await queue.enqueue(connection, "others", "work")
+    async with pool.connection() as connection:
+        await connection.execute(
+            "WITH alive AS (INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id) "
+            "UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM alive) "
+            "WHERE id = 1"
+        )
+        changes = (
+            "SET status = 'doing' WHERE id = 2",  # by nobody
+            "SET status = 'failed' WHERE id = 3",
+            "SET status = 'cancelled' WHERE id = 4",
+            "SET scheduled_at = now() + interval '1 hour' WHERE id = 5",
+        )
+        for change in changes:
+            await connection.execute(f"UPDATE procrastinate_jobs {change}".encode())
+        await connection.execute("UPDATE procrastinate_events SET at = at - interval '90 seconds'")
+    found = await read()
+    assert {key: value for key, value in found.items() if value and key[1] != "oldest"} == {
+        ("answers", "todo"): 1,
+        ("answers", "scheduled"): 1,
+        ("answers", "doing"): 1,
+        ("answers", "stalled"): 1,
+        ("answers", "failed"): 1,
+        ("others", "todo"): 1,
+    }
+    assert 90 <= found["answers", "oldest"] < 120
+    with psycopg.connect(database_url) as direct:
+        direct.execute("DELETE FROM procrastinate_jobs")
+    assert set((await read()).values()) == {0} and ("others", "todo") in await read()
+    with psycopg.connect(database_url) as direct:
+        direct.execute("ALTER TABLE procrastinate_jobs RENAME TO gone")
+    assert await read() == {}
+
+
+async def test_an_api_shows_the_depth_and_a_worker_does_not(pool: database.Pool) -> None:
+    for settings in (Settings(), Api()):
+        metrics.QUEUE_DEPTH.clear()
+        transport = httpx2.ASGITransport(health.app(settings, pool))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://here") as client:
+            text = (await client.get("/metrics")).text
+        shown = 'task_queue_depth{queue="answers",state="todo"} 0.0' in text
+        assert shown == settings.reads_queues == isinstance(settings, Api)
+
+
+def test_what_cannot_start_says_so_in_one_line_and_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(settings: Settings) -> None:
+        raise CannotStart("The port is taken.")
+
+    for variables, said in (
+        ({"DEMO_ENVIRONMENT": "staging", "DEMO_TYPO": HIDDEN}, "Unknown variables: DEMO_TYPO."),
+        ({"DEMO_ENVIRONMENT": HIDDEN}, "DEMO_ENVIRONMENT"),
+        (
+            {"DEMO_ENVIRONMENT": "staging", "DEMO_DATABASE_URL": f"postgresql://a:{HIDDEN}@db/x"},
+            "The port is taken.",
+        ),
+    ):
+        with monkeypatch.context() as here:
+            for name, value in variables.items():
+                here.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                program.run(Settings, refuse)
+        assert ended.value.code == 1
+        out, err = capsys.readouterr()
+        assert err == "" and (variables["DEMO_ENVIRONMENT"] == HIDDEN or HIDDEN not in out)
+        (line,) = (json.loads(text) for text in out.splitlines())
+        assert (line["level"], line["logger"], line["service"]) == ("critical", "demo", "demo")
+        assert line["event"].startswith(said) and line["environment"]
+
+
+def test_the_environment_is_guessed_where_it_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("DEMO_ENVIRONMENT", "production")
+    monkeypatch.setenv("APP_VERSION", "1.2")
+    monkeypatch.setenv("DEMO_INTERNAL_PORT", "none")
+    with pytest.raises(SettingsError):
+        Settings.load()
+    origin = Settings.guessed_origin()
+    assert (origin.service, origin.environment, origin.version) == ("demo", "production", "1.2")
+
+
+PROGRAM = """
+import sys
+from runtime import program, web
+from runtime.settings import ApiSettings, prefixed
+from starlette.applications import Starlette
+class Settings(ApiSettings):
+    model_config = prefixed("demo")
+def serve(settings):
+    if "import" in sys.argv:
+        import does_not_exist
+    def fails(app):
+        raise RuntimeError("broken")
+    lifespan = fails if "lifespan" in sys.argv else None
+    web.serve(Starlette(lifespan=lifespan), settings)
+program.run(Settings, serve)
+"""
+
+
+def start(*words: str, url: str, **more: str) -> subprocess.Popen[str]:
+    """A process of an API in staging."""
+    variables = {"DEMO_ENVIRONMENT": "staging", "DEMO_DATABASE_URL": url, **more}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *words],
+        env=os.environ | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("fault", ["import", "lifespan"])
+def test_a_start_that_fails_is_json_as_well(fault: str) -> None:
+    ports = {"DEMO_PORT": str(free_port()), "DEMO_INTERNAL_PORT": str(free_port())}
+    process = start(fault, url="postgresql://a:b@127.0.0.1:1/x", **ports)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode in (1, 3) and err == ""
+    lines: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+    text = " ".join(str(line["event"]) + line.get("exception", "") for line in lines)
+    assert "does_not_exist" in text or "RuntimeError: broken" in text
+
+
+def test_an_api_serves_on_two_ports_and_ends_with_status_0() -> None:
+    port, internal = free_port(), free_port()
+    ports = {"DEMO_PORT": str(port), "DEMO_INTERNAL_PORT": str(internal)}
+    process = start(url="postgresql://a:b@127.0.0.1:1/x", **ports)
+    try:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if not probe.connect_ex(("127.0.0.1", port)):
+                    break
+            time.sleep(0.05)
+        assert get(f"http://127.0.0.1:{port}/metrics")[0] == 404
+        assert get(f"http://127.0.0.1:{internal}/healthz")[0] == 200
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, err) == (0, "")
+        events = [json.loads(line)["event"] for line in out.splitlines()]
+        assert events.count("request") == 1
+        assert len([event for event in events if event.startswith("Started server")]) == 1
+        assert events[-1].startswith("Finished server process")
+    finally:
+        process.kill()
+        process.wait()

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr
 from runtime import migrate
-from runtime.settings import CommonSettings, ServiceSettings, SettingsError, prefixed
+from runtime.settings import ApiSettings, CommonSettings, SettingsError, prefixed
 
 HIDDEN = "hunter2"
 
 
-class Settings(ServiceSettings):
+class Settings(ApiSettings):
     """The settings of a service called demo."""
 
     model_config = prefixed("demo.settings")
@@ -120,7 +120,7 @@ def test_a_secret_does_not_show_in_the_text_of_the_settings() -> None:
     assert HIDDEN not in f"{settings} {settings!r} {settings.model_dump()}"
 
 
-@pytest.mark.parametrize("settings", [CommonSettings, ServiceSettings, migrate.Settings])
+@pytest.mark.parametrize("settings", [ApiSettings, migrate.Settings])
 def test_every_variable_is_described(settings: type[CommonSettings]) -> None:
     for name, field in settings.model_fields.items():
         assert field.description and field.description.endswith("."), name

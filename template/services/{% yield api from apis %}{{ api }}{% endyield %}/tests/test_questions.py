@@ -29,7 +29,9 @@ def test_a_question_is_stored_and_enqueued_together(client: TestClient, database
         "model": None,
         "answered_at": None,
     }
-    assert rows(database_url, JOBS) == [("answers", "answer_question", {"question_id": 1})]
+    ((queue, task, arguments),) = rows(database_url, JOBS)
+    assert (queue, task, arguments["question_id"]) == ("answers", "answer_question", 1)
+    assert arguments["_context"]["x-request-id"] == response.headers["x-request-id"]
 
 
 def test_a_question_that_cannot_be_enqueued_is_not_stored(

@@ -1,6 +1,7 @@
 """The database: a pool of connections, and whether it can be worked with."""
 
 from pathlib import Path
+from weakref import WeakSet
 
 from procrastinate.schema import SchemaManager
 from psycopg import AsyncConnection, OperationalError
@@ -9,6 +10,7 @@ from psycopg.errors import UndefinedTable
 from psycopg_pool import AsyncConnectionPool
 from pydantic import SecretStr
 
+from runtime import metrics
 from runtime.settings import CommonSettings
 
 Pool = AsyncConnectionPool[AsyncConnection]
@@ -18,6 +20,8 @@ Pool = AsyncConnectionPool[AsyncConnection]
 REVISIONS = Path(__file__).parent / "migrations" / "versions"
 MIGRATE = "python -m runtime.migrate"
 
+_pools: WeakSet[Pool] = WeakSet()
+
 
 def create_pool(settings: CommonSettings, size: int = 10) -> Pool:
     """Return a closed pool of at most `size` connections; open it with `async with`.
@@ -25,7 +29,7 @@ def create_pool(settings: CommonSettings, size: int = 10) -> Pool:
     It opens without a database and connects when there is one; a request for a connection waits
     at most 5 seconds and then raises psycopg_pool.PoolTimeout (a psycopg.OperationalError).
     """
-    return AsyncConnectionPool(
+    pool = AsyncConnectionPool(
         settings.database_url.get_secret_value(),
         min_size=1,
         max_size=size,
@@ -35,6 +39,20 @@ def create_pool(settings: CommonSettings, size: int = 10) -> Pool:
         check=AsyncConnectionPool.check_connection,
         kwargs={"connect_timeout": 5, "application_name": settings.service},
     )
+    _pools.add(pool)
+    return pool
+
+
+def _measure() -> None:
+    stats = [pool.get_stats() for pool in _pools]
+    idle = sum(each.get("pool_available", 0) for each in stats)
+    size = sum(each.get("pool_size", 0) for each in stats)
+    metrics.DATABASE_CONNECTIONS.labels("idle").set(idle)
+    metrics.DATABASE_CONNECTIONS.labels("used").set(size - idle)
+    metrics.DATABASE_WAITING.set(sum(each.get("requests_waiting", 0) for each in stats))
+
+
+metrics.before_scrape.append(_measure)
 
 
 def address(database_url: SecretStr) -> str:

@@ -4,7 +4,6 @@ Our own tables are revisions of Alembic written in SQL; the queue's are the SQL 
 Running it again, or twice at the same time, is harmless; after a crash it completes the work.
 """
 
-import sys
 from pathlib import Path
 
 import alembic.command
@@ -16,8 +15,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from runtime import database, logs
-from runtime.settings import CommonSettings, SettingsError, prefixed
+from runtime import database, program
+from runtime.settings import CommonSettings, prefixed
 
 log = structlog.stdlib.get_logger("runtime.migrate")  # not __main__
 
@@ -31,7 +30,7 @@ class Settings(CommonSettings):
     model_config = prefixed(__package__)
 
 
-class MigrationError(Exception):
+class MigrationError(program.CannotStart):
     """The database cannot be migrated. The text says why and what to type next."""
 
 
@@ -136,13 +135,11 @@ def _apply(connection: psycopg.Connection, sql: bytes, files: list[Path]) -> Non
 
 def main() -> None:
     """Migrate the database that the environment names; the exit status is 1 if that fails."""
-    try:
-        settings = Settings.load()
-        logs.configure(settings)
-        applied = migrate(settings)
-    except (SettingsError, MigrationError) as error:
-        sys.exit(str(error))
-    place = database.address(settings.database_url)
+    program.run(Settings, _migrate)
+
+
+def _migrate(settings: Settings) -> None:
+    place, applied = database.address(settings.database_url), migrate(settings)
     log.info("database migrated", database=place, applied=len(applied))
 
 

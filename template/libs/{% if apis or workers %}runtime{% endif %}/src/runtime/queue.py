@@ -9,7 +9,7 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import structlog
@@ -18,7 +18,7 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Job, Status
 from psycopg import AsyncConnection
 
-from runtime.health import WhyNotReady
+from runtime import metrics, tasks
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -26,18 +26,22 @@ GRACE = 7.0  # seconds that running tasks get to finish when the worker is told 
 _PAUSE = 1.0  # seconds between two looks at a database that is not ready
 _PRODUCER = App(connector=PsycopgConnector())
 
+# Gives the reason why the service cannot do its work now, or None when it can.
+WhyNotReady = Callable[[], Awaitable[str | None]]
+
 
 async def enqueue(connection: AsyncConnection, queue: str, task: str, **arguments: Any) -> int:
     """Put a task on a queue, in the transaction of `connection`; return the number of the job.
 
-    Nothing is enqueued, and no worker is woken, unless the caller commits.
+    Nothing is enqueued, and no worker is woken, unless the caller commits. The id and the trace of
+    the current request go along.
 
     Raises:
         psycopg.Error: the database refused it or is gone.
     """
     job = _PRODUCER.configure_task(task, queue=queue, connection=connection)
     try:
-        return await job.defer_async(**arguments)
+        return await job.defer_async(**arguments, **tasks.carried())
     except ConnectorException as error:
         raise error.__cause__ or error from None
 
@@ -77,6 +81,7 @@ def create_app(queue: str, stalled_after: float) -> App:
             "shutdown_graceful_timeout": GRACE,
             "stalled_worker_timeout": stalled_after,
             "update_heartbeat_interval": stalled_after / 3,
+            "worker_middleware": [tasks.observed],
         },
     )
     name = f"retry_stalled_{queue}"
@@ -119,6 +124,7 @@ async def run(app: App, service: str, concurrency: int, why_not_ready: WhyNotRea
     back on the queue.
     """
     name = worker_name(service)
+    metrics.TASK_SLOTS.labels(service).set(concurrency)
     said = None
     while True:
         reason = await why_not_ready()

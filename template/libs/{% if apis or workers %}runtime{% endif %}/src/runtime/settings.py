@@ -4,11 +4,12 @@ Each service has one subclass; its fields are the service's variables and their 
 documentation. The prefix of the variables is the upper-case name of the service's package.
 """
 
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Self
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, JsonValue, SecretStr, ValidationError
+from pydantic import Field, HttpUrl, JsonValue, SecretStr, ValidationError
 from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 from pydantic_settings import SettingsConfigDict
@@ -28,6 +29,16 @@ def prefixed(package: str | None) -> SettingsConfigDict:
 
 # Give it to a Field as json_schema_extra: without a value, the service starts in development only.
 REQUIRED_OUTSIDE_DEVELOPMENT: dict[str, JsonValue] = {"required_outside_development": True}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where lines of a log come from, and the least severe level that is logged."""
+
+    service: str
+    environment: str
+    version: str
+    log_level: str = "INFO"
 
 
 class CommonSettings(BaseSettings):
@@ -50,6 +61,11 @@ class CommonSettings(BaseSettings):
         default="0.0.0",
         validation_alias="APP_VERSION",
         description="Version of the release, given at deploy. The same for every service.",
+    )
+    revision: str = Field(
+        default="unknown",
+        validation_alias="APP_REVISION",
+        description="Commit of the images, given at deploy. The same for every service.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Least severe level that is logged."
@@ -101,7 +117,23 @@ class CommonSettings(BaseSettings):
     @property
     def service(self) -> str:
         """Name of the service: what its variables start with, in lower case."""
-        return str(self.model_config["env_prefix"]).removesuffix("_").lower()
+        return self._package()
+
+    @property
+    def origin(self) -> Origin:
+        """What every line of the log says about its program."""
+        return Origin(self.service, self.environment, self.version, self.log_level)
+
+    @classmethod
+    def guessed_origin(cls) -> Origin:
+        """The same from an environment that cannot be used."""
+        found = _names_in(EnvSettingsSource(cls))
+        environment = found.get(cls.variable("environment")) or "development"
+        return Origin(cls._package(), environment, found.get(cls.variable("version")) or "0.0.0")
+
+    @classmethod
+    def _package(cls) -> str:
+        return str(cls.model_config["env_prefix"]).removesuffix("_").lower()
 
     @classmethod
     def variable(cls, field: str) -> str:
@@ -170,11 +202,32 @@ class CommonSettings(BaseSettings):
 
 
 class ServiceSettings(CommonSettings):
-    """The variables that every service knows: one that listens on a port."""
+    """The variables that every service knows: a program that runs until it is stopped."""
+
+    # Whether the depth of all queues is among its metrics: APIs stay when workers are stopped.
+    reads_queues: ClassVar[bool] = False
 
     host: str = Field(
         default="127.0.0.1", description="Address to listen on; 0.0.0.0 inside a container."
     )
+    internal_port: int = Field(
+        default=9000,
+        ge=1,
+        le=65535,
+        description="TCP port of /healthz, /readyz and /metrics; never published.",
+    )
+    otlp_url: HttpUrl | None = Field(
+        default=None,
+        description="Where traces are sent by OTLP over HTTP, such as http://collector:4318. "
+        "Needs the extra runtime[tracing].",
+    )
+
+
+class ApiSettings(ServiceSettings):
+    """The variables that every API knows: a service with a port for its clients."""
+
+    reads_queues = True
+
     port: int = Field(default=8000, ge=1, le=65535, description="TCP port to listen on.")
 
 

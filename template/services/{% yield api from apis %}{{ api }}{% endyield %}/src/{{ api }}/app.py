@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from psycopg import OperationalError
 from psycopg.errors import UndefinedTable
 from pydantic import BaseModel
-from runtime import database, health, metrics, questions
+from runtime import database, questions
 from runtime.questions import Question, QuestionText
 
 from .settings import Settings
@@ -28,10 +28,6 @@ class NewQuestion(BaseModel):
 def create_app(settings: Settings) -> FastAPI:
     """Return the application; it connects to the database when it is started."""
     pool = database.create_pool(settings)
-    metrics.describe(settings)
-
-    async def why_not_ready() -> str | None:
-        return await database.why_not_ready(pool)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -39,7 +35,6 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = FastAPI(title=settings.service, version=settings.version, lifespan=lifespan)
-    app.router.routes.extend(health.routes(why_not_ready))
 
     @app.get("/questions")
     async def newest() -> list[Question]:
@@ -74,7 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
     @app.exception_handler(UndefinedTable)
     async def unavailable(_: Request, error: Exception) -> JSONResponse:
         log.error("database unavailable", reason=str(error))
-        reason = await why_not_ready() or "The database did not answer. Try again."
+        reason = await database.why_not_ready(pool) or "The database did not answer. Try again."
         return JSONResponse({"detail": reason}, status_code=503)
 
     return app

@@ -6,12 +6,11 @@ import sys
 
 from psycopg import Error
 from pydantic import TypeAdapter, ValidationError
-from runtime import logs
+from runtime import program
 from runtime.database import address
 from runtime.questions import QuestionText
 from runtime.settings import SettingsError
 
-from . import worker
 from .settings import Settings
 
 
@@ -23,19 +22,25 @@ def main(arguments: list[str] | None = None) -> None:
     asking.add_argument("text", help="the question")
     asking.add_argument("--wait", type=float, default=300, help="seconds to wait (default 300)")
     chosen = parser.parse_args(arguments)
+    if chosen.command != "ask":
+        program.run(Settings, _work)
+        return
     try:
-        settings = Settings.load()
-        if chosen.command == "ask":
-            print(_answer(settings, chosen.text, chosen.wait))
-        else:
-            logs.configure(settings)
-            asyncio.run(worker.run(settings))
-    except (OSError, SettingsError) as error:
+        print(_answer(Settings.load(), chosen.text, chosen.wait))
+    except SettingsError as error:
         sys.exit(str(error))
+
+
+def _work(settings: Settings) -> None:
+    from . import worker  # here, so that what fails in it is a line of the log as well
+
+    asyncio.run(worker.run(settings))
 
 
 def _answer(settings: Settings, text: str, wait: float) -> str:
     """Return the answer to a question, or end the program with a sentence."""
+    from . import worker
+
     try:
         valid: str = TypeAdapter(QuestionText).validate_python(text)
     except ValidationError:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import httpx2
 from pydantic import BaseModel, Field, ValidationError
+from runtime import genai
 
 from .settings import Settings
 
 ECHO = "echo"
+PROVIDER = "openai"  # whose protocol is spoken, whoever answers
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,14 @@ class _Choice(BaseModel):
     message: _Message
 
 
+class _Usage(BaseModel):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
 class _Completion(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
+    usage: _Usage = _Usage()
 
 
 def create_client(settings: Settings) -> httpx2.AsyncClient:
@@ -57,27 +65,39 @@ async def ask(client: httpx2.AsyncClient, settings: Settings, text: str) -> Answ
         LlmRefused: the request was refused, or the answer is no chat completion with a text.
     """
     if settings.llm_model is None:
-        return Answer(f"This is an echo, not a language model. You asked: {text}", ECHO)
+        with genai.call(ECHO, ECHO):
+            return Answer(f"This is an echo, not a language model. You asked: {text}", ECHO)
+    with genai.call(PROVIDER, settings.llm_model) as call:
+        return Answer(await _ask(client, settings, text, call), settings.llm_model)
+
+
+async def _ask(client: httpx2.AsyncClient, settings: Settings, text: str, call: genai.Call) -> str:
     body = {"model": settings.llm_model, "messages": [{"role": "user", "content": text}]}
     try:
         # The client's own timeout is for each read: an endpoint that trickles would never end.
         async with asyncio.timeout(settings.llm_timeout):
-            response = await client.post("chat/completions", json=body)
+            response = await client.post("chat/completions", json=body, headers=call.headers)
     except (TimeoutError, httpx2.TimeoutException):
+        call.error_type = "timeout"
         raise LlmUnavailable(f"no answer within {settings.llm_timeout:g} seconds") from None
     except httpx2.TransportError as error:
+        call.error_type = "connection"
         raise LlmUnavailable(f"no connection ({type(error).__name__})") from None
     status = response.status_code
-    if status in (408, 429) or status >= 500:
-        raise LlmUnavailable(f"the endpoint answered with status {status}")
     if status != 200:
-        raise LlmRefused(f"the endpoint answered with status {status}")
+        call.error_type = str(status)
+        kind = LlmUnavailable if status in (408, 429) or status >= 500 else LlmRefused
+        raise kind(f"the endpoint answered with status {status}")
+    call.error_type = "invalid_answer"  # until it is found to be a good one
     try:
         completion = _Completion.model_validate_json(response.content)
     except ValidationError:
         raise LlmRefused("the endpoint's answer is not a chat completion with a text") from None
+    call.input_tokens = completion.usage.prompt_tokens
+    call.output_tokens = completion.usage.completion_tokens
     # PostgreSQL cannot store NUL characters.
     answer = completion.choices[0].message.content.replace("\x00", "").strip()
     if not answer:
         raise LlmRefused("the endpoint's answer is empty")
-    return Answer(answer, settings.llm_model)
+    call.error_type = ""
+    return answer

@@ -7,7 +7,7 @@ import httpx2
 import structlog
 from procrastinate import App, JobContext
 from psycopg import OperationalError
-from runtime import database, health, metrics, questions, queue
+from runtime import database, health, questions, queue
 from runtime.questions import Question
 
 from . import llm
@@ -65,9 +65,8 @@ async def run(settings: Settings) -> None:
     """Answer questions until SIGTERM or SIGINT; then end within ten seconds.
 
     Raises:
-        OSError: the port of the health routes is taken.
+        CannotStart: the port of the health routes is taken.
     """
-    metrics.describe(settings)
     pool = database.create_pool(settings, size=settings.concurrency + 4)
     app = create_app(settings, pool, client := llm.create_client(settings))
 
@@ -75,7 +74,7 @@ async def run(settings: Settings) -> None:
         return await database.why_not_ready(pool)
 
     with queue.cancelled_by_signals():
-        async with client, pool, health.served(settings, why_not_ready), app.open_async(pool):
+        async with client, pool, health.served(settings), app.open_async(pool):
             await queue.run(app, settings.service, settings.concurrency, why_not_ready)
 
 

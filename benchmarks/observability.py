@@ -1,0 +1,180 @@
+"""What logs and metrics cost: requests per second, a line of the log, an answer to Prometheus."""
+
+from __future__ import annotations
+
+import json
+import selectors
+import signal
+import socket
+import subprocess
+import time
+from contextlib import contextmanager
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import cast
+
+import psutil
+from measure import BIN, ENVIRONMENT, interleaved, row, timed
+
+SECONDS = 1.0  # of load in each round, after a fifth of it to warm up
+CONNECTIONS = 8
+PEER = "prometheus-fastapi-instrumentator>=8.1,<9"
+
+# The smallest endpoint, three times: bare, as this template serves it, and with what most take.
+APP = """
+import sys
+from fastapi import FastAPI
+app = FastAPI()
+
+@app.get("/hello")
+async def hello() -> dict[str, str]:
+    return {"hello": "world"}
+
+port, inner = map(int, sys.argv[1:])
+"""
+SERVERS = {
+    "bare": APP + "import uvicorn\n"
+    "uvicorn.run(app, port=port, access_log=False, log_level='warning')\n",
+    "ours": APP + "from runtime import program, web\n"
+    "from runtime.settings import ApiSettings, prefixed\n"
+    "class Settings(ApiSettings):\n"
+    "    model_config = prefixed('demo')\n"
+    "program.run(Settings, lambda settings: web.serve(app, settings))\n",
+    "theirs": APP + "import logging, uvicorn\n"
+    "from prometheus_fastapi_instrumentator import Instrumentator\n"
+    "Instrumentator().instrument(app).expose(app)\n"
+    "logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="
+    "'%(asctime)s %(levelname)s %(name)s %(message)s')\n"
+    "uvicorn.run(app, port=port, log_config=None)\n",
+}
+LINE = """
+import json, time
+from runtime import logs
+from runtime.context import begin, entered
+from runtime.settings import Origin
+import structlog
+logs.configure(Origin("demo", "production", "1.2.3"))
+log = structlog.stdlib.get_logger("demo")
+times = []
+with entered(begin("a-request")):
+    for _ in range(7):
+        start = time.perf_counter()
+        for number in range(2000):
+            log.info("question answered", question=number, model="wise", duration_seconds=0.125)
+        times.append((time.perf_counter() - start) / 2000)
+import sys
+print(min(times) * 1e6, file=sys.stderr)
+"""
+EXPOSITION = """
+import json, time
+from prometheus_client import generate_latest
+from runtime import exposition, metrics
+for number in range(720):
+    metrics.HTTP_DURATION.labels("GET", f"/route/{number}").observe(number / 100)
+series = sum(not line.startswith(b"#") for line in exposition.text().splitlines())
+def best(work):
+    times = []
+    for _ in range(9):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return sorted(times)[4] * 1e3
+print(json.dumps([series, best(exposition.text), best(lambda: generate_latest(metrics.REGISTRY))]))
+"""
+
+
+def rows(project: Path, repeat: int) -> list[str]:
+    """The lines of the table for a default project's API."""
+    environment = project / ".nox" / "observed"
+    timed([str(BIN / "uv"), "lock", "--quiet"], project)
+    sync = ["sync", "--quiet", "--frozen", "--no-dev", "--package", "backend"]
+    given = {"UV_PROJECT_ENVIRONMENT": str(environment)}
+    subprocess.run([BIN / "uv", *sync], cwd=project, env=ENVIRONMENT | given, check=True)
+    python = environment / "bin" / "python"
+    timed([str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(python), PEER], project)
+    with _servers(python) as running:
+        works = [partial(_load, *running[name]) for name in SERVERS]
+        bare, ours, theirs = interleaved(repeat, *works)
+    return [
+        row("requests per second of a core with logs and metrics ÷ without both", ours, bare),
+        row("the same ÷ with prometheus-fastapi-instrumentator and logging", ours, theirs),
+        f"| requests per second of a core without both | {median(bare):.0f} |",
+        _line(python),
+        _exposition(python),
+    ]
+
+
+@contextmanager
+def _servers(python: Path) -> Iterator[dict[str, tuple[int, psutil.Process]]]:
+    """All servers, idle until they are asked; gives their ports and processes."""
+    running: dict[str, tuple[int, subprocess.Popen[bytes]]] = {}
+    try:
+        for name, code in SERVERS.items():
+            port, inner = _free_port(), _free_port()
+            database = "postgresql://nobody@127.0.0.1:1/none"
+            given = {"DEMO_ENVIRONMENT": "production", "DEMO_DATABASE_URL": database}
+            given |= {"DEMO_PORT": str(port), "DEMO_INTERNAL_PORT": str(inner)}
+            command = [str(python), "-c", code, str(port), str(inner)]
+            nowhere = subprocess.DEVNULL
+            process = subprocess.Popen(command, env=ENVIRONMENT | given, stdout=nowhere)
+            running[name] = (port, process)
+        for name, (port, _) in running.items():
+            deadline = time.monotonic() + 30
+            while socket.socket().connect_ex(("127.0.0.1", port)):
+                if time.monotonic() > deadline:
+                    raise SystemExit(f"The server {name} has not started.")
+                time.sleep(0.1)
+        yield {name: (port, psutil.Process(p.pid)) for name, (port, p) in running.items()}
+    finally:
+        for _, process in running.values():
+            process.send_signal(signal.SIGTERM)
+        for _, process in running.values():
+            process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def _load(port: int, server: psutil.Process) -> float:
+    """Requests that a server answers in a second of a core's time, whoever else has the core."""
+    request = b"GET /hello HTTP/1.1\r\nHost: here\r\nX-Request-ID: bench\r\n\r\n"
+    selector = selectors.DefaultSelector()
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
+    for connection in connections:
+        selector.register(connection, selectors.EVENT_READ)
+        connection.sendall(request)
+    read = dict.fromkeys(connections, b"")
+    answers, spent = 0, 0.0
+    start = time.perf_counter() + SECONDS / 5
+    while (now := time.perf_counter()) < start + SECONDS:
+        if now < start:
+            answers, spent = 0, sum(server.cpu_times()[:2])
+        for key, _ in selector.select(1):
+            connection = cast(socket.socket, key.fileobj)
+            read[connection] += connection.recv(65536)
+            if not read[connection].startswith(b"HTTP/1.1 200 "):
+                raise SystemExit(f"No answer: {read[connection][:200]!r}")
+            if read[connection].endswith(b"}"):  # the body comes after the head
+                read[connection] = b""
+                answers += 1
+                connection.sendall(request)
+    for connection in connections:
+        connection.close()
+    return answers / (sum(server.cpu_times()[:2]) - spent)
+
+
+def _line(python: Path) -> str:
+    command = [str(python), "-c", LINE]
+    done = subprocess.run(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=-1, text=True)
+    return f"| a line of the log, microseconds | {float(done.stderr):.1f} |"
+
+
+def _exposition(python: Path) -> str:
+    done = subprocess.run([str(python), "-c", EXPOSITION], env=ENVIRONMENT, stdout=-1, check=True)
+    series, ours, client = json.loads(done.stdout)
+    name = f"all metrics with {series} series, milliseconds"
+    return f"| {name} (by prometheus-client itself) | {ours:.1f} ({client:.0f}) |"

@@ -1,0 +1,108 @@
+"""What every task is run with: one line of the log and the metrics, in the context of who asked."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter, time
+from typing import Any
+
+import structlog
+from procrastinate import JobContext
+from procrastinate.exceptions import ConnectorException, JobAborted
+from procrastinate.worker import Worker
+
+from runtime import metrics, tracing
+from runtime.context import begin, current, entered
+
+log = structlog.stdlib.get_logger(__name__)
+
+# Under this name the context of who asked stands among the arguments of a task.
+ARGUMENT = "_context"
+
+_WAIT = """
+    SELECT extract(epoch FROM max(at) FILTER (WHERE type = 'started') - greatest(
+        max(at) FILTER (WHERE type IN ('deferred', 'deferred_for_retry')), scheduled_at
+    ))::float AS wait
+    FROM procrastinate_events JOIN procrastinate_jobs AS job ON job.id = job_id
+    WHERE job_id = %(job_id)s GROUP BY scheduled_at
+"""
+
+
+def carried() -> dict[str, Any]:
+    """Return what the arguments of a task take along from the current context."""
+    context = current.get()
+    return {ARGUMENT: context.carried} if context else {}
+
+
+async def observed(
+    call_next: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker
+) -> Any:
+    """Run a task: a middleware for the whole worker."""
+    job = context.job
+    popped = job.task_kwargs.pop(ARGUMENT, None)
+    given = {k: str(v) for k, v in popped.items()} if isinstance(popped, dict) else {}
+    wait = await _wait(context)
+    if wait is not None:
+        metrics.TASK_WAIT.labels(job.queue, job.task_name).observe(wait)
+    error: BaseException | None = None
+    in_progress = metrics.TASKS_IN_PROGRESS.labels(job.queue)
+    in_progress.inc()
+    with entered(begin(given.get("x-request-id"), given.get("traceparent"))) as step:
+        start = perf_counter()
+        try:
+            return await call_next()
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            duration = perf_counter() - start
+            in_progress.dec()
+            outcome = _outcome(error, context)
+            metrics.TASKS.labels(job.task_name, outcome).inc()
+            metrics.TASK_DURATION.labels(job.task_name).observe(duration)
+            failed = outcome in ("failed", "retried")
+            say = log.error if outcome == "failed" else log.warning if error else log.info
+            say(
+                "task",
+                task=job.task_name,
+                queue=job.queue,
+                job=job.id,
+                attempt=job.attempts + 1,
+                outcome=outcome,
+                duration_seconds=round(duration, 6),
+                wait_seconds=None if wait is None else round(wait, 6),
+                **({"exc_info": error} if failed else {}),
+            )
+            tracing.record(
+                step,
+                f"task {job.task_name}",
+                "CONSUMER",
+                (time(), duration),
+                failed,
+                messaging__system="procrastinate",
+                messaging__destination__name=job.queue,
+                messaging__message__id=str(job.id),
+            )
+
+
+async def _wait(context: JobContext) -> float | None:
+    """Return the seconds for which a task could have run before it did, by the database's clock."""
+    try:
+        connector = context.app.connector
+        row = await connector.execute_query_one_async(_WAIT, job_id=context.job.id)
+    except ConnectorException:  # the task will notice it as well
+        return None
+    wait = row["wait"]
+    return None if wait is None else max(0.0, float(wait))
+
+
+def _outcome(error: BaseException | None, context: JobContext) -> str:
+    """Return in one word how a task has ended, as the worker will decide it."""
+    if error is None:
+        return "succeeded"
+    if isinstance(error, asyncio.CancelledError):
+        return "interrupted"
+    if isinstance(error, JobAborted):
+        return "aborted"
+    task = context.task
+    again = task and task.get_retry_exception(exception=error, job=context.job)
+    return "retried" if again else "failed"

@@ -1,0 +1,220 @@
+"""What every API promises about its requests: an id, a line, metrics by route, and no more."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from runtime import exposition, metrics, web
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.testclient import TestClient
+
+
+async def hello(request: Request) -> PlainTextResponse:
+    """Answer."""
+    return PlainTextResponse("hello")
+
+
+async def broken(request: Request) -> PlainTextResponse:
+    """Fail before the answer."""
+    raise RuntimeError("broken")
+
+
+async def half(request: Request) -> StreamingResponse:
+    """Fail within the answer."""
+
+    async def words() -> Any:
+        yield b"half"
+        raise RuntimeError("broken")
+
+    return StreamingResponse(words())
+
+
+class Leaf:
+    """An application that knows nothing of routes."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Fail or answer."""
+        if scope["path"].endswith("fail"):
+            raise RuntimeError("broken")
+        await PlainTextResponse("leaf")(scope, receive, send)
+
+
+INNER = [Route("/items/{item}", hello), Mount("/deep/{level}", routes=[Route("/{leaf}", hello)])]
+APP = Starlette(
+    routes=[
+        Route("/hello/{name}", hello),
+        Route("/broken", broken),
+        Route("/half", half),
+        Mount("/inner", app=Starlette(routes=INNER)),
+        Mount("/of/{tenant}", routes=INNER),
+        Mount("/leaf", app=Leaf()),
+    ]
+)
+
+
+@pytest.fixture
+def lines() -> Iterator[list[Any]]:
+    """What is logged."""
+    with structlog.testing.capture_logs() as captured:
+        yield captured
+
+
+@pytest.fixture
+def client() -> TestClient:
+    """A client of the whole application."""
+    return TestClient(web.Observed(APP), raise_server_exceptions=True)
+
+
+def counted(method: str, route: str, status: int) -> float:
+    """How many requests were counted with these labels."""
+    labels = {"method": method, "route": route, "status": str(status)}
+    return metrics.REGISTRY.get_sample_value("http_requests_total", labels) or 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route", "status"),
+    [
+        ("GET", "/hello/ada", "/hello/{name}", 200),
+        ("HEAD", "/hello/ada", "/hello/{name}", 200),
+        ("POST", "/hello/ada", "/hello/{name}", 405),
+        ("BREW", "/hello/ada", "/hello/{name}", 405),
+        ("GET", "/hello/ada/", "unmatched", 307),
+        ("GET", "/nothing/1", "unmatched", 404),
+        ("GET", "/", "unmatched", 404),
+        ("GET", "/broken", "/broken", 500),
+        ("GET", "/inner/items/5", "/inner/items/{item}", 200),
+        ("GET", "/inner/nothing/5", "/inner/{path}", 404),
+        ("GET", "/inner/deep/1/a", "/inner/deep/{level}/{leaf}", 200),
+        ("GET", "/of/acme/items/5", "/of/{tenant}/items/{item}", 200),
+        ("GET", "/of/acme/deep/1/a", "/of/{tenant}/deep/{level}/{leaf}", 200),
+        ("GET", "/of/acme/nothing", "/of/{tenant}/{path}", 404),
+        ("GET", "/leaf/5", "/leaf/{path}", 200),
+        ("GET", "/leaf/fail", "/leaf/{path}", 500),
+    ],
+)
+def test_a_request_is_counted_and_logged_by_the_template_of_its_route(
+    client: TestClient, lines: list[Any], method: str, path: str, route: str, status: int
+) -> None:
+    known = method if method != "BREW" else "OTHER"
+    before = counted(known, route, status)
+    response = client.request(method, path, follow_redirects=False)
+    assert response.status_code == status
+    assert counted(known, route, status) == before + 1
+    labels = {"method": known, "route": route}
+    name = "http_request_duration_seconds_count"
+    assert metrics.REGISTRY.get_sample_value(name, labels)
+    (line,) = lines
+    assert (line["event"], line["method"], line["route"]) == ("request", known, route)
+    assert (line["status"], line["path"]) == (status, path)
+    assert 0 < line["duration_seconds"] < 5
+    assert line["log_level"] == ("error" if status == 500 else "info")
+    assert isinstance(line.get("exc_info"), RuntimeError) == (status == 500)
+
+
+def test_the_id_of_a_request_is_in_its_answer_also_when_it_fails(client: TestClient) -> None:
+    for path in ("/hello/ada", "/nothing", "/broken", "/leaf/fail"):
+        given = client.get(path, headers={"X-Request-ID": "my-own.1"})
+        assert given.headers.get_list("x-request-id") == ["my-own.1"]
+        made = client.get(path, headers={"X-Request-ID": "not safe"})
+        assert len(made.headers["x-request-id"]) == 32
+    trace, span = "0a" * 16, "b7" * 8
+    traced = client.get("/hello/ada", headers={"traceparent": f"00-{trace}-{span}-01"})
+    assert traced.headers["x-request-id"] == trace
+
+
+def test_an_answer_that_breaks_off_is_logged_with_the_reason(
+    client: TestClient, lines: list[Any]
+) -> None:
+    client.get("/half")
+    (line,) = lines
+    assert line["status"] == 200 and "broken" in str(line["exc_info"])
+
+
+async def test_a_client_that_leaves_is_counted_as_gone(lines: list[Any]) -> None:
+    async def gone(scope: Any, receive: Any, send: Any) -> None:
+        raise KeyboardInterrupt
+
+    async def silent(scope: Any, receive: Any, send: Any) -> None:
+        return
+
+    scope = {"type": "http", "method": "GET", "path": "/gone", "headers": []}
+    with pytest.raises(KeyboardInterrupt):
+        await web.Observed(gone)(dict(scope), None, None)  # type: ignore[arg-type]
+    await web.Observed(silent)(dict(scope), None, None)  # type: ignore[arg-type]
+    assert [(line["route"], line["status"]) for line in lines] == [("unmatched", 499)] * 2
+
+
+def test_requests_in_progress_are_counted_when_prometheus_asks(lines: list[Any]) -> None:
+    seen: list[float] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(in_progress())
+        await PlainTextResponse("hello")(scope, receive, send)
+
+    TestClient(web.Observed(app)).get("/")
+    assert (seen, in_progress()) == ([1], 0)
+
+
+def in_progress() -> float:
+    """The metric as it is exposed."""
+    return families(exposition.text())["http_requests_in_progress"][()]
+
+
+def test_what_is_no_request_passes_by(lines: list[Any]) -> None:
+    with TestClient(web.Observed(APP)):  # lifespan
+        pass
+    assert lines == []
+
+
+def families(text: bytes) -> dict[str, dict[tuple[Any, ...], float]]:
+    """All series of an exposition, but those that change by themselves."""
+    found: dict[str, dict[tuple[Any, ...], float]] = {}
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            key = tuple(sorted(sample.labels.items()))
+            if not sample.name.startswith("process_"):
+                found.setdefault(sample.name, {})[key] = sample.value
+    return found
+
+
+def test_the_exposition_says_what_the_client_s_own_says(client: TestClient) -> None:
+    client.get("/hello/ada")
+    labels = ("chat", "openai", 'a "model" \\ with\n50 % more')
+    metrics.LLM_TOKENS.labels(*labels, "input").observe(2_000_000)
+    metrics.LLM_DURATION.labels(*labels, "429").observe(1e6)
+    metrics.BUILD.labels("odd", "", "").set(float("inf"))
+    ours, theirs = exposition.text(), generate_latest(metrics.REGISTRY)
+    assert families(ours) == families(theirs) and len(families(ours)) > 12
+    described = {line for line in ours.splitlines() if line.startswith(b"#")}
+    assert described == {line for line in theirs.splitlines() if line.startswith(b"#")}
+
+
+def test_where_the_client_has_changed_its_own_exposition_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Changed(CollectorRegistry):
+        """A registry without what ours reaches for."""
+
+    changed = Changed()
+    del changed._collector_to_names
+    monkeypatch.setattr(metrics, "REGISTRY", changed)
+    monkeypatch.setattr(exposition, "generate_latest", lambda registry: b"the client's")
+    assert exposition.text() == b"the client's"
+
+
+def test_the_catalogue_names_every_series_with_its_labels(
+    client: TestClient,
+) -> None:
+    client.get("/hello/ada")
+    catalogue = {each["name"]: each for each in metrics.catalogue()}
+    for name, series in families(exposition.text()).items():
+        for labels in series:
+            assert sorted(catalogue[name]["labels"]) == [label for label, _ in labels], name
+    assert catalogue["http_requests_total"]["labels"] == ["method", "route", "status"]
+    assert catalogue["task_queue_depth"]["kind"] == "gauge"

@@ -1,0 +1,146 @@
+"""Dashboards and rules: what `test(repo)` finds in them, and how they are made."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ops import monitoring
+from support import REPOSITORY, Project, need, run
+
+TEMPLATE = REPOSITORY / "template"
+DASHBOARDS = sorted((TEMPLATE / "deploy/grafana/dashboards").glob("*.json"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of what the check reads, to plant faults in."""
+    for name in ("deploy", "docs"):
+        shutil.copytree(TEMPLATE / name, tmp_path / name)
+    return tmp_path
+
+
+def catalogue(root: Path) -> list[dict[str, Any]]:
+    """A registry that has just what the dashboards and rules ask for."""
+    used = {
+        n
+        for _, expression in monitoring.expressions(root)
+        for n in monitoring.metrics_of(expression)
+    }
+    recorded = {rule["record"] for rule in monitoring.rules(root) if "record" in rule}
+    names = (used | monitoring.LEFT_OUT.keys()) - recorded - monitoring.OWN
+    return [{"name": name, "kind": "gauge"} for name in sorted(names)]
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ('sum by (service) (rate(a_total{status=~"5.."}[5m])) / 2', {"a_total"}),
+        ("a unless on (queue) (sum by (queue) (b) > 0)", {"a", "b"}),
+        (
+            'service:a:ratio5m{x="by (y)"} > 14.4 * 0.001 and b offset 5m',
+            {"service:a:ratio5m", "b"},
+        ),
+        ("histogram_quantile(0.95, sum by (le) (rate(a_bucket[$__rate_interval])))", {"a_bucket"}),
+    ],
+)
+def test_names_of_metrics_are_told_from_all_else(expression: str, names: set[str]) -> None:
+    assert monitoring.metrics_of(expression) == names
+
+
+def test_a_metric_that_no_service_has_is_found(root: Path) -> None:
+    known = catalogue(root)
+    assert monitoring.findings(known, root) == []
+    less = [metric for metric in known if metric["name"] != "task_slots"]
+    found = monitoring.findings(less, root)
+    assert any(sentence.startswith("agents.json: Slots in use") for sentence in found)
+    assert any(sentence.startswith("rule NoWorker: no service has") for sentence in found)
+
+
+def test_a_metric_that_nothing_shows_is_found(root: Path) -> None:
+    more = [{"name": f"a_{end}", "kind": "histogram"} for end in ("bucket", "count", "sum")]
+    found = monitoring.findings([*catalogue(root), *more], root)
+    assert len(found) == 1 and found[0].startswith("a is in no dashboard and no rule")
+
+
+def test_an_alert_without_runbook_or_tests_is_found(root: Path) -> None:
+    for name in ("docs/observability.md", "deploy/prometheus/tests.yaml"):
+        text = (root / name).read_text(encoding="utf-8")
+        (root / name).write_text(text.replace("NoWorker", "Worker"), encoding="utf-8")
+    found = monitoring.findings(catalogue(root), root)
+    assert len(found) == 2 and all(sentence.startswith("NoWorker ") for sentence in found)
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_dashboard_has_a_fixed_uid_a_datasource_variable_and_links_to_logs(file: Path) -> None:
+    board = json.loads(file.read_text(encoding="utf-8"))
+    assert board["uid"] == file.stem
+    assert board["templating"]["list"][0]["type"] == "datasource"
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 2
+    for panel in panels:
+        assert panel["targets"] and panel["datasource"]["uid"] == "${datasource}"
+        assert all(t["datasource"]["uid"] == "${datasource}" for t in panel["targets"])
+        assert 0 < panel["gridPos"]["w"] <= 24 - panel["gridPos"]["x"]
+        links = panel["fieldConfig"]["defaults"].get("links", [])
+        for link in links:
+            label = link["url"].split("__field.labels.")[1].split("}")[0]
+            assert all(
+                label in target["expr"] or label == "instance" for target in panel["targets"]
+            )
+    assert file.stem == "logs" or sum("links" in p["fieldConfig"]["defaults"] for p in panels) > 5
+
+
+@pytest.fixture(scope="module")
+def compiler(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with Grafana's types and tsc, for dashboards to be put beside them."""
+    need(shutil.which("npm") is not None, "npm, which comes with Node")
+    folder = tmp_path_factory.mktemp("grafana") / "types"
+    shutil.copytree(REPOSITORY / "tests/observability/grafana", folder)
+    done = run("npm", "ci", "--silent", "--no-audit", "--no-fund", cwd=folder)
+    assert done.returncode == 0, done.stdout
+    return folder
+
+
+def mistakes(compiler: Path, name: str, dashboard: str) -> str:
+    """What tsc finds in a dashboard as a value of Grafana's type."""
+    text = f'import type {{ Board }} from "./board";\nexport const board: Board = {dashboard};\n'
+    file = compiler / f"{name}.ts"
+    file.write_text(text, encoding="utf-8")
+    try:
+        return run("npx", "--no-install", "tsc", "--project", ".", cwd=compiler).stdout
+    finally:
+        file.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_dashboard_is_what_grafana_publishes_as_its_type(compiler: Path, file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    assert mistakes(compiler, file.stem, text) == ""
+    for right, wrong in (
+        ('"gridPos"', '"gridpos"'),
+        ('"schemaVersion": 39', '"schemaVersion": "39"'),
+        ('"expr"', '"expression"'),
+        ('"overrides"', '"override"'),
+        ('"displayMode": "list"', '"displayMode": "lists"'),
+        ('"type": "timeseries"', '"type": "graph"'),
+    ):
+        assert right in text
+        assert "error TS" in mistakes(compiler, file.stem, text.replace(right, wrong, 1)), wrong
+
+
+@pytest.mark.slow
+def test_the_stage_compares_dashboards_with_the_code_and_runs_the_tests_of_alerts(
+    bench: Project,
+) -> None:
+    output = bench.green("-s", "test(repo)")
+    assert "test rules" in output and "SUCCESS" in output
+    bench.replace("deploy/grafana/dashboards/agents.json", "task_slots", "task_seats")
+    assert "no service has a metric task_seats" in bench.red("-s", "test(repo)")
+    bench.git("checkout", "--quiet", "deploy")
+    bench.replace("deploy/prometheus/rules/alerts.yaml", "seconds) > 60)", "seconds) > 600)")
+    assert "QueueWaits fires" in bench.red("-s", "test(repo)")
