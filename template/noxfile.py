@@ -12,21 +12,20 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent))  # nox leaves it out, and ops/ is tasks.py's as well
 
-from ops import audit, ci, leaks, sessions, tools  # noqa: E402
+from ops import audit, ci, leaks, plan, sessions, tools  # noqa: E402
 from ops.sessions import each  # noqa: E402
 from ops.workspace import ROOT, Member  # noqa: E402
 
 nox.needs_version = ">=2026.10"
-nox.options.default_venv_backend = "uv"
-nox.options.reuse_venv = "yes"
+nox.options.default_venv_backend = "none"  # sessions make them, if there is something to run
 nox.options.sessions = ["lint", "test", "scan", "build"]
 nox.options.allow_parallel = True
-nox.options.parallel = sessions.side_by_side(sys.argv)
+nox.options.parallel = plan.begin(sys.argv)
 
 CONFIG = str(ROOT / "pyproject.toml")
 
 
-@nox.session(venv_backend="none")
+@nox.session
 @each("python", "web", "repo")
 def lint(session: nox.Session, member: Member) -> None:
     """Format, style, types: black, flake8, mypy; prettier, eslint, tsc; hadolint."""
@@ -66,11 +65,11 @@ def test(session: nox.Session, member: Member) -> None:
     else:
         sessions.sync(session, member, "test")
         # Coverage is asked of the whole suite, not of a choice; its data stays out of the tree.
-        session.env["COVERAGE_FILE"] = f"{session.virtualenv.location}/.coverage"
+        session.env["COVERAGE_FILE"] = str(ROOT / session.env_dir / ".coverage")
         chosen = session.posargs or ["--cov", "--cov-config", CONFIG]
         options, variables = ci.reported()
         command = ["pytest", "--config-file", CONFIG, "--rootdir", ".", *options, *chosen]
-        session.run(*command, env=variables)
+        sessions.run(session, *command, **variables)
 
 
 @nox.session
@@ -84,7 +83,8 @@ def scan(session: nox.Session, member: Member) -> None:
     else:
         sessions.sync(session, None, "scan")
         shipped = [path for path in paths if path != "tests"]
-        session.run("bandit", "--quiet", "--configfile", CONFIG, "--recursive", *shipped)
+        bandit = ["bandit", "--quiet", "--configfile", CONFIG, "--recursive", *shipped]
+        sessions.run(session, *bandit)
         if member.kind == "repo":
             leaks.scan(session)
         audit.python(session, member)
@@ -107,8 +107,8 @@ def build(session: nox.Session, member: Member) -> None:
         session.run(tools.find_uv(), "build", *options, external=True)
 
 
-@nox.session(venv_backend="none")
-@each("python", "web", "repo", tagged=False)  # a tag selects checks, and this one writes
+@nox.session
+@each("python", "web", "repo", writes=True)
 def format(session: nox.Session, member: Member) -> None:
     """Rewrites files as the formatters want them: black; prettier, eslint --fix."""
     paths = sessions.enter(session, member, use_paths=True)
@@ -121,7 +121,7 @@ def format(session: nox.Session, member: Member) -> None:
         sessions.run(session, "black", "--config", CONFIG, *paths)
 
 
-@nox.session(venv_backend="none", allow_parallel=False)
+@nox.session(allow_parallel=False)
 def setup(session: nox.Session) -> None:
     """Makes .venv (for editors, `inv` and hooks) and node_modules, and installs the git hooks."""
     sessions.setup(session)
@@ -134,31 +134,31 @@ def title(session: nox.Session) -> None:
     sessions.title(session)
 
 
-@nox.session(venv_backend="none")
+@nox.session
 def report(session: nox.Session) -> None:
     """What the sessions run with `--report .nox/report.json` came to; -- --issue: as an issue."""
     sessions.report(session)
 
 
-@nox.session(venv_backend="none", allow_parallel=False)
+@nox.session(allow_parallel=False)
 def publish(session: nox.Session) -> None:
     """The images of this commit, built once and pushed as sha-<commit>."""
     sessions.deliver(session, "publish")
 
 
-@nox.session(venv_backend="none", allow_parallel=False)
+@nox.session(allow_parallel=False)
 def deploy(session: nox.Session) -> None:
     """The images of this commit, or of $VERSION, in an environment; -- staging."""
     sessions.deliver(session, "deploy")
 
 
-@nox.session(venv_backend="none", allow_parallel=False)
+@nox.session(allow_parallel=False)
 def smoke(session: nox.Session) -> None:
     """What was deployed answers, and is what was deployed; -- staging."""
     sessions.deliver(session, "smoke")
 
 
-@nox.session(venv_backend="none", allow_parallel=False)
+@nox.session(allow_parallel=False)
 def release(session: nox.Session) -> None:
     """The next version: changelog, tag, GitHub Release, tags of the images; -- --pre."""
     sessions.deliver(session, "release")

@@ -10,7 +10,7 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from ops import bake, candidates, compose, contract, environments, github, growth
-from ops import images, inventory, registry, releases, sbom, scratch, versions
+from ops import images, inventory, registry, releases, results, sbom, scratch, versions
 from ops import deploy as deployment
 from ops import dev as development
 from ops import protect as protection
@@ -34,6 +34,7 @@ REFUSALS = (
     protection.ProtectError,
     registry.RegistryError,
     releases.ReleaseError,
+    results.ResultsError,
     sbom.SbomError,
     smoking.SmokeError,
     ToolError,
@@ -86,6 +87,12 @@ def upgrade(context: Context) -> None:
     """Move every dependency on, within the ranges of the manifests and a week behind the newest."""
     growth.upgrade()
     print("The locks have moved on. Check them with `nox`, then commit them.")
+
+
+@operation(help={"stage": "One of: lint, test, scan, build.", "member": "A member, or repo."})
+def why(context: Context, stage: str, member: str) -> None:
+    """Say what has changed since a session last succeeded, or that it would be skipped."""
+    print(results.why(stage, member))
 
 
 @operation(help={"check": "Only look; exit status 1 if something differs."})
@@ -340,6 +347,7 @@ namespace = Collection(
     remove,
     upgrade,
     protect,
+    why,
     up,
     down,
     logs,

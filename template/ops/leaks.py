@@ -31,7 +31,8 @@ def scan(session: nox.Session) -> None:
     names = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
     session.log(f"detect-secrets scan ({len(names)} files)")
     command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", LOCKS]
-    answer = session.run(*command, *names, silent=True, log=False)
+    words = [str(ROOT / session.env_dir / "bin" / command[0]), *command[1:], *names]
+    answer = session.run(*words, silent=True, log=False, external=True)
     results = json.loads(str(answer))["results"]
     found = sorted(
         (place, finding["line_number"], finding["type"])

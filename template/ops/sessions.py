@@ -15,12 +15,11 @@ from pathlib import Path
 import nox
 from nox.command import CommandFailed
 
-from ops import bake, ci, locks, tools, workspace
+from ops import bake, ci, locks, plan, tools, workspace
 from ops.workspace import ROOT, Member
 
 Stage = Callable[[nox.Session, Member], None]
 
-ALONE = ("setup", "publish", "deploy", "smoke", "release")
 SCHEMAS = {
     "vendor.compose-spec": "deploy/compose*.yaml",
     "vendor.github-workflows": ".github/workflows/*.y*ml",
@@ -41,29 +40,22 @@ WHOLE_TREE = [
 ]
 
 
-def side_by_side(words: list[str]) -> int:
-    """How many sessions run at a time when `nox` is typed so, without `-j`.
-
-    Whole stages take as many as there are cores. One named session, or words for its tools, run
-    alone: with their output as it comes, and with a terminal for a debugger. So does what changes
-    more than this checkout.
-    """
-    alone = "--" in words or any("(" in word or word in ALONE for word in words)
-    return 1 if alone else os.cpu_count() or 1
-
-
-def each(*languages: str, tagged: bool = True) -> Callable[[Stage], Callable[..., None]]:
+def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..., None]]:
     """Makes of a stage one session for each member in these languages.
 
-    A session is tagged with the member's name and its language, for `nox -t`, unless it is not
-    `tagged`. Where no member has the language, the stage is one session that says so.
+    A session is tagged with the member's name and its language, for `nox -t`, and its success is
+    kept, unless it `writes`. Where no member has the language, one session says so.
     """
     chosen = {m.name: m for m in workspace.members() if m.language in languages}
 
     def decorate(stage: Stage) -> Callable[..., None]:
         @functools.wraps(stage)
         def of_member(session: nox.Session, member: str) -> None:
-            stage(session, chosen[member])
+            if writes:
+                stage(session, chosen[member])
+                return
+            with plan.kept(session, stage.__name__, chosen[member]):
+                stage(session, chosen[member])
 
         @functools.wraps(stage)
         def of_none(session: nox.Session) -> None:
@@ -73,7 +65,7 @@ def each(*languages: str, tagged: bool = True) -> Callable[[Stage], Callable[...
             return of_none
         # Names, not members: nox writes the parameters into its report, as JSON.
         names = [
-            nox.param(name, id=name, tags=m.tags if tagged else []) for name, m in chosen.items()
+            nox.param(name, id=name, tags=[] if writes else m.tags) for name, m in chosen.items()
         ]
         decorated: Callable[..., None] = nox.parametrize("member", names)(of_member)
         return decorated
@@ -124,7 +116,10 @@ def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
     else:
         selection = [f"--only-group={group}" for group in groups]
     _say_python(session)
-    _uv_sync(session, Path(session.virtualenv.location), *selection)
+    environment = ROOT / session.env_dir
+    _uv_sync(session, environment, *selection)
+    _put_on_path(session, environment / "bin")
+    session.env["VIRTUAL_ENV"] = str(environment)
 
 
 def sync_all(session: nox.Session, *groups: str) -> None:
@@ -158,7 +153,7 @@ def node_modules(session: nox.Session, member: Member) -> None:
     _put_on_path(session, member.path / "node_modules" / ".bin")
 
 
-def run(session: nox.Session, program: str, *arguments: str) -> None:
+def run(session: nox.Session, program: str, *arguments: str, **variables: str) -> None:
     """Runs a program from the session's PATH, which `session.run` does not look at."""
     found = shutil.which(program, path=_path(session))
     if found is None:
@@ -166,7 +161,7 @@ def run(session: nox.Session, program: str, *arguments: str) -> None:
     session.log(shlex.join([program, *arguments]))
     # Members share mypy's cache: two at once would do the same work twice.
     with locks.alone("mypy") if program == "mypy" else contextlib.nullcontext():
-        session.run(found, *arguments, external=True, log=False)
+        session.run(found, *arguments, external=True, log=False, env=variables)
 
 
 def run_all(session: nox.Session, *commands: list[str]) -> None:
@@ -241,7 +236,7 @@ def title(session: nox.Session) -> None:
     # cz lets through what git and GitHub write by themselves, and no version comes of that.
     by_itself = words.startswith(("Merge ", "Revert ", "fixup!", "squash!"))
     with contextlib.suppress(CommandFailed):
-        session.run("cz", "check", "--message", words)
+        run(session, "cz", "check", "--message", words)
         if not by_itself:
             return
     session.error(
@@ -279,7 +274,8 @@ def _say_python(session: nox.Session) -> None:
 
 def _uv_sync(session: nox.Session, environment: Path, *selection: str) -> None:
     try:
-        if tools.uv_sync(environment, *selection):
+        # Every environment is of the Python that runs nox: it is a part of the sessions' keys.
+        if tools.uv_sync(environment, f"--python={sys.executable}", *selection):
             session.log(locks.NEW)
     except (locks.LockError, tools.ToolError) as error:
         session.error(str(error))

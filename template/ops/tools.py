@@ -67,8 +67,12 @@ def has_node() -> bool:
     """Whether this machine has npm and a Node that vite 8 runs on: 20.19 or later, or 22.12."""
     if not (shutil.which("node") and shutil.which("npm")):
         return False
-    said = subprocess.run(["node", "--version"], text=True, capture_output=True).stdout
-    numbers = re.match(r"v(\d+)\.(\d+)", said)
+    return runs_vite(subprocess.run(["node", "--version"], text=True, capture_output=True).stdout)
+
+
+def runs_vite(node: str) -> bool:
+    """Whether vite 8 runs on a Node that says this of its version, such as `v20.19.0`."""
+    numbers = re.match(r"v(\d+)\.(\d+)", node)
     version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
     return (20, 19) <= version < (21, 0) or version >= (22, 12)
 

@@ -1,0 +1,368 @@
+"""The key of a session: everything that its result may depend on, by field.
+
+Two runs with equal fields come to the same. What is not known to belong to some sessions only
+counts in all of them, so a forgotten line below costs time and never a wrong result.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import functools
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from datetime import date
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ops import bake, locks, outside, tools, trees, workspace
+from ops.trees import Tree
+from ops.workspace import ROOT, Member
+
+Fields = dict[str, dict[str, str]]
+
+STAGES = ("lint", "test", "scan", "build")
+# The groups that a stage of a Python member installs; lint of an app has hadolint from them.
+GROUPS = {
+    "lint": ("lint", "test", "dev"),
+    "test": ("test",),
+    "scan": ("scan",),
+    "build": ("build",),
+}
+# Stages that read the code of what a member depends on; a wheel and an audit are of the member.
+READING = ("lint", "test")
+PROGRAMS = {"web": ("node", "npm"), "repo": ("docker", "git", "promtool"), "python": ()}
+# Who reads what lies at the root or stands in pyproject.toml: a stage, a language or both. `repo`
+# reads everything; what is not listed counts everywhere.
+READERS = {
+    ".flake8": ("lint", "python"),
+    ".editorconfig": ("lint", "web"),
+    "audit.toml": ("scan", ""),
+    "[tool.black]": ("lint", "python"),
+    "[tool.mypy]": ("lint", "python"),
+    "[tool.pytest]": ("test", "python"),
+    "[tool.coverage]": ("test", "python"),
+    "[tool.bandit]": ("scan", "python"),
+    "[tool.uv]": ("", "python"),
+}
+READERS |= dict.fromkeys(
+    (
+        ".copier-answers.yml",
+        ".dockerignore",
+        ".env*",
+        ".github/",
+        ".gitignore",
+        ".pre-commit-config.yaml",
+        ".yamllint.yaml",
+        "*.md",
+        "LICENSE",
+        "VERSION",
+        "deploy/",
+        "docs/",
+        "tasks.py",
+        "[tool.semantic_release]",
+    ),
+    ("", "repo"),
+)
+CI_CODE = ("noxfile.py", "ops/*.py")
+IN_LOCKS = ("uv.lock", "pyproject.toml")  # read by selection and by table
+OF_REPO = ("ci", "registry", "release", "results", "slug", "tested", "uses")  # of [tool.slipway]
+
+
+class Unkeyed(Exception):
+    """A session has no key, so nothing is known of it; the text says why."""
+
+
+class Inputs:
+    """What sessions depend on, read once and then remembered until `forget`."""
+
+    def __init__(self, root: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
+        """Takes the variables from outside, by default those of this process as it is now."""
+        self.root = root
+        self.environment = dict(os.environ if environment is None else environment)
+        self._memo = root / ".nox" / "inputs.json"
+        self._known = _read(self._memo)
+        self._changed = False
+        self._programs = outside.Programs(self._known.setdefault("programs", {}))
+        manifest = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        self._excluded = tuple(self._own(manifest, "results").get("exclude", ()))
+        self._trees = trees.Trees(root, self._known.setdefault("files", {}), self._excluded)
+        self._members = {member.name: member for member in workspace.members(root)}
+        self._folders = {m.folder: m for m in self._members.values() if m.kind != "repo"}
+
+    def forget(self) -> None:
+        """Lets everything be read again: a session has run."""
+        self._trees.forget()
+        for name in ("_manifest", "_root_tree", "_locked", "_git"):
+            former = self.__dict__.pop(name, None)
+            self._changed |= _changed(former)
+
+    def save(self) -> None:
+        """Keeps what is remembered for the next run.
+
+        Raises:
+            OSError: it cannot be written, and the next run reads every file again.
+        """
+        locked = self.__dict__.get("_locked")
+        if self._changed or self._trees.changed or self._programs.changed or _changed(locked):
+            files = self._trees.known
+            for name in [name for name in files if not os.path.lexists(self.root / name)]:
+                del files[name]
+            write(self._memo, self._known)
+
+    def save_quietly(self) -> None:
+        """The same, where it can be written: else the next run only takes longer."""
+        with contextlib.suppress(OSError):
+            self.save()
+
+    def counting(self, stage: str, member: Member) -> tuple[str, ...]:
+        """The patterns of the variables that count in a session."""
+        own = self._own(self._manifest, "results").get("variables", ())
+        return outside.counting(stage, member.name, own)
+
+    def fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields:
+        """The key of a session by field: what each depends on, and a digest of it.
+
+        Args:
+            words: what follows `--`.
+
+        Raises:
+            Unkeyed: it has none; the text says why.
+        """
+        try:
+            return self._fields(stage, member, words)
+        except (OSError, tools.ToolError, locks.LockError, ValueError) as error:
+            raise Unkeyed(str(error)) from error
+
+    def outputs(self, stage: str, member: Member) -> dict[str, str]:
+        """What a session has made, with digests: a wheel, a bundle, images by their ids.
+
+        Raises:
+            OSError: something cannot be read.
+        """
+        if stage != "build":
+            return {}
+        if member.kind == "repo":
+            return self._images()
+        at = (
+            self.root / "dist" / member.name
+            if member.language == "python"
+            else member.path / "dist"
+        )
+        return {
+            at.relative_to(self.root).as_posix(): trees.digest(self._trees.read(at, whole=True))
+        }
+
+    def uses(self, member: Member) -> list[str]:
+        """The members that it depends on, as folders, with those that its manifest declares."""
+        found = self._packages(member, ()) if member.language == "python" else {}
+        folders = {name.removeprefix("./") for name in found if name.startswith("./")}
+        return sorted(folders.union(self._declared(member)) - {member.folder})
+
+    # --- fields ----------------------------------------------------------------------------------
+
+    def _fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields:
+        fields = {
+            "session": {"name": f"{stage}({member.name})", "words": json.dumps(words)},
+            "CI code": {n: what for n, what in self._root_tree.items() if _is_ci(n)},
+            "machine": _machine(),
+            "tools": self._tools(member),
+            "locked": self._packages(member, GROUPS[stage], stage),
+            "files": self._own_files(member),
+            "members": self._others(stage, member),
+            "root": self._root_of(stage, member),
+            "variables": outside.values(self.counting(stage, member), self.environment),
+        }
+        if stage == "scan":
+            fields["day"] = {"today": date.today().isoformat()}
+        if member.kind == "repo":
+            fields["git"] = {"commit" if stage == "build" else "files": self._git[stage == "build"]}
+        return fields
+
+    def _own_files(self, member: Member) -> Tree:
+        return self._root_tree if member.kind == "repo" else self._trees.read(member.path)
+
+    def _others(self, stage: str, member: Member) -> dict[str, str]:
+        """The trees of the members that count; a path that is declared is one too."""
+        if member.kind == "repo":
+            folders = list(self._folders)
+        elif stage in READING:
+            folders = self.uses(member)
+        else:
+            folders = self._declared(member) if stage == "build" else []
+        return {folder: self._tree_digest(folder) for folder in folders}
+
+    def _declared(self, member: Member) -> list[str]:
+        """What [tool.slipway.uses] says of it: names of members, or paths from the root."""
+        names = self._own(self._manifest, "uses").get(member.name, [])
+        return [m.folder if (m := self._members.get(name)) else str(name) for name in names]
+
+    def _tree_digest(self, folder: str) -> str:
+        path = self.root / folder
+        return trees.digest(self._trees.read(path)) if path.is_dir() else self._trees.file(path)
+
+    def _root_of(self, stage: str, member: Member) -> dict[str, str]:
+        """What lies at the root and counts, file by file, and pyproject.toml table by table."""
+        if member.kind == "repo":
+            return {}  # it is its own
+        found = {
+            name: what
+            for name, what in self._root_tree.items()
+            if name not in IN_LOCKS and not _is_ci(name) and _reads(name, stage, member)
+        }
+        tables = {f"[{name}]": table for name, table in self._manifest.items() if name != "tool"}
+        tables |= {f"[tool.{name}]": table for name, table in self._manifest["tool"].items()}
+        tables.pop("[dependency-groups]", None)  # what they come to is in the lock
+        own = self._own(self._manifest)
+        tables["[tool.slipway]"] = {k: v for k, v in own.items() if k not in OF_REPO}
+        for name, table in tables.items():
+            if _reads(name, stage, member):
+                text = json.dumps(table, sort_keys=True, default=str)
+                found[name] = hashlib.sha256(text.encode()).hexdigest()
+        return found
+
+    def _packages(self, member: Member, groups: tuple[str, ...], stage: str = "") -> dict[str, str]:
+        """The exact closure that a session installs, of which sessions refuse a stale lock."""
+        if member.kind == "repo" or (member.language == "web" and not self._uv_for(stage, member)):
+            return {}
+        if not self._locked.fits():
+            raise Unkeyed("uv.lock does not fit the pyproject.toml files")
+        return self._locked.packages(self._selection(member, groups))
+
+    def _uv_for(self, stage: str, member: Member) -> bool:
+        """Whether an app's session installs something with uv: hadolint, or Node."""
+        if stage == "lint" and (member.path / "Dockerfile").exists():
+            return True
+        node = self._programs.versions("node", "npm")
+        return not (node["npm"] and tools.runs_vite(node["node"]))
+
+    def _selection(self, member: Member, groups: tuple[str, ...]) -> tuple[str, ...]:
+        if member.language == "web":
+            return ("--only-group=node", *(f"--only-group={group}" for group in groups))
+        return (f"--package={member.name}", *(f"--group={group}" for group in groups))
+
+    def _tools(self, member: Member) -> dict[str, str]:
+        found = self._programs.versions(*PROGRAMS[member.language])
+        found["uv"] = self._programs.version(tools.find_uv())
+        found["nox"] = _version("nox")
+        return found
+
+    def _images(self) -> dict[str, str]:
+        names = [f"{bake.repository(m.name)}:development" for m in bake.images(self.root)]
+        command = ["docker", "image", "inspect", "--format", "{{.Id}}", *names]
+        done = subprocess.run(command, text=True, capture_output=True)
+        return dict(zip(names, done.stdout.split(), strict=False))
+
+    # --- what is read once -----------------------------------------------------------------------
+
+    @functools.cached_property
+    def _manifest(self) -> dict[str, Any]:
+        return tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))
+
+    @functools.cached_property
+    def _root_tree(self) -> Tree:
+        """The files outside of every member."""
+        return self._trees.read(self.root, [self.root / folder for folder in self._folders])
+
+    @functools.cached_property
+    def _git(self) -> tuple[str, str]:
+        """What git has or would add, which scans and documents are about, and the commit."""
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        done = subprocess.run(command, cwd=self.root, capture_output=True)
+        return hashlib.sha256(done.stdout).hexdigest(), bake.revision(self.root)
+
+    @functools.cached_property
+    def _locked(self) -> outside.Locked:
+        places = [self.root, *(m.path for m in self._folders.values() if m.language == "python")]
+        files = [place / "pyproject.toml" for place in places]
+        manifests = {
+            str(file.relative_to(self.root)): self._trees.file(file)
+            for file in [self.root / "uv.lock", *files]
+        }
+        if not manifests["uv.lock"]:
+            raise Unkeyed("there is no uv.lock")
+        locked = outside.Locked(self.root, manifests, self._known.get("locked", {}))
+        self._known["locked"] = locked.known
+        return locked
+
+    @staticmethod
+    def _own(manifest: dict[str, Any], *names: str) -> dict[str, Any]:
+        table = manifest.get("tool", {}).get("slipway", {})
+        for name in names:
+            table = table.get(name, {})
+        return dict(table)
+
+
+def digest(fields: Fields) -> str:
+    """The key itself."""
+    return trees.digest({name: trees.digest(field) for name, field in fields.items()})
+
+
+def write(path: Path, content: object) -> None:
+    """Writes JSON so that a reader finds the old file or the new one, never a half.
+
+    Raises:
+        OSError: it cannot be written; the old one is as it was.
+    """
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+        os.replace(new, path)
+    except OSError:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _changed(locked: outside.Locked | None) -> bool:
+    return isinstance(locked, outside.Locked) and locked.changed
+
+
+def _is_ci(name: str) -> bool:
+    return any(fnmatch.fnmatch(name, pattern) for pattern in CI_CODE)
+
+
+def _reads(name: str, stage: str, member: Member) -> bool:
+    of_stage, language = _reader(name)
+    return of_stage in ("", stage) and language in ("", member.language)
+
+
+@functools.cache
+def _reader(name: str) -> tuple[str, str]:
+    """Who reads what lies at the root: a stage and a language, each may be any."""
+    place, _, below = name.partition("/")
+    for pattern, reader in READERS.items():
+        if fnmatch.fnmatchcase(f"{place}/" if below else name, pattern.replace("[", "[[]")):
+            return reader
+    return "", ""
+
+
+@functools.cache
+def _version(distribution: str) -> str:
+    return metadata.version(distribution)
+
+
+@functools.cache
+def _machine() -> dict[str, str]:
+    release = Path("/etc/os-release")
+    system = release.read_text(encoding="utf-8") if release.exists() else platform.platform()
+    return {
+        "python": f"{sys.implementation.name} {sys.version}",
+        "platform": f"{sys.platform} {platform.machine()}",
+        "system": hashlib.sha256(system.encode()).hexdigest()[:16],
+    }

@@ -1,0 +1,220 @@
+"""What one call of nox does with the results that are kept: what it skips, and what it says of it.
+
+When the noxfile is read, all keys are looked at once: what is unchanged then needs no process, and
+the number of sessions at a time comes from what is left. Each session looks again when it starts.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import nox
+
+from ops import keys, locks, names, outside, results, tools, workspace
+from ops.results import Record, Results
+from ops.workspace import ROOT, Member
+
+ALONE = ("setup", "publish", "deploy", "smoke", "release")
+LISTING = ("-l", "-h", "--help", "--json", "--version", "--usage")
+WORKER = "--parallel-worker"  # nox gives it to the processes of sessions that run side by side
+DIARY, BESIDE = "SLIPWAY_DIARY", "SLIPWAY_BESIDE"  # for those processes: a file, and how many
+
+
+def begin(words: list[str]) -> int:
+    """Decides what this call of nox may skip; returns how many sessions run at a time without `-j`.
+
+    Whole stages take as many as there are cores, if that many are to be run. One named session, or
+    words for its tools, run alone: with their output as it comes, and with a terminal for a
+    debugger. So does what changes more than this checkout.
+
+    Args:
+        words: the command line.
+    """
+    own, _, given = " ".join(words).partition(" -- ")
+    chosen = own.split()
+    if WORKER in words or any(w in LISTING or w.startswith("--list") for w in chosen):
+        return 1
+    _keep_diary()
+    named = names.sessions_in(words)
+    alone = bool(given) or "--" in words or any("(" in n or n in ALONE for n in named)
+    cores = 1 if alone else os.cpu_count() or 1
+    if any(name.partition("(")[0] not in keys.STAGES for name in named):
+        return cores  # what runs before may change the rest
+    hits, misses = _look(named, tuple(words[words.index("--") + 1 :]) if "--" in words else ())
+    at_a_time = max(1, min(cores, misses))
+    if hits and (at_a_time > 1 or any(w.startswith(("-j", "--parallel")) for w in chosen)):
+        _answer_without_process(hits)
+    os.environ[BESIDE] = str(at_a_time)
+    return at_a_time
+
+
+@contextmanager
+def kept(session: nox.Session, stage: str, member: Member) -> Iterator[None]:
+    """Runs the body as a session whose success is kept, or skips the session for one that is.
+
+    Meanwhile this process has no variables but those of outside.py.
+    """
+    known, words, began = _results(), tuple(session.posargs), time.monotonic()
+    fields = record = None
+    if known.mode != "off" and not session._runner.global_config.install_only:
+        _make_lock(session)
+        fields = known.fields(stage, member, words)
+        record = known.hit(stage, member, fields)
+        known.inputs.save_quietly()
+    if record and known.reads:
+        _note(session.name, "unchanged", 0.0, record.seconds)
+        session.skip(str(record))
+    result = "failed"
+    try:
+        with outside.confined(known.inputs.counting(stage, member)):
+            yield
+        result = "success"
+    except Exception as error:
+        if type(error).__name__ == "_SessionSkip":  # nox has no other name for it
+            result = "skipped"
+        elif record:
+            session.warn(f"RESULTS=verify: it would have been skipped ({record}), and it fails.")
+        raise
+    finally:
+        known.inputs.forget()
+        seconds = time.monotonic() - began
+        _note(session.name, result, seconds)
+    if record and known.mode == "verify" and not known.hit(stage, member, fields):
+        session.error(
+            f"RESULTS=verify: it would have been skipped ({record}), and makes other files."
+        )
+    if fields is not None and known.writes:
+        known.keep(stage, member, fields, seconds)
+    known.inputs.save_quietly()
+
+
+def beside() -> int:
+    """How many sessions run at a time, this one among them."""
+    return int(os.environ.get(BESIDE) or 1) if WORKER in sys.argv else 1
+
+
+def _look(named: list[str], words: tuple[str, ...]) -> tuple[dict[str, Record], int]:
+    """What may be skipped of the sessions that are named (none: of all), and how many may not."""
+    known = _results()
+    hits: dict[str, Record] = {}
+    misses = 0
+    for stage in keys.STAGES:
+        for member in workspace.members():
+            name = f"{stage}({member.name})"
+            if named and not {stage, name}.intersection(named):
+                continue
+            fields = known.fields(stage, member, words) if known.reads else None
+            record = known.hit(stage, member, fields)
+            misses += record is None
+            if record:
+                hits[name] = record
+    known.inputs.save_quietly()
+    return hits, misses
+
+
+@functools.cache
+def _results() -> Results:
+    try:
+        return Results()
+    except results.ResultsError as error:
+        sys.exit(str(error))
+
+
+def _make_lock(session: nox.Session) -> None:
+    """Makes uv.lock where a fresh copy has none: it is a part of the keys."""
+    if not (ROOT / "uv.lock").exists() and not locks.in_ci():
+        with suppress(locks.LockError, tools.ToolError):  # the session says it
+            if locks.ensure(tools.find_uv()):
+                session.log(locks.NEW)
+                _results().inputs.forget()
+
+
+def _answer_without_process(hits: dict[str, Record]) -> None:
+    """Lets nox say of sessions side by side that they are skipped, without a process for each.
+
+    This is no interface of nox's: where it has become another, each process says it by itself.
+    """
+    try:
+        from nox import _parallel
+        from nox.sessions import Result, Status
+
+        run: Any = _parallel._run_session
+    except (ImportError, AttributeError):
+        return
+
+    def answer(runner: Any, *arguments: Any, **more: Any) -> Any:
+        record = hits.get(runner.friendly_name)
+        if record is None:
+            return run(runner, *arguments, **more)
+        _note(runner.friendly_name, "unchanged", 0.0, record.seconds)
+        return Result(runner, Status.SKIPPED, str(record)), ""
+
+    setattr(_parallel, "_run_session", answer)  # noqa: B010 - its type is private as well
+
+
+# --- what is said at the end ---------------------------------------------------------------------
+
+
+def _keep_diary() -> None:
+    """Lets every session note how it ended, also in its own process, and shows it at the end."""
+    handle, name = tempfile.mkstemp(prefix="nox-")
+    os.close(handle)
+    os.environ[DIARY] = name
+    atexit.register(_show, Path(name), time.monotonic())
+
+
+def _note(session: str, result: str, seconds: float, saved: float = 0.0) -> None:
+    if DIARY in os.environ:
+        with suppress(OSError), open(os.environ[DIARY], "a", encoding="utf-8") as diary:
+            diary.write(json.dumps([session, result, seconds, saved]) + "\n")
+
+
+def _show(diary: Path, began: float) -> None:
+    lines = [json.loads(line) for line in diary.read_text(encoding="utf-8").splitlines()]
+    diary.unlink()
+    if len(lines) > 1:
+        print(table(lines, time.monotonic() - began), file=sys.stderr)
+
+
+def table(ran: Iterable[tuple[str, str, float, float]], total: float) -> str:
+    """Sessions as stages by members, and a line about all of them.
+
+    Args:
+        ran: name, result, seconds, and the seconds that were saved.
+        total: the seconds of the whole run.
+    """
+    cells: dict[tuple[str, str], str] = {}
+    results_, saved = [], 0.0
+    for name, result, seconds, less in ran:
+        stage, _, member = name.rstrip(")").partition("(")
+        shown = {"success": "", "failed": "FAILED "}.get(result, result)
+        cells[member, stage] = shown if shown == result else f"{shown}{seconds:.1f} s"
+        results_.append(result)
+        saved += less
+    stages = [stage for stage in keys.STAGES if any(stage == s for _, s in cells)]
+    rows = [["", *stages]]
+    for member in dict.fromkeys(member for member, _ in cells):
+        rows.append([member, *(cells.get((member, stage), "") for stage in stages)])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    counts = ", ".join(
+        f"{results_.count(result)} {text}"
+        for result, text in (
+            ("success", "succeeded"),
+            ("failed", "failed"),
+            ("skipped", "skipped"),
+            ("unchanged", f"unchanged, which saved {saved:.1f} s"),
+        )
+        if result in results_
+    )
+    return "\n".join([*lines, f"{len(results_)} sessions in {total:.1f} s: {counts}."])

@@ -1,0 +1,161 @@
+"""The files below a folder, by what is in them: git-ignored ones too, without git.
+
+A file is read once: as long as its size, times and inode stay, its digest is remembered. As in git,
+a file that was changed a moment before it was read is read again: it may change once more without
+its times telling.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+# What sessions and people's tools leave behind: wherever it lies, and directly below a member.
+ANYWHERE = (
+    ".DS_Store",
+    ".git",
+    ".hypothesis",
+    ".idea",
+    ".mypy_cache",
+    ".nox",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".venv",
+    "*.egg-info",
+    "*.pyc",
+    "*.swp",
+    "*.tsbuildinfo",
+    "__pycache__",
+    "node_modules",
+)
+ON_TOP = (".coverage", ".coverage.*", ".dev", "coverage", "dist", "htmlcov")
+FRESH = 2_000_000_000  # nanoseconds: the coarsest clock of a file system
+
+Known = dict[str, list[int | str]]  # path: size, two times, inode, device, digest
+Tree = dict[str, str]  # path below the folder: what it is, and its digest
+
+
+class Trees:
+    """Reads folders, each once until it is told to forget.
+
+    Attributes:
+        root: what paths are remembered relative to.
+        known: what is remembered of files, to be kept between runs.
+        changed: whether `known` has become another since it was given.
+    """
+
+    def __init__(self, root: Path, known: Known, excluded: Iterable[str] = ()) -> None:
+        self.root = str(root)
+        self.known = known
+        self.changed = False
+        self._excluded = tuple(excluded)
+        self._anywhere = _matcher((*ANYWHERE, *(p for p in self._excluded if "/" not in p)))
+        self._on_top = _matcher(ON_TOP)
+        self._below = _matcher(p for p in self._excluded if "/" in p)
+        self._found: dict[tuple[str, bool], Tree] = {}
+
+    def forget(self) -> None:
+        """Lets every folder be read again: a session has run."""
+        self._found.clear()
+
+    def read(self, folder: Path, without: Iterable[Path] = (), whole: bool = False) -> Tree:
+        """What lies below a folder; nothing where there is no such folder.
+
+        Args:
+            without: folders below it that are left out, always the same for one folder.
+            whole: leave out no name: the folder is what a session has made.
+
+        Raises:
+            OSError: something cannot be read.
+        """
+        at = (str(folder), whole)
+        if at not in self._found:
+            tree: Tree = {}
+            if folder.is_dir():
+                left_out = {str(path) for path in without}
+                self._walk(str(folder), "", tree, left_out, whole, {os.path.realpath(folder)})
+            self._found[at] = tree
+        return self._found[at]
+
+    def file(self, path: Path) -> str:
+        """The digest of one file; empty where there is none.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        return self._digest(str(path), path.stat()) if path.is_file() else ""
+
+    def _walk(
+        self, folder: str, prefix: str, tree: Tree, without: set[str], whole: bool, seen: set[str]
+    ) -> None:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                name = prefix + entry.name
+                if not whole and self._left_out(entry, prefix, without):
+                    continue
+                if entry.is_symlink():
+                    tree[name] = f"link {os.readlink(entry.path)}"
+                    self._follow(entry.path, name, tree, without, whole, seen)
+                elif entry.is_dir():
+                    self._walk(entry.path, f"{name}/", tree, without, whole, seen)
+                else:
+                    tree[name] = self._entry(entry.path, entry.stat())
+
+    def _left_out(self, entry: os.DirEntry[str], prefix: str, without: set[str]) -> bool:
+        if self._anywhere(entry.name) or (not prefix and self._on_top(entry.name)):
+            return True
+        if without and entry.path in without:
+            return True
+        below = os.path.relpath(entry.path, self.root) if self._excluded else ""
+        return bool(below and self._below(below))
+
+    def _follow(
+        self, path: str, name: str, tree: Tree, without: set[str], whole: bool, seen: set[str]
+    ) -> None:
+        """Counts what a link leads to as well, where that lies in no folder that is read anyway."""
+        target = os.path.realpath(path)
+        if any(target == place or target.startswith(place + os.sep) for place in seen):
+            return
+        if os.path.isdir(target):
+            self._walk(target, f"{name}/", tree, without, whole, seen | {target})
+        elif os.path.exists(target):
+            tree[f"{name}/"] = self._entry(target, os.stat(target))
+
+    def _entry(self, path: str, status: os.stat_result) -> str:
+        if not stat.S_ISREG(status.st_mode):
+            return "special"
+        kind = "program" if status.st_mode & stat.S_IXUSR else "file"
+        return f"{kind} {self._digest(path, status)}"
+
+    def _digest(self, path: str, status: os.stat_result) -> str:
+        name = path.removeprefix(self.root + os.sep)
+        now: list[int | str] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        now += [status.st_ino, status.st_dev]
+        known = self.known.get(name)
+        if known is not None and known[:5] == now:
+            return str(known[5])
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if max(status.st_mtime_ns, status.st_ctime_ns) + FRESH < time.time_ns():
+            self.known[name] = [*now, digest]
+            self.changed = True
+        elif self.known.pop(name, None):
+            self.changed = True
+        return digest
+
+
+def digest(tree: Mapping[str, str]) -> str:
+    """One digest of names and what they stand for."""
+    lines = "".join(f"{name}\0{what}\n" for name, what in sorted(tree.items()))
+    return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+
+
+def _matcher(patterns: Iterable[str]) -> Callable[[str], object]:
+    joined = "|".join(fnmatch.translate(pattern) for pattern in patterns)
+    return re.compile(joined or r"(?!)").match
