@@ -90,6 +90,7 @@ class Inputs:
         self._memo = root / ".nox" / "inputs.json"
         self._known = _read(self._memo)
         self._changed = False
+        self._of_reader: dict[tuple[str, str], dict[str, str]] = {}
         self._programs = outside.Programs(self._known.setdefault("programs", {}))
         manifest = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
         self._excluded = tuple(self._own(manifest, "results").get("exclude", ()))
@@ -100,9 +101,10 @@ class Inputs:
     def forget(self) -> None:
         """Lets everything be read again: a session has run."""
         self._trees.forget()
-        for name in ("_manifest", "_root_tree", "_locked", "_git"):
-            former = self.__dict__.pop(name, None)
-            self._changed |= _changed(former)
+        self._of_reader.clear()
+        self._changed |= _changed(self.__dict__.get("_locked"))
+        for name in ("_manifest", "_root_tree", "_ci_code", "_at_root", "_locked", "_git"):
+            self.__dict__.pop(name, None)
 
     def save(self) -> None:
         """Keeps what is remembered for the next run.
@@ -145,33 +147,44 @@ class Inputs:
         """What a session has made, with digests: a wheel, a bundle, images by their ids.
 
         Raises:
-            OSError: something cannot be read.
+            OSError: something is not there, or cannot be read.
         """
         if stage != "build":
             return {}
         if member.kind == "repo":
             return self._images()
-        at = (
-            self.root / "dist" / member.name
-            if member.language == "python"
-            else member.path / "dist"
-        )
-        return {
-            at.relative_to(self.root).as_posix(): trees.digest(self._trees.read(at, whole=True))
-        }
+        at = self.root / "dist" / member.name
+        if member.language == "web":
+            at = member.path / "dist"
+        made = self._trees.read(at, whole=True)
+        if not made:
+            raise FileNotFoundError(f"{at} is empty")
+        return {at.relative_to(self.root).as_posix(): trees.digest(made)}
 
-    def uses(self, member: Member) -> list[str]:
-        """The members that it depends on, as folders, with those that its manifest declares."""
-        found = self._packages(member, ()) if member.language == "python" else {}
-        folders = {name.removeprefix("./") for name in found if name.startswith("./")}
-        return sorted(folders.union(self._declared(member)) - {member.folder})
+    def used(self, member: Member, stage: str = "test") -> set[str]:
+        """What counts in a session besides the member's own folder: folders, seen from the root.
+
+        In stages that read code these are the members that it depends on; in others, and in those,
+        what [tool.slipway.uses] says, with all that this depends on itself.
+        """
+        found: set[str] = set()
+        waiting = [member]
+        while waiting:
+            one = waiting.pop()
+            new = set(self._declared(one))
+            if one.language == "python" and (stage in READING or one != member):
+                names = self._packages(one, GROUPS["test"])
+                new |= {name.removeprefix("./") for name in names if name.startswith("./")}
+            waiting += [self._folders[place] for place in new - found if place in self._folders]
+            found |= new
+        return found - {member.folder}
 
     # --- fields ----------------------------------------------------------------------------------
 
     def _fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields:
         fields = {
             "session": {"name": f"{stage}({member.name})", "words": json.dumps(words)},
-            "CI code": {n: what for n, what in self._root_tree.items() if _is_ci(n)},
+            "CI code": self._ci_code,
             "machine": _machine(),
             "tools": self._tools(member),
             "locked": self._packages(member, GROUPS[stage], stage),
@@ -192,11 +205,9 @@ class Inputs:
     def _others(self, stage: str, member: Member) -> dict[str, str]:
         """The trees of the members that count; a path that is declared is one too."""
         if member.kind == "repo":
-            folders = list(self._folders)
-        elif stage in READING:
-            folders = self.uses(member)
+            folders = set(self._folders)
         else:
-            folders = self._declared(member) if stage == "build" else []
+            folders = set() if stage == "scan" else self.used(member, stage)
         return {folder: self._tree_digest(folder) for folder in folders}
 
     def _declared(self, member: Member) -> list[str]:
@@ -212,21 +223,11 @@ class Inputs:
         """What lies at the root and counts, file by file, and pyproject.toml table by table."""
         if member.kind == "repo":
             return {}  # it is its own
-        found = {
-            name: what
-            for name, what in self._root_tree.items()
-            if name not in IN_LOCKS and not _is_ci(name) and _reads(name, stage, member)
-        }
-        tables = {f"[{name}]": table for name, table in self._manifest.items() if name != "tool"}
-        tables |= {f"[tool.{name}]": table for name, table in self._manifest["tool"].items()}
-        tables.pop("[dependency-groups]", None)  # what they come to is in the lock
-        own = self._own(self._manifest)
-        tables["[tool.slipway]"] = {k: v for k, v in own.items() if k not in OF_REPO}
-        for name, table in tables.items():
-            if _reads(name, stage, member):
-                text = json.dumps(table, sort_keys=True, default=str)
-                found[name] = hashlib.sha256(text.encode()).hexdigest()
-        return found
+        reader = (stage, member.language)
+        if reader not in self._of_reader:
+            known = self._at_root.items()
+            self._of_reader[reader] = {name: what for name, what in known if _reads(name, *reader)}
+        return self._of_reader[reader]
 
     def _packages(self, member: Member, groups: tuple[str, ...], stage: str = "") -> dict[str, str]:
         """The exact closure that a session installs, of which sessions refuse a stale lock."""
@@ -250,15 +251,16 @@ class Inputs:
 
     def _tools(self, member: Member) -> dict[str, str]:
         found = self._programs.versions(*PROGRAMS[member.language])
-        found["uv"] = self._programs.version(tools.find_uv())
-        found["nox"] = _version("nox")
-        return found
+        return {"nox": _version("nox"), "uv": self._programs.version(tools.find_uv()), **found}
 
     def _images(self) -> dict[str, str]:
         names = [f"{bake.repository(m.name)}:development" for m in bake.images(self.root)]
         command = ["docker", "image", "inspect", "--format", "{{.Id}}", *names]
-        done = subprocess.run(command, text=True, capture_output=True)
-        return dict(zip(names, done.stdout.split(), strict=False))
+        done = subprocess.run(command, text=True, capture_output=True) if names else None
+        found = done.stdout.split() if done else []
+        if len(found) < len(names):
+            raise FileNotFoundError("an image is not here")
+        return dict(zip(names, found, strict=True))
 
     # --- what is read once -----------------------------------------------------------------------
 
@@ -272,11 +274,35 @@ class Inputs:
         return self._trees.read(self.root, [self.root / folder for folder in self._folders])
 
     @functools.cached_property
+    def _ci_code(self) -> Tree:
+        return {name: what for name, what in self._root_tree.items() if _is_ci(name)}
+
+    @functools.cached_property
+    def _at_root(self) -> Tree:
+        """The other files there, and the tables of pyproject.toml, with digests."""
+        no = self._ci_code.keys() | IN_LOCKS
+        found = {name: what for name, what in self._root_tree.items() if name not in no}
+        tables = {f"[{name}]": table for name, table in self._manifest.items() if name != "tool"}
+        tables |= {f"[tool.{name}]": table for name, table in self._manifest["tool"].items()}
+        tables.pop("[dependency-groups]", None)  # what they come to is in the lock
+        own = self._own(self._manifest)
+        tables["[tool.slipway]"] = {k: v for k, v in own.items() if k not in OF_REPO}
+        for name, table in tables.items():
+            text = json.dumps(table, sort_keys=True, default=str)
+            found[name] = hashlib.sha256(text.encode()).hexdigest()
+        return found
+
+    @functools.cached_property
     def _git(self) -> tuple[str, str]:
         """What git has or would add, which scans and documents are about, and the commit."""
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         done = subprocess.run(command, cwd=self.root, capture_output=True)
-        return hashlib.sha256(done.stdout).hexdigest(), bake.revision(self.root)
+        members = {f"{folder}/": self._trees.read(m.path) for folder, m in self._folders.items()}
+        every = [("", self._root_tree), *members.items()]
+        ours = {at + name for at, tree in every for name in tree}
+        listed = sorted(ours.intersection(done.stdout.decode(errors="replace").split("\0")))
+        digest = hashlib.sha256("\0".join(listed).encode()).hexdigest()
+        return digest, bake.revision(self.root)
 
     @functools.cached_property
     def _locked(self) -> outside.Locked:
@@ -337,9 +363,9 @@ def _is_ci(name: str) -> bool:
     return any(fnmatch.fnmatch(name, pattern) for pattern in CI_CODE)
 
 
-def _reads(name: str, stage: str, member: Member) -> bool:
-    of_stage, language = _reader(name)
-    return of_stage in ("", stage) and language in ("", member.language)
+def _reads(name: str, stage: str, language: str) -> bool:
+    of_stage, of_language = _reader(name)
+    return of_stage in ("", stage) and of_language in ("", language)
 
 
 @functools.cache

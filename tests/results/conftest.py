@@ -1,0 +1,26 @@
+"""A small monorepo in which every session has succeeded, copied for each test."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from results.monorepo import Monorepo
+
+
+@pytest.fixture(scope="session")
+def _green(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    monorepo = Monorepo.at(tmp_path_factory.mktemp("monorepo") / "shop")
+    monorepo.git("init", "--quiet", "--initial-branch", "main")
+    monorepo.git("add", "--all")
+    monorepo.git("commit", "--quiet", "--message", "feat: it")
+    assert monorepo.run() == monorepo.sessions and not monorepo.red
+    return monorepo.path
+
+
+@pytest.fixture
+def monorepo(_green: Path, tmp_path: Path) -> Monorepo:
+    """The monorepo, green and recorded, in a folder of its own."""
+    shutil.copytree(_green, tmp_path / "shop", symlinks=True)
+    return Monorepo(tmp_path / "shop")
