@@ -59,7 +59,8 @@ def test(session: nox.Session, member: Member) -> None:
     sessions.enter(session, member)
     if member.language == "web":
         sessions.node_modules(session, member)
-        sessions.run(session, "vitest", "run", *(session.posargs or ["--coverage"]))
+        processes = f"--maxWorkers={plan.processes()}"  # fewer beside other sessions
+        sessions.run(session, "vitest", "run", processes, *(session.posargs or ["--coverage"]))
     elif member.kind == "repo":
         sessions.alerts(session)
     else:

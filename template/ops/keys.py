@@ -7,7 +7,6 @@ counts in all of them, so a forgotten line below costs time and never a wrong re
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import functools
 import hashlib
 import json
@@ -22,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from ops import bake, locks, outside, tools, trees, workspace
+from ops import bake, locks, memory, outside, readers, tools, trees, workspace
 from ops.trees import Tree
 from ops.workspace import ROOT, Member
 
@@ -39,41 +38,7 @@ GROUPS = {
 # Stages that read the code of what a member depends on; a wheel and an audit are of the member.
 READING = ("lint", "test")
 PROGRAMS = {"web": ("node", "npm"), "repo": ("docker", "git", "promtool"), "python": ()}
-# Who reads what lies at the root or stands in pyproject.toml: a stage, a language or both. `repo`
-# reads everything; what is not listed counts everywhere.
-READERS = {
-    ".flake8": ("lint", "python"),
-    ".editorconfig": ("lint", "web"),
-    "audit.toml": ("scan", ""),
-    "[tool.black]": ("lint", "python"),
-    "[tool.mypy]": ("lint", "python"),
-    "[tool.pytest]": ("test", "python"),
-    "[tool.coverage]": ("test", "python"),
-    "[tool.bandit]": ("scan", "python"),
-    "[tool.uv]": ("", "python"),
-}
-READERS |= dict.fromkeys(
-    (
-        ".copier-answers.yml",
-        ".dockerignore",
-        ".env*",
-        ".github/",
-        ".gitignore",
-        ".pre-commit-config.yaml",
-        ".yamllint.yaml",
-        "*.md",
-        "LICENSE",
-        "VERSION",
-        "deploy/",
-        "docs/",
-        "tasks.py",
-        "[tool.semantic_release]",
-    ),
-    ("", "repo"),
-)
-CI_CODE = ("noxfile.py", "ops/*.py")
-IN_LOCKS = ("uv.lock", "pyproject.toml")  # read by selection and by table
-OF_REPO = ("ci", "registry", "release", "results", "slug", "tested", "uses")  # of [tool.slipway]
+IN_LOCKS = {"uv.lock", "pyproject.toml"}  # read by selection and by table
 
 
 class Unkeyed(Exception):
@@ -81,22 +46,26 @@ class Unkeyed(Exception):
 
 
 class Inputs:
-    """What sessions depend on, read once and then remembered until `forget`."""
+    """What sessions depend on, read once and then remembered until `forget`.
+
+    Attributes:
+        members: the members by name.
+    """
 
     def __init__(self, root: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
         """Takes the variables from outside, by default those of this process as it is now."""
         self.root = root
         self.environment = dict(os.environ if environment is None else environment)
         self._memo = root / ".nox" / "inputs.json"
-        self._known = _read(self._memo)
+        found = memory.read(self._memo)
+        self._known = {name: found.get(name) or {} for name in ("files", "locked", "programs")}
         self._changed = False
         self._of_reader: dict[tuple[str, str], dict[str, str]] = {}
-        self._programs = outside.Programs(self._known.setdefault("programs", {}))
-        manifest = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-        self._excluded = tuple(self._own(manifest, "results").get("exclude", ()))
-        self._trees = trees.Trees(root, self._known.setdefault("files", {}), self._excluded)
-        self._members = {member.name: member for member in workspace.members(root)}
-        self._folders = {m.folder: m for m in self._members.values() if m.kind != "repo"}
+        self._programs = outside.Programs(self._known["programs"])
+        excluded = self._own(self._manifest, "results").get("exclude", ())
+        self._trees = trees.Trees(root, self._known["files"], excluded)
+        self.members = {member.name: member for member in workspace.members(root)}
+        self._folders = {m.folder: m for m in self.members.values() if m.kind != "repo"}
 
     def forget(self) -> None:
         """Lets everything be read again: a session has run."""
@@ -117,7 +86,7 @@ class Inputs:
             files = self._trees.known
             for name in [name for name in files if not os.path.lexists(self.root / name)]:
                 del files[name]
-            write(self._memo, self._known)
+            memory.write(self._memo, self._known)
 
     def save_quietly(self) -> None:
         """The same, where it can be written: else the next run only takes longer."""
@@ -213,7 +182,7 @@ class Inputs:
     def _declared(self, member: Member) -> list[str]:
         """What [tool.slipway.uses] says of it: names of members, or paths from the root."""
         names = self._own(self._manifest, "uses").get(member.name, [])
-        return [m.folder if (m := self._members.get(name)) else str(name) for name in names]
+        return [m.folder if (m := self.members.get(name)) else str(name) for name in names]
 
     def _tree_digest(self, folder: str) -> str:
         path = self.root / folder
@@ -226,7 +195,9 @@ class Inputs:
         reader = (stage, member.language)
         if reader not in self._of_reader:
             known = self._at_root.items()
-            self._of_reader[reader] = {name: what for name, what in known if _reads(name, *reader)}
+            self._of_reader[reader] = {
+                name: what for name, what in known if readers.reads(name, *reader)
+            }
         return self._of_reader[reader]
 
     def _packages(self, member: Member, groups: tuple[str, ...], stage: str = "") -> dict[str, str]:
@@ -275,22 +246,14 @@ class Inputs:
 
     @functools.cached_property
     def _ci_code(self) -> Tree:
-        return {name: what for name, what in self._root_tree.items() if _is_ci(name)}
+        return {name: what for name, what in self._root_tree.items() if readers.is_ci(name)}
 
     @functools.cached_property
     def _at_root(self) -> Tree:
         """The other files there, and the tables of pyproject.toml, with digests."""
         no = self._ci_code.keys() | IN_LOCKS
         found = {name: what for name, what in self._root_tree.items() if name not in no}
-        tables = {f"[{name}]": table for name, table in self._manifest.items() if name != "tool"}
-        tables |= {f"[tool.{name}]": table for name, table in self._manifest["tool"].items()}
-        tables.pop("[dependency-groups]", None)  # what they come to is in the lock
-        own = self._own(self._manifest)
-        tables["[tool.slipway]"] = {k: v for k, v in own.items() if k not in OF_REPO}
-        for name, table in tables.items():
-            text = json.dumps(table, sort_keys=True, default=str)
-            found[name] = hashlib.sha256(text.encode()).hexdigest()
-        return found
+        return found | readers.tables(self._manifest)
 
     @functools.cached_property
     def _git(self) -> tuple[str, str]:
@@ -314,7 +277,7 @@ class Inputs:
         }
         if not manifests["uv.lock"]:
             raise Unkeyed("there is no uv.lock")
-        locked = outside.Locked(self.root, manifests, self._known.get("locked", {}))
+        locked = outside.Locked(self.root, manifests, self._known["locked"])
         self._known["locked"] = locked.known
         return locked
 
@@ -331,51 +294,8 @@ def digest(fields: Fields) -> str:
     return trees.digest({name: trees.digest(field) for name, field in fields.items()})
 
 
-def write(path: Path, content: object) -> None:
-    """Writes JSON so that a reader finds the old file or the new one, never a half.
-
-    Raises:
-        OSError: it cannot be written; the old one is as it was.
-    """
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
-        os.replace(new, path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def _changed(locked: outside.Locked | None) -> bool:
     return isinstance(locked, outside.Locked) and locked.changed
-
-
-def _is_ci(name: str) -> bool:
-    return any(fnmatch.fnmatch(name, pattern) for pattern in CI_CODE)
-
-
-def _reads(name: str, stage: str, language: str) -> bool:
-    of_stage, of_language = _reader(name)
-    return of_stage in ("", stage) and of_language in ("", language)
-
-
-@functools.cache
-def _reader(name: str) -> tuple[str, str]:
-    """Who reads what lies at the root: a stage and a language, each may be any."""
-    place, _, below = name.partition("/")
-    for pattern, reader in READERS.items():
-        if fnmatch.fnmatchcase(f"{place}/" if below else name, pattern.replace("[", "[[]")):
-            return reader
-    return "", ""
 
 
 @functools.cache

@@ -15,12 +15,13 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import nox
 
-from ops import keys, locks, names, outside, results, tools, workspace
+from ops import affected, keys, locks, names, outside, results, tools
 from ops.results import Record, Results
 from ops.workspace import ROOT, Member
 
@@ -50,12 +51,28 @@ def begin(words: list[str]) -> int:
     cores = 1 if alone else os.cpu_count() or 1
     if any(name.partition("(")[0] not in keys.STAGES for name in named):
         return cores  # what runs before may change the rest
-    hits, misses = _look(named, tuple(words[words.index("--") + 1 :]) if "--" in words else ())
+    _Call.only_stages = True
+    skips, misses = _look(named, tuple(words[words.index("--") + 1 :]) if "--" in words else ())
     at_a_time = max(1, min(cores, misses))
-    if hits and (at_a_time > 1 or any(w.startswith(("-j", "--parallel")) for w in chosen)):
-        _answer_without_process(hits)
+    if skips and (at_a_time > 1 or any(w.startswith(("-j", "--parallel")) for w in chosen)):
+        _answer_without_process(skips)
     os.environ[BESIDE] = str(at_a_time)
     return at_a_time
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Why a session is not run: the result in one word, in a sentence, and the seconds saved."""
+
+    result: str
+    reason: str
+    saved: float = 0.0
+
+
+class _Call:
+    """This call of nox: whether it runs stages alone, so that nothing else changes the inputs."""
+
+    only_stages = False
 
 
 @contextmanager
@@ -64,19 +81,21 @@ def kept(session: nox.Session, stage: str, member: Member) -> Iterator[None]:
 
     Meanwhile this process has no variables but those of outside.py.
     """
-    known, words, began = _results(), tuple(session.posargs), time.monotonic()
-    fields = record = None
+    known, began = _results(), time.monotonic()
+    if not _Call.only_stages:
+        known.inputs.forget()
+    fields = None
     if known.mode != "off" and not session._runner.global_config.install_only:
         _make_lock(session)
-        fields = known.fields(stage, member, words)
-        record = known.hit(stage, member, fields)
-        known.inputs.save_quietly()
-    if record and known.reads:
-        _note(session.name, "unchanged", 0.0, record.seconds)
-        session.skip(str(record))
+        fields = known.fields(stage, member, tuple(session.posargs))
+    record = known.hit(stage, member, fields)
+    known.inputs.save_quietly()
+    if skip := _skip(known, member, record):
+        _note(session.name, skip.result, saved=skip.saved)
+        session.skip(skip.reason)
     result = "failed"
     try:
-        with outside.confined(known.inputs.counting(stage, member)):
+        with outside.confined((*known.inputs.counting(stage, member), BESIDE)):
             yield
         result = "success"
     except Exception as error:
@@ -98,28 +117,46 @@ def kept(session: nox.Session, stage: str, member: Member) -> Iterator[None]:
     known.inputs.save_quietly()
 
 
-def beside() -> int:
-    """How many sessions run at a time, this one among them."""
-    return int(os.environ.get(BESIDE) or 1) if WORKER in sys.argv else 1
+def processes() -> int:
+    """How many processes a session may use: the cores, divided by the sessions that run beside."""
+    beside = int(os.environ.get(BESIDE) or 1) if WORKER in sys.argv else 1
+    return max(1, (os.cpu_count() or 1) // beside)
 
 
-def _look(named: list[str], words: tuple[str, ...]) -> tuple[dict[str, Record], int]:
+def _look(named: list[str], words: tuple[str, ...]) -> tuple[dict[str, Skip], int]:
     """What may be skipped of the sessions that are named (none: of all), and how many may not."""
     known = _results()
-    hits: dict[str, Record] = {}
+    skips: dict[str, Skip] = {}
     misses = 0
     for stage in keys.STAGES:
-        for member in workspace.members():
+        for member in known.inputs.members.values():
             name = f"{stage}({member.name})"
             if named and not {stage, name}.intersection(named):
                 continue
             fields = known.fields(stage, member, words) if known.reads else None
-            record = known.hit(stage, member, fields)
-            misses += record is None
-            if record:
-                hits[name] = record
+            if skip := _skip(known, member, known.hit(stage, member, fields)):
+                skips[name] = skip
+            else:
+                misses += 1
     known.inputs.save_quietly()
-    return hits, misses
+    return skips, misses
+
+
+def _skip(known: Results, member: Member, record: Record | None) -> Skip | None:
+    since = os.environ.get("SINCE")
+    if since and member.name not in _affected(since):
+        return Skip("untouched", f"untouched since {since}")
+    if record and known.reads:
+        return Skip("unchanged", str(record), record.seconds)
+    return None
+
+
+@functools.cache
+def _affected(since: str) -> set[str]:
+    try:
+        return affected.members(since, _results().inputs)
+    except affected.AffectedError as error:
+        sys.exit(str(error))
 
 
 @functools.cache
@@ -139,7 +176,7 @@ def _make_lock(session: nox.Session) -> None:
                 _results().inputs.forget()
 
 
-def _answer_without_process(hits: dict[str, Record]) -> None:
+def _answer_without_process(skips: dict[str, Skip]) -> None:
     """Lets nox say of sessions side by side that they are skipped, without a process for each.
 
     This is no interface of nox's: where it has become another, each process says it by itself.
@@ -153,11 +190,11 @@ def _answer_without_process(hits: dict[str, Record]) -> None:
         return
 
     def answer(runner: Any, *arguments: Any, **more: Any) -> Any:
-        record = hits.get(runner.friendly_name)
-        if record is None:
+        skip = skips.get(runner.friendly_name)
+        if skip is None:
             return run(runner, *arguments, **more)
-        _note(runner.friendly_name, "unchanged", 0.0, record.seconds)
-        return Result(runner, Status.SKIPPED, str(record)), ""
+        _note(runner.friendly_name, skip.result, saved=skip.saved)
+        return Result(runner, Status.SKIPPED, skip.reason), ""
 
     setattr(_parallel, "_run_session", answer)  # noqa: B010 - its type is private as well
 
@@ -173,7 +210,7 @@ def _keep_diary() -> None:
     atexit.register(_show, Path(name), time.monotonic())
 
 
-def _note(session: str, result: str, seconds: float, saved: float = 0.0) -> None:
+def _note(session: str, result: str, seconds: float = 0.0, saved: float = 0.0) -> None:
     if DIARY in os.environ:
         with suppress(OSError), open(os.environ[DIARY], "a", encoding="utf-8") as diary:
             diary.write(json.dumps([session, result, seconds, saved]) + "\n")
@@ -213,6 +250,7 @@ def table(ran: Iterable[tuple[str, str, float, float]], total: float) -> str:
             ("success", "succeeded"),
             ("failed", "failed"),
             ("skipped", "skipped"),
+            ("untouched", "untouched"),
             ("unchanged", f"unchanged, which saved {saved:.1f} s"),
         )
         if result in results_

@@ -18,7 +18,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from ops import keys, workspace
+from ops import keys, memory, workspace
 from ops.keys import Fields, Inputs
 from ops.workspace import ROOT, Member
 
@@ -93,7 +93,7 @@ class Records:
         """Writes a record; what cannot be written is not kept, and that is said."""
         file = self._folder / record.session / f"{keys.digest(record.fields)}.json"
         try:
-            keys.write(file, {"format": FORMAT, **vars(record)})
+            memory.write(file, {"format": FORMAT, **vars(record)})
             for old in self._files(record.session)[KEPT:]:
                 old.unlink(missing_ok=True)
         except OSError as error:

@@ -46,7 +46,7 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
     A session is tagged with the member's name and its language, for `nox -t`, and its success is
     kept, unless it `writes`. Where no member has the language, one session says so.
     """
-    chosen = {m.name: m for m in workspace.members() if m.language in languages}
+    chosen = {m.name: m for m in _members() if m.language in languages}
 
     def decorate(stage: Stage) -> Callable[..., None]:
         @functools.wraps(stage)
@@ -263,6 +263,11 @@ def deliver(session: nox.Session, stage: str) -> None:
     python = str(ROOT / ".venv" / "bin" / "python")
     command = [python, "-m", "ops.delivery", stage, *session.posargs]
     session.run(*command, external=True, env={"PATH": _path(session)})
+
+
+@functools.cache
+def _members() -> list[Member]:
+    return workspace.members()
 
 
 def _say_python(session: nox.Session) -> None:
