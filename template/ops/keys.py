@@ -57,8 +57,8 @@ class Inputs:
         self.root = root
         self.environment = dict(os.environ if environment is None else environment)
         self._memo = root / ".nox" / "inputs.json"
-        found = memory.read(self._memo)
-        self._known = {name: found.get(name) or {} for name in ("files", "locked", "programs")}
+        self._known: dict[str, Any] = {"files": {}, "locked": {}, "programs": {}}
+        self._known |= {k: v for k, v in memory.read(self._memo).items() if isinstance(v, dict)}
         self._changed = False
         self._of_reader: dict[tuple[str, str], dict[str, str]] = {}
         self._programs = outside.Programs(self._known["programs"])

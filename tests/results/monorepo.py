@@ -12,7 +12,6 @@ from what the real tools read, so that a mistake in the keys is seen as a wrong 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -182,22 +181,27 @@ class Monorepo:
         return ran
 
     def passes(self, stage: str, member: Member) -> bool:
-        """Runs a session: whether nothing that it reads says BUG. A build leaves a file behind."""
+        """Runs a session; returns whether it succeeds. A build leaves a file behind."""
         if stage == "build" and member.kind != "repo":
             at = (
                 self.path / "dist" / member.name
                 if member.language == "python"
                 else member.path / "dist"
             )
-            shutil.rmtree(at, ignore_errors=True)
-            at.mkdir(parents=True)
+            at.mkdir(parents=True, exist_ok=True)
             (at / "it").write_text(str(len(self.texts(member.path))), encoding="utf-8")
+        return self.would_pass(stage, member)
+
+    def would_pass(self, stage: str, member: Member) -> bool:
+        """Whether nothing that a session reads says BUG."""
         return not any("BUG" in text for text in self.read(stage, member).values())
 
     def read(self, stage: str, member: Member) -> Mapping[str, str]:
         """What a session reads, by name: files, tables of pyproject.toml, variables."""
+        seen = {"TZ", "SHOP_MODE", *(("AUDIT_OSV_URL",) if stage == "scan" else ())}
+        variables = {n: value for n, value in self.environment.items() if n in seen}
         if member.kind == "repo":
-            return self.texts(self.path) | self.environment
+            return self.texts(self.path) | variables
         found = self.texts(member.path) | self.texts(self.path / "ops")
         found["noxfile.py"] = (self.path / "noxfile.py").read_text(encoding="utf-8")
         others = DEPENDS.get(member.name, ())
@@ -217,8 +221,7 @@ class Monorepo:
         files = {"lint": ".flake8" if python else ".editorconfig", "scan": "audit.toml"}
         names = [files[stage]] if stage in files else []
         found |= {n: (self.path / n).read_text("utf-8") for n in names if (self.path / n).exists()}
-        seen = {"TZ", "SHOP_MODE", *(("AUDIT_OSV_URL",) if stage == "scan" else ())}
-        return found | {n: v for n, v in self.environment.items() if n in seen}
+        return found | variables
 
     @staticmethod
     def texts(folder: Path) -> dict[str, str]:
