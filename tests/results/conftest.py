@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from results.monorepo import Monorepo
+from results.stage import Stage
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,9 @@ def monorepo(_green: Path, tmp_path: Path) -> Monorepo:
     """The monorepo, green and recorded, in a folder of its own."""
     shutil.copytree(_green, tmp_path / "shop", symlinks=True)
     return Monorepo(tmp_path / "shop")
+
+
+@pytest.fixture
+def stage(_green: Path, tmp_path: Path) -> Stage:
+    """The same with sessions that nox runs, and nothing recorded."""
+    return Stage.at(tmp_path / "stage", (_green / "uv.lock").read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
@@ -68,6 +69,7 @@ class Runner:
         inputs: `inputs.*` of a workflow that was started by hand.
         given: results of jobs, or of combinations such as `stage (lint)`, that are taken as they
             are instead of being run.
+        caches: {(reference, key): a copy of what was saved}, of the Actions cache.
         before: is called with a job's name and its folder before each `run` step.
     """
 
@@ -83,6 +85,7 @@ class Runner:
     attested: set[str] = field(default_factory=set)
     inputs: dict[str, Any] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
+    caches: dict[tuple[str, str], Path] = field(default_factory=dict)
     before: Callable[[str, Path], object] = lambda job, folder: None
 
     def workflow(self, path: str, inputs: Mapping[str, Any] | None = None, prefix: str = "") -> Ran:
@@ -366,6 +369,25 @@ class _Machine:
         assert given["app-id"] and given["private-key"]
         return {"token": self.runner.secrets["TOKEN_OF_THE_APP"]}
 
+    def restore(self, given: dict[str, Any]) -> dict[str, str]:
+        """actions/cache/restore: of the run's own reference and of main, of nobody else's."""
+        wanted = [str(given["key"]), *str(given.get("restore-keys", "")).split()]
+        for ref in (self.contexts["github"]["ref"], "refs/heads/main"):
+            found = [key for of, key in self.runner.caches if of == ref]
+            for start in wanted:
+                keys = [key for key in found if key.startswith(start)]
+                if keys:
+                    shutil.copytree(self.runner.caches[ref, keys[-1]], self.root / given["path"])
+                    return {"cache-hit": str(keys[-1] == wanted[0]).lower()}
+        return {"cache-hit": ""}
+
+    def save(self, given: dict[str, Any]) -> dict[str, str]:
+        """actions/cache/save: under the run's own reference."""
+        kept = Path(tempfile.mkdtemp(dir=self.runner.origin.parent)) / "cache"
+        shutil.copytree(self.root / given["path"], kept)
+        self.runner.caches[self.contexts["github"]["ref"], str(given["key"])] = kept
+        return {}
+
     def nothing(self, given: dict[str, Any]) -> dict[str, str]:
         """What this machine has already, or what happens outside of it."""
         return {}
@@ -373,6 +395,8 @@ class _Machine:
 
 ACTIONS: dict[str, Callable[[_Machine, dict[str, Any]], dict[str, str]]] = {
     "actions/attest": _Machine.attest,
+    "actions/cache/restore": _Machine.restore,
+    "actions/cache/save": _Machine.save,
     "actions/checkout": _Machine.checkout,
     "actions/create-github-app-token": _Machine.app_token,
     "actions/setup-node": _Machine.nothing,
