@@ -21,7 +21,8 @@ from typing import Any
 
 import nox
 
-from ops import affected, keys, locks, names, outside, results, tools
+from ops import affected, imports, keys, locks, names, outside, results, tools
+from ops.keys import Fields
 from ops.results import Record, Results
 from ops.workspace import ROOT, Member
 
@@ -112,9 +113,25 @@ def kept(session: nox.Session, stage: str, member: Member) -> Iterator[None]:
         session.error(
             f"RESULTS=verify: it would have been skipped ({record}), and makes other files."
         )
-    if fields is not None and known.writes:
+    if fields is not None and known.writes and _is_whole(session, stage, member, fields):
         known.keep(stage, member, fields, seconds)
     known.inputs.save_quietly()
+
+
+def _is_whole(session: nox.Session, stage: str, member: Member, fields: Fields) -> bool:
+    """Whether a key holds all that its session has read."""
+    if stage != "lint" or member.language != "python":
+        return True
+    try:
+        names = imports.undeclared(member, fields["locked"])
+    except (OSError, SyntaxError):
+        return False
+    if names:
+        session.warn(
+            f"{member} imports {', '.join(sorted(names))} and does not declare it: the result is "
+            "not kept, for it depends on what others declare."
+        )
+    return not names
 
 
 def processes() -> int:

@@ -1,4 +1,4 @@
-"""What CI keeps of results: main writes, pull requests read, and a night looks whether it was so."""
+"""What CI keeps of results: main writes, pull requests read, and each night it is verified."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from support import REPOSITORY, Project, render
 from workflows.runner import Ran, Runner
 
-WORKFLOWS = REPOSITORY / "template/.github/workflows"
+GITHUB = REPOSITORY / "template/.github"
 CI, VERIFY = ".github/workflows/ci.yml", ".github/workflows/verify.yml"
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 Caches = dict[tuple[str, str], Path]
@@ -27,18 +27,25 @@ def run(project: Project, path: str, caches: Caches, ref: str = "refs/heads/main
 
 def test_cve_2025_36852_what_main_reads_only_main_has_written() -> None:
     found = []
-    for file in sorted(WORKFLOWS.glob("*.yml")):
-        for job in yaml.safe_load(file.read_text(encoding="utf-8"))["jobs"].values():
+    for file in sorted(GITHUB.glob("*/**/*.yml")):
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for job in (document.get("jobs") or {"": document.get("runs") or {}}).values():
             for step in job.get("steps") or []:
                 action = str(step.get("uses", "")).partition("@")[0]
-                if action == "actions/cache/save":
-                    assert "github.ref == 'refs/heads/main'" in step["if"]
+                if action == "./.github/actions/setup" and "stage" in (step.get("with") or {}):
+                    found.append((file.name, "reads"))
                 if action.startswith("actions/cache"):
                     found.append((file.name, action))
+                if action == "actions/cache/save":
+                    assert "github.ref == 'refs/heads/main'" in step["if"]
+                if action == "actions/cache/restore":
+                    assert step["if"] == "inputs.stage != ''"
     assert found == [
-        ("ci.yml", "actions/cache/restore"),
+        ("action.yml", "actions/cache/restore"),
+        ("ci.yml", "reads"),
         ("ci.yml", "actions/cache/save"),
-        ("verify.yml", "actions/cache/restore"),
+        ("scan.yml", "reads"),
+        ("verify.yml", "reads"),
     ], "release and deployment read none"
 
 
