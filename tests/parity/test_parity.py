@@ -470,6 +470,7 @@ def test_a_renamed_session_and_a_renamed_file_are_told_wherever_they_are_named(
     assert told == {
         f"{STAGE}: there is no session scan.",
         f"{SCAN}, job scan, step 3: there is no session scan.",
+        ".github/workflows/verify.yml, job verify, step 3: there is no session scan.",
         *unrun("sweep"),
         f"{README}: there is no session scan.",
         f"{BRANCHING}: there is no session scan.",

@@ -31,6 +31,7 @@ OUTSIDE = ROOT.parent / "outside"  # what nothing says of: a lie
 
 
 def look(session, member):
+    (ROOT / ".nox").mkdir(exist_ok=True)
     (ROOT / ".nox" / "pids").open("a").write(f"{session.name} {os.getpid()} {os.getppid()}\\n")
     for name, value in sorted(os.environ.items()):
         session.log(f"{name}={value}")
