@@ -25,7 +25,10 @@ IDENTITY = {
     "GIT_COMMITTER_EMAIL": "tester@example.com",
 }
 # What a project must not inherit from the run of this repository's own tests.
-FOREIGN = ("CI", "VIRTUAL_ENV", "NOX_", "UV_PROJECT", "PYTEST_", "COVERAGE_", "PYTHONPATH", "GIT_")
+FOREIGN = (
+    *("CI", "VIRTUAL_ENV", "NOX_", "UV_PROJECT", "PYTEST_", "COVERAGE_", "PYTHONPATH", "GIT_"),
+    *("RESULTS", "SINCE", "SLIPWAY_"),
+)
 
 
 def clean_environment(**extra: str) -> dict[str, str]:

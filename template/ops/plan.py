@@ -28,6 +28,7 @@ from ops.workspace import ROOT, Member
 
 ALONE = ("setup", "publish", "deploy", "smoke", "release")
 LISTING = ("-l", "-h", "--help", "--json", "--version", "--usage")
+UNCLEAR = ("-k", "--keywords", "--session=", "--sessions=")  # they may choose more than stages
 WORKER = "--parallel-worker"  # nox gives it to the processes of sessions that run side by side
 DIARY, BESIDE = "SLIPWAY_DIARY", "SLIPWAY_BESIDE"  # for those processes: a file, and how many
 
@@ -50,7 +51,8 @@ def begin(words: list[str]) -> int:
     named = names.sessions_in(words)
     alone = bool(given) or "--" in words or any("(" in n or n in ALONE for n in named)
     cores = 1 if alone else os.cpu_count() or 1
-    if any(name.partition("(")[0] not in keys.STAGES for name in named):
+    others = [name for name in named if name.partition("(")[0] not in keys.STAGES]
+    if others or "NOXSESSION" in os.environ or any(w.startswith(UNCLEAR) for w in chosen):
         return cores  # what runs before may change the rest
     _Call.only_stages = True
     skips, misses = _look(named, tuple(words[words.index("--") + 1 :]) if "--" in words else ())

@@ -33,12 +33,16 @@ def test_trezor_24605_every_file_of_a_member_is_an_input_whatever_its_name(
     assert {f"{s}(core)" for s in keys.STAGES} <= monorepo.run()
 
 
+@pytest.mark.parametrize("named", ["by option", "by variable"])
 def test_nx_27965_a_key_is_made_when_its_session_starts_not_before_another_wrote_its_inputs(
-    stage: Stage,
+    named: str, stage: Stage
 ) -> None:
-    stage.green("-s", "lint(core)")
     stage.write("libs/core/after_format", "BUG\n")  # `format` puts it into the code
-    said = stage.red("-j", "1", "-s", "format(core)", "lint(core)")
+    stage.green("-s", "lint(core)")
+    if named == "by option":
+        said = stage.red("-j", "1", "-s", "format(core)", "lint(core)")
+    else:
+        said = stage.red("-j", "1", NOXSESSION="format(core),lint(core)")
     assert "BUG in src/core/__init__.py" in said and "unchanged" not in said
 
 
