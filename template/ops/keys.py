@@ -1,7 +1,6 @@
 """The key of a session: everything that its result may depend on, by field.
 
-Two runs with equal fields come to the same. What is not known to belong to some sessions only
-counts in all of them, so a forgotten line below costs time and never a wrong result.
+Two runs with equal fields come to the same.
 """
 
 from __future__ import annotations
@@ -11,9 +10,7 @@ import functools
 import hashlib
 import json
 import os
-import platform
 import subprocess
-import sys
 import tomllib
 from collections.abc import Mapping
 from datetime import date
@@ -154,7 +151,7 @@ class Inputs:
         fields = {
             "session": {"name": f"{stage}({member.name})", "words": json.dumps(words)},
             "CI code": self._ci_code,
-            "machine": _machine(),
+            "machine": outside.machine(),
             "tools": self._tools(member),
             "locked": self._packages(member, GROUPS[stage], stage),
             "files": self._own_files(member),
@@ -301,14 +298,3 @@ def _changed(locked: outside.Locked | None) -> bool:
 @functools.cache
 def _version(distribution: str) -> str:
     return metadata.version(distribution)
-
-
-@functools.cache
-def _machine() -> dict[str, str]:
-    release = Path("/etc/os-release")
-    system = release.read_text(encoding="utf-8") if release.exists() else platform.platform()
-    return {
-        "python": f"{sys.implementation.name} {sys.version}",
-        "platform": f"{sys.platform} {platform.machine()}",
-        "system": hashlib.sha256(system.encode()).hexdigest()[:16],
-    }

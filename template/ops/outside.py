@@ -8,8 +8,10 @@ project lists its own under `[tool.slipway.results]` in pyproject.toml: `variabl
 from __future__ import annotations
 
 import fnmatch
+import functools
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -42,6 +44,18 @@ PASSING: tuple[str, ...] = (
 # What uv would make other environments by: sessions say it themselves.
 OURS = ("UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_WORKING_DIRECTORY")
 EXPORT = ("--frozen", "--no-annotate", "--no-header", "--quiet")
+
+
+@functools.cache
+def machine() -> dict[str, str]:
+    """Python, platform and system of this machine; not its name and paths."""
+    release = Path("/etc/os-release")
+    system = release.read_text(encoding="utf-8") if release.exists() else platform.platform()
+    return {
+        "python": f"{sys.implementation.name} {sys.version}",
+        "platform": f"{sys.platform} {platform.machine()}",
+        "system": hashlib.sha256(system.encode()).hexdigest()[:16],
+    }
 
 
 def counting(stage: str, member: str, own: Iterable[str] = ()) -> tuple[str, ...]:

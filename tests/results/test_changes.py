@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pytest
-from ops import keys
+from ops import keys, outside
 from results.monorepo import Monorepo
 from support import BIN, run
 
@@ -285,11 +285,11 @@ def test_what_runs_after_a_change_is_what_it_may_change_and_nothing_else(
 ) -> None:
     assert monorepo.run() == set()
     change.make(monorepo, monkeypatch)
-    keys._machine.cache_clear()
+    outside.machine.cache_clear()
     try:
         assert monorepo.run() == chosen(change.runs, monorepo)
     finally:
-        keys._machine.cache_clear()
+        outside.machine.cache_clear()
     assert not monorepo.said
 
 
