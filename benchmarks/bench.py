@@ -65,14 +65,14 @@ def rendering(work: Path, repeat: int) -> list[str]:
 
 
 def first_runs(project: Path) -> tuple[list[str], str]:
-    """The first and the second `nox -s lint test scan`, by session; returns the second's output."""
+    """`nox -s lint test scan` the first time, again, and with nothing kept; returns the last output."""
     rows = []
     output = ""
-    for name in ("first", "second"):
-        report = project / ".nox" / f"{name}.json"
+    for name, mode in (("first", "on"), ("unchanged", "on"), ("second, `RESULTS=off`", "off")):
+        report = project / ".nox" / f"bench-{name.split(',')[0]}.json"
         report.parent.mkdir(exist_ok=True)
         command = ["nox", "--report", str(report), "-s", "lint", "test", "scan"]
-        taken, output = timed([str(BIN / command[0]), *command[1:]], project)
+        taken, output = timed([str(BIN / command[0]), *command[1:]], project, RESULTS=mode)
         parts = json.loads(report.read_text(encoding="utf-8"))["sessions"]
         longest = sorted(parts, key=lambda part: -float(part["duration"]))[:4]
         where = ", ".join(f"{part['signatures'][0]} {part['duration']:.1f}" for part in longest)
@@ -121,9 +121,9 @@ def stages(project: Path, output: str, repeat: int) -> list[str]:
         nox = [str(BIN / "nox"), "-s", stage, "-j"]
         ours, theirs, parallel = interleaved(
             repeat,
-            partial(seconds, [*nox, "1"], project),
+            partial(seconds, [*nox, "1"], project, RESULTS="off"),
             partial(by_hand, commands),
-            partial(seconds, [*nox, "2"], project),
+            partial(seconds, [*nox, "2"], project, RESULTS="off"),
         )
         hand = f"its {len(commands)} commands by hand"
         rows.append(row(f"`nox -s {stage} -j 1` ÷ {hand}", ours, theirs))

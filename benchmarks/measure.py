@@ -23,13 +23,13 @@ ENVIRONMENT = {
 }
 
 
-def timed(command: list[str], cwd: Path) -> tuple[float, str]:
+def timed(command: list[str], cwd: Path, **variables: str) -> tuple[float, str]:
     """Runs a command; returns its wall time in seconds and its output. A failure ends the run."""
     start = time.perf_counter()
     done = subprocess.run(
         command,
         cwd=cwd,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **variables},
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -40,9 +40,9 @@ def timed(command: list[str], cwd: Path) -> tuple[float, str]:
     return taken, done.stdout
 
 
-def seconds(command: list[str], cwd: Path) -> float:
+def seconds(command: list[str], cwd: Path, **variables: str) -> float:
     """The wall time of a command, in seconds."""
-    return timed(command, cwd)[0]
+    return timed(command, cwd, **variables)[0]
 
 
 def commit(folder: Path) -> None:
