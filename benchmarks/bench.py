@@ -65,7 +65,7 @@ def rendering(work: Path, repeat: int) -> list[str]:
 
 
 def first_runs(project: Path) -> tuple[list[str], str]:
-    """`nox -s lint test scan` the first time, again, and with nothing kept; returns the last output."""
+    """`nox -s lint test scan` first, unchanged, and with nothing kept; returns the last output."""
     rows = []
     output = ""
     for name, mode in (("first", "on"), ("unchanged", "on"), ("second, `RESULTS=off`", "off")):
