@@ -79,11 +79,12 @@ async function request<Schema extends v.GenericSchema>(
   }
   const answer = v.safeParse(v.pipe(v.string(), v.parseJson()), body).output;
   if (!response.ok) {
-    const status = String(response.status);
+    const id = response.headers.get("x-request-id"); // under it the services have logged what happened
+    const answered = `The API answered ${String(response.status)}${id === null ? "" : ` to request ${id}`}`;
     throw new ApiError(
       v.is(refusalSchema, answer)
-        ? `The API answered ${status}: ${answer.detail}`
-        : `The API answered ${status}. Its log says why.`,
+        ? `${answered}: ${answer.detail}`
+        : `${answered}. Its log says why.`,
     );
   }
   const result = v.safeParse(schema, answer);

@@ -55,6 +55,14 @@ describe("the client", () => {
     await expect(listQuestions("", signal)).rejects.toThrow("The API answered 502. Its log says");
   });
 
+  it("shows under which id the services have logged a request that failed", async () => {
+    const headers = { "x-request-id": "4f2a" };
+    fetchDouble.mockResolvedValueOnce(new Response("", { status: 500, headers }));
+    await expect(listQuestions("", signal)).rejects.toThrow(
+      "answered 500 to request 4f2a. Its log",
+    );
+  });
+
   it("says that nothing answered when the network fails", async () => {
     fetchDouble.mockRejectedValue(new TypeError("Failed to fetch"));
     await expect(listQuestions("", signal)).rejects.toThrow(ApiError);
