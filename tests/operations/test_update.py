@@ -80,7 +80,7 @@ def conflicts(project: Project) -> str:
 def listed(project: Project) -> set[str]:
     """The members whose tests `nox -l` lists."""
     lines = project.green("-l").splitlines()
-    return {line.split("(")[1].split(")")[0] for line in lines if " test(" in line}
+    return {line.split("(")[1].split(")")[0] for line in lines if " test(" in line} - {"repo"}
 
 
 @pytest.fixture(scope="module")
