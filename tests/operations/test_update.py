@@ -114,7 +114,7 @@ def test_an_update_to_more_members_keeps_every_edit_and_leaves_no_conflict(
     changed = set(project.git("diff", "--name-only").split())
     named = {file for file in changed if file.startswith("deploy/compose.")}
     assert len(named) == 4
-    own = {".copier-answers.yml", ".env.example", "docs/environments.md"}
+    own = {".copier-answers.yml", ".env.example", "docs/environments.md", "pyproject.toml"}
     assert changed == named | own, "all else is new files"
 
 
