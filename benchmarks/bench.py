@@ -1,7 +1,7 @@
 """Measures what the template costs, as ratios inside one run, and writes RESULTS.md beside it.
 
-`nox -s bench` runs it; `nox -s bench -- --repeat 3` takes fewer rounds than five, and
-`nox -s bench -- --only images` (or `observability`) measures one part and writes nothing.
+`nox -s bench` measures every section; `nox -s bench -- --only images --repeat 3` one of them, in
+fewer rounds than five.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from pathlib import Path
 
 import images
 import observability
+import runners
 from measure import BIN, ENVIRONMENT, commit, interleaved, row, seconds, timed
 
 HERE = Path(__file__).resolve().parent
-
-
-PARTS = {"images": images.rows, "observability": observability.rows}
+PARTS = {"images": images.rows, "observability": observability.rows, "runners": runners.rows}
+TABLE = ["| measured | result |", "| --- | --- |"]
 TOOLS = ("black", "flake8", "mypy", "hadolint", "prettier", "eslint", "tsc", "pytest", "vitest")
 
 
@@ -131,32 +131,65 @@ def stages(project: Path, output: str, repeat: int) -> list[str]:
     return rows
 
 
+def whole(project: Path, repeat: int) -> list[str]:
+    """All but the images: two sessions at a time, and what it costs to keep results."""
+    nox = [str(BIN / "nox"), "-s", "lint", "test", "scan", "-j"]
+
+    def from_nothing() -> float:
+        shutil.rmtree(project / ".nox" / "results", ignore_errors=True)
+        (project / ".nox" / "inputs.json").unlink(missing_ok=True)
+        return seconds([*nox, "2"], project)
+
+    one, two, cold = interleaved(
+        repeat,
+        partial(seconds, [*nox, "1"], project, RESULTS="off"),
+        partial(seconds, [*nox, "2"], project, RESULTS="off"),
+        from_nothing,
+    )
+    return [
+        row("`nox -s lint test scan -j 2` ÷ `-j 1`", two, one),
+        row("the same with no results yet ÷ with `RESULTS=off`", cold, two),
+    ]
+
+
+def write(title: str, how: str, lines: list[str]) -> None:
+    """Puts a section into RESULTS.md, in place of the one of that title."""
+    file = HERE / "RESULTS.md"
+    head, *sections = file.read_text(encoding="utf-8").split("\n## ")
+    text = f"{title}\n\n{how}\n\n" + "\n".join(lines) + "\n"
+    titles = [section.partition("\n")[0] for section in sections]
+    at = titles.index(title) if title in titles else len(titles)
+    sections[at : at + 1] = [text]
+    file.write_text("\n## ".join([head, *sections]), encoding="utf-8")
+    print(text)
+
+
 def main() -> None:
-    """Runs everything in a temporary folder and writes the table."""
+    """Runs everything in a temporary folder and writes the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=5, help="rounds of each measurement")
-    parser.add_argument("--only", choices=[*PARTS], help="these rows, printed only")
+    parser.add_argument("--only", choices=["template", *PARTS], help="one section")
     given = parser.parse_args()
-    repeat, only = given.repeat, given.only
+    repeat: int = given.repeat
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         work = Path(name)
-        rows = rendering(work, 1 if only else repeat)
+        rows = rendering(work, repeat if given.only in (None, "template") else 1)
         project = work / "shop"
         timed(copy_command(work / "template", project), work)
         commit(project)
-        if only:
-            print("\n".join(PARTS[only](project, repeat)))
-            return
-        more, output = first_runs(project)
-        rows += more + stages(project, output, repeat)
-        rows += [line for part in PARTS.values() for line in part(project, repeat)]
-    table = "\n".join(["| measured | result |", "| --- | --- |", *rows])
-    text = (
-        "# Results\n\nWritten by `nox -s bench`: ratios are medians of "
-        f"{repeat} rounds (lowest–highest), {os.cpu_count()} cores, warm caches.\n\n{table}\n"
-    )
-    (HERE / "RESULTS.md").write_text(text, encoding="utf-8")
-    print(text)
+        for part in [given.only] if given.only else ["template", *PARTS]:
+            if part == "template":
+                more, output = first_runs(project)
+                lines = [*TABLE, *rows, *more, *stages(project, output, repeat)]
+                lines += whole(project, repeat)
+            else:
+                lines = PARTS[part](project, repeat)
+                lines = lines if lines[0] in TABLE else [*TABLE, *lines]
+            how = (
+                f"By `nox -s bench -- --only {part} --repeat {repeat}`: medians of {repeat} rounds "
+                f"(lowest–highest), {os.cpu_count()} cores, the package managers' caches warm."
+            )
+            write(part.capitalize(), how, lines)
 
 
 if __name__ == "__main__":

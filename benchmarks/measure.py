@@ -65,7 +65,12 @@ def interleaved(repeat: int, *works: Callable[[], float]) -> list[list[float]]:
     return [list(column) for column in zip(*rounds, strict=True)]
 
 
-def row(name: str, ours: list[float], theirs: list[float]) -> str:
-    """A line of the table: the median of the rounds' ratios, with the lowest and the highest."""
+def ratio(ours: list[float], theirs: list[float]) -> str:
+    """The median of the rounds' ratios, with the lowest and the highest."""
     ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
-    return f"| {name} | {statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f}) |"
+    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
+
+
+def row(name: str, ours: list[float], theirs: list[float]) -> str:
+    """A line of the table: what is measured, and `ratio`."""
+    return f"| {name} | {ratio(ours, theirs)} |"

@@ -1,0 +1,193 @@
+"""The monorepo of sample.py as each runner wants it, with what its documents advise."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+from measure import BIN, commit
+from sample import STAGES, Sample, write
+
+DO = """#!/bin/sh
+# What a task is, for every runner: `do STAGE`, in the folder of a member.
+at=$(date +%s.%N)
+printf '%s %s %s %s\\n' "$at" "$1" "${{PWD##*/}}" "${{STRAY:-}}" >> {ran}
+PATH={tools}:$PATH
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=src:../../libs/core/src
+case $1 in
+lint)
+    black --check --quiet --config ../../pyproject.toml src tests || exit
+    flake8 --config ../../.flake8 src tests
+    ;;
+test) pytest --quiet -p no:cacheprovider --config-file ../../pyproject.toml --rootdir . ;;
+scan) bandit --quiet --configfile ../../pyproject.toml --recursive src ;;
+esac
+"""
+NOXFILE = '''"""Stages by member, as the template's, whose ops/ lies beside."""
+
+import sys
+from pathlib import Path
+
+import nox
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from ops import plan  # noqa: E402
+from ops.sessions import each  # noqa: E402
+
+nox.options.default_venv_backend = "none"
+nox.options.sessions = ["lint", "test", "scan"]
+nox.options.allow_parallel = True
+nox.options.parallel = plan.begin(sys.argv)
+'''
+SESSION = """
+
+@nox.session
+@each("python")
+def {stage}(session, member):
+    session.chdir(member.path)
+    session.run("sh", "{do}", "{stage}", external=True)
+"""
+
+
+COMMANDS = {
+    "slipway": [str(BIN / "nox"), "-s", *STAGES],
+    "turbo": ["node_modules/.bin/turbo", "run", *STAGES, "--concurrency=2"],
+    "nx": ["node_modules/.bin/nx", "run-many", "--parallel=2", "-t", *STAGES],
+    "moon": ["node_modules/.bin/moon", "run", "--concurrency=2", *(f":{s}" for s in STAGES)],
+}
+RECORDS = {
+    "slipway": (".nox/results", ".nox/inputs.json"),
+    "turbo": (".turbo/cache",),
+    "nx": (".nx/cache",),
+    "moon": (".moon/cache",),
+}
+
+
+def samples(work: Path, size: int, tools: Path, modules: Path | None = None) -> dict[str, Sample]:
+    """Writes the monorepo for each runner, committed; returns it by the runner's name.
+
+    Args:
+        work: a folder, in which the monorepos get one by their size.
+        size: how many members they have.
+        tools: the folder of the tasks' programs.
+        modules: the node_modules of the other runners; without them there is only Slipway's.
+    """
+    folder = work / str(size)
+    folder.mkdir()
+    (folder / "do").write_text(DO.format(ran=folder / "ran", tools=tools), encoding="utf-8")
+    (folder / "do").chmod(0o755)
+    lock = ""
+    made = {}
+    for runner in COMMANDS if modules else ("slipway",):
+        sample = Sample(folder / runner, runner, size, COMMANDS[runner], RECORDS[runner])
+        write(sample)
+        if not lock:
+            subprocess.run([str(BIN / "uv"), "lock", "--quiet"], cwd=sample.path, check=True)
+            lock = (sample.path / "uv.lock").read_text(encoding="utf-8")
+        sample.write("uv.lock", lock)
+        CONFIGURE[runner](sample)
+        if modules and runner != "slipway":
+            _link(sample, modules)
+        else:  # where a session of the template makes it
+            (sample.path / ".nox").mkdir()
+            (sample.path / ".nox" / "all").symlink_to(tools.parent)
+        commit(sample.path)
+        made[runner] = sample
+    return made
+
+
+def _link(sample: Sample, modules: Path) -> None:
+    """Gives a monorepo its runner, as an installation there would."""
+    (sample.path / "node_modules").mkdir()
+    for package in modules.iterdir():
+        (sample.path / "node_modules" / package.name).symlink_to(package)
+
+
+def _slipway(sample: Sample) -> None:
+    template = Path(__file__).parent.parent / "template" / "ops"
+    shutil.copytree(template, sample.path / "ops", ignore=lambda *_: ["__pycache__"])
+    stages = "".join(SESSION.format(stage=stage, do=sample.do) for stage in STAGES)
+    sample.write("noxfile.py", NOXFILE + stages)
+
+
+def _packages(sample: Sample, scripts: bool) -> None:
+    """A package.json for each member, for the two that find members by npm's workspaces."""
+    root = {
+        "name": "shop",
+        "private": True,
+        "packageManager": "npm@11.0.0",
+        "workspaces": ["libs/*", "services/*"],
+    }
+    sample.write("package.json", json.dumps(root, indent=2))
+    for name, folder in sample.folders.items():
+        package: dict[str, object] = {"name": name, "version": "0.0.0", "private": True}
+        if name in sample.users:
+            package["dependencies"] = {"core": "0.0.0"}
+        if scripts:
+            package["scripts"] = {stage: f"{sample.do} {stage}" for stage in STAGES}
+        sample.write(f"{folder}/package.json", json.dumps(package, indent=2))
+    install = ["npm", "install", "--silent", "--package-lock-only", "--no-audit"]
+    subprocess.run(install, cwd=sample.path, check=True)
+
+
+ROOT_FILES: dict[str, tuple[str, ...]] = {"lint": (".flake8", "pyproject.toml", "uv.lock")}
+ROOT_FILES |= dict.fromkeys(("test", "scan"), ("pyproject.toml", "uv.lock"))
+
+
+def _turbo(sample: Sample) -> None:
+    """As its documents advise: a task without work carries the dependencies' hashes, .env named."""
+    _packages(sample, scripts=True)
+    tasks: dict[str, object] = {"transit": {"dependsOn": ["^transit"]}}
+    for stage in STAGES:
+        files = [f"$TURBO_ROOT$/{name}" for name in ROOT_FILES[stage]]
+        tasks[stage] = {
+            "inputs": ["$TURBO_DEFAULT$", ".env*", *files],
+            "env": ["SHOP_MODE"],
+            "dependsOn": [] if stage == "scan" else ["transit"],
+            "outputs": [],
+        }
+    sample.write("turbo.json", json.dumps({"tasks": tasks}, indent=2))
+
+
+def _nx(sample: Sample) -> None:
+    """As its documents advise: named inputs, those of dependencies by `^`, the daemon on."""
+    _packages(sample, scripts=False)
+    defaults = {}
+    for stage in STAGES:
+        inputs: list[object] = [f"{{workspaceRoot}}/{name}" for name in ROOT_FILES[stage]]
+        inputs += ["default", *([] if stage == "scan" else ["^default"]), {"env": "SHOP_MODE"}]
+        defaults[stage] = {"cache": True, "inputs": inputs, "outputs": []}
+    settings = {
+        "namedInputs": {"default": ["{projectRoot}/**/*"]},
+        "targetDefaults": defaults,
+        "neverConnectToCloud": True,
+        "analytics": False,
+    }
+    sample.write("nx.json", json.dumps(settings, indent=2))
+    for name, folder in sample.folders.items():
+        targets = {
+            stage: {"command": f"{sample.do} {stage}", "options": {"cwd": folder}}
+            for stage in STAGES
+        }
+        project = {"name": name, "targets": targets}
+        sample.write(f"{folder}/project.json", json.dumps(project, indent=2))
+
+
+def _moon(sample: Sample) -> None:
+    """As its documents advise: tasks that every project inherits, with their inputs."""
+    sample.write(".moon/workspace.yml", "projects: ['libs/*', 'services/*']\ntelemetry: false\n")
+    tasks: dict[str, object] = {}
+    for stage in STAGES:
+        inputs: list[object] = ["**/*", "$SHOP_MODE", *(f"/{name}" for name in ROOT_FILES[stage])]
+        inputs += [] if stage == "scan" else [{"project": "^"}]
+        tasks[stage] = {"command": f"{sample.do} {stage}", "inputs": inputs}
+    sample.write(".moon/tasks/all.yml", json.dumps({"tasks": tasks}, indent=2))
+    for name, folder in sample.folders.items():
+        depends = ["core"] if name in sample.users else []
+        sample.write(f"{folder}/moon.yml", json.dumps({"dependsOn": depends}))
+
+
+CONFIGURE = {"slipway": _slipway, "turbo": _turbo, "nx": _nx, "moon": _moon}

@@ -1,0 +1,236 @@
+"""One monorepo of Python members, written for each runner with the same tasks.
+
+A task is `do STAGE` in a member's folder, a script that lies outside of the monorepo: black and
+flake8, pytest, or bandit, from one environment for all. It notes when it began, so that what a
+runner ran is counted by the work and not by what the runner says.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import BIN, ENVIRONMENT
+
+STAGES = ("lint", "test", "scan")
+# As on a developer's machine: nx leaves its daemon out in containers, and this may be one.
+VARIABLES = {"NX_DAEMON": "true", "TURBO_TELEMETRY_DISABLED": "1"}
+TOOLS = ("bandit==1.9.4", "black==26.10.1", "flake8==7.5.0", "pytest==9.2.0")
+ROOT_MANIFEST = """
+[project]
+name = "shop"
+version = "0"
+requires-python = ">=3.11"
+
+[tool.slipway]
+python = "3.13"
+
+[tool.slipway.results]
+variables = ["SHOP_MODE"]
+
+[tool.uv.workspace]
+members = ["services/*", "libs/*"]
+
+[tool.uv.sources]
+core = { workspace = true }
+
+[dependency-groups]
+lint = ["black==26.10.1", "flake8==7.5.0"]
+test = ["pytest==9.2.0"]
+scan = ["bandit==1.9.4"]
+build = []
+dev = []
+
+[tool.black]
+line-length = 100
+
+[tool.pytest.ini_options]
+xfail_strict = true
+
+[tool.bandit]
+skips = []
+"""
+MANIFEST = """
+[project]
+name = "{name}"
+version = "0"
+requires-python = ">=3.11"
+dependencies = [{dependencies}]
+"""
+MODULE = '''"""Prices, part {number}."""
+
+
+def total(prices: list[float], rate: float = {number}.0) -> float:
+    """The sum of prices, with a tax in per cent."""
+    return sum(price * (1 + rate / 100) for price in prices)
+
+
+def cheapest(prices: dict[str, float], below: float) -> list[str]:
+    """The names of what costs less than a limit, the cheapest first."""
+    found = [name for name, price in prices.items() if price < below]
+    return sorted(found, key=lambda name: prices[name])
+'''
+TEST = '''"""Prices add up."""
+
+import pytest
+from {name} import part1
+
+
+@pytest.mark.parametrize("rate", range(10))
+def test_a_total_has_its_tax(rate: int) -> None:
+    assert round(part1.total([100.0], rate)) == 100 + rate
+'''
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of a runner.
+
+    Attributes:
+        seconds: how long it took.
+        began: the seconds until the first task began; 0 where there was none.
+        tasks: those that began, such as `lint(core)`.
+        stray: whether one of them saw the variable STRAY.
+        memory: the most that one process had, of those that ended with it, in MB.
+    """
+
+    seconds: float
+    began: float
+    tasks: set[str]
+    stray: bool
+    memory: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The monorepo of one runner.
+
+    Attributes:
+        path: its root.
+        runner: `slipway`, `turbo`, `nx` or `moon`.
+        size: how many members it has: the library `core`, which every tenth service uses and the
+            first two as well, and services.
+        command: what runs all tasks.
+        records: what the runner keeps, which is deleted for a cold run.
+    """
+
+    path: Path
+    runner: str
+    size: int
+    command: list[str]
+    records: tuple[str, ...]
+
+    @property
+    def services(self) -> list[str]:
+        """The names of the services."""
+        return [f"service{number}" for number in range(1, self.size)]
+
+    @property
+    def users(self) -> list[str]:
+        """The services that use the library."""
+        return [name for n, name in enumerate(self.services) if n < 2 or n % 10 == 0]
+
+    @property
+    def loner(self) -> str:
+        """The service that uses nothing of the others, and a package that they do not."""
+        return self.services[-1]
+
+    @property
+    def folders(self) -> dict[str, str]:
+        """The members with their folders, seen from the root."""
+        return {"core": "libs/core", **{name: f"services/{name}" for name in self.services}}
+
+    @property
+    def do(self) -> Path:
+        """The script of the tasks."""
+        return self.path.parent / "do"
+
+    def run(self, **variables: str) -> Run:
+        """Runs all tasks, but for those that the runner skips. One that fails ends the program."""
+        log = self.path.parent / "ran"
+        log.unlink(missing_ok=True)
+        environment = {**ENVIRONMENT, **VARIABLES, **variables}
+        with tempfile.TemporaryFile() as output:
+            at, start = time.time(), time.perf_counter()
+            process = subprocess.Popen(
+                self.command, cwd=self.path, env=environment, stdout=output, stderr=output
+            )
+            _, status, usage = os.wait4(process.pid, 0)
+            taken = time.perf_counter() - start
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                output.seek(0)
+                text = output.read().decode(errors="replace")
+                sys.exit(f"{self.runner} failed in {self.path}:\n{text[-4000:]}")
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        words = [line.split(" ") for line in lines]
+        return Run(
+            seconds=taken,
+            began=min(float(word[0]) for word in words) - at if words else 0.0,
+            tasks={f"{stage}({name})" for _, stage, name, _ in words},
+            stray=any(word[3] for word in words),
+            memory=usage.ru_maxrss / 1024,
+        )
+
+    def forget(self) -> None:
+        """Deletes what the runner keeps."""
+        for name in self.records:
+            place = self.path / name
+            shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a file below the root."""
+        (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+        (self.path / name).write_text(text, encoding="utf-8")
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        """Replaces a text that must stand in the file.
+
+        Raises:
+            ValueError: it does not.
+        """
+        before, found, after = (self.path / name).read_text(encoding="utf-8").partition(old)
+        if not found:
+            raise ValueError(f"{old!r} is not in {name}")
+        self.write(name, before + new + after)
+
+
+def tools(work: Path) -> Path:
+    """The environment of the tasks' tools, made in a folder; returns its programs' folder."""
+    place = work / "tools"
+    uv = str(BIN / "uv")
+    subprocess.run([uv, "venv", "--quiet", str(place)], check=True)
+    python = str(place / "bin" / "python")
+    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *TOOLS], check=True)
+    return place / "bin"
+
+
+def peers(work: Path) -> Path:
+    """The other runners, installed from the lock in peers/; returns their node_modules."""
+    place = work / "peers"
+    shutil.copytree(Path(__file__).parent / "peers", place)
+    npm = ["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
+    subprocess.run(npm, cwd=place, check=True)
+    return place / "node_modules"
+
+
+def write(sample: Sample) -> None:
+    """What the monorepo has whatever runs it."""
+    sample.write("pyproject.toml", ROOT_MANIFEST)
+    sample.write(".flake8", "[flake8]\nmax-line-length = 100\n")
+    sample.write("README.md", "# Shop\n")
+    ignored = (".env", ".nox", ".turbo", ".nx", ".moon/cache", "node_modules", "__pycache__")
+    sample.write(".gitignore", "\n".join(ignored) + "\n")
+    for name, folder in sample.folders.items():
+        own = '"core"' if name in sample.users else '"toml==0.10.2"' if name == sample.loner else ""
+        sample.write(f"{folder}/pyproject.toml", MANIFEST.format(name=name, dependencies=own))
+        sample.write(f"{folder}/src/{name}/__init__.py", f'"""The member {name}."""\n')
+        for number in range(1, 11):
+            sample.write(f"{folder}/src/{name}/part{number}.py", MODULE.format(number=number))
+        sample.write(f"{folder}/tests/test_{name}.py", TEST.format(name=name))
