@@ -17,7 +17,8 @@ import sample
 from measure import BIN, ENVIRONMENT, interleaved, ratio, row, seconds
 from sample import VARIABLES, Run, Sample
 
-SIZES = (4, 20, 100)
+# How many members, and by what the rounds of the longest rows are divided: they take minutes each.
+SIZES = {4: 1, 20: 3, 100: 9}
 
 
 def nothing(_: Sample) -> None:
@@ -97,7 +98,7 @@ def rows(_: Path, repeat: int) -> list[str]:
                 if not right:
                     right = changes.table(places)
                 for name, change in SCENARIOS.items():
-                    rounds = _fewer(repeat, size) if name in LONG else repeat
+                    rounds = max(1, repeat // (SIZES[size] if name in LONG else 1))
                     runs = _rounds(places, change, rounds)
                     ours = [run.seconds for run in runs["slipway"]]
                     cells = [ratio(ours, [run.seconds for run in runs[o]]) for o in others]
@@ -146,16 +147,14 @@ def _of_nox(one: Sample, repeat: int) -> list[str]:
     )
     lines = [row(f"{one.size} members, nothing changed ÷ `nox -l`", unchanged, listed)]
 
+    if one.size > 20:
+        return lines
+
     def from_nothing() -> float:
         cold(one)
         return one.run().seconds
 
     first, off = interleaved(
-        _fewer(repeat, one.size), from_nothing, lambda: one.run(RESULTS="off").seconds
+        max(1, repeat // SIZES[one.size]), from_nothing, lambda: one.run(RESULTS="off").seconds
     )
     return [*lines, row(f"{one.size} members, cold ÷ `RESULTS=off`", first, off)]
-
-
-def _fewer(repeat: int, size: int) -> int:
-    """The rounds of what runs most tasks."""
-    return repeat if size == SIZES[0] else max(1, repeat // 3)
