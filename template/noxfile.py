@@ -12,7 +12,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent))  # nox leaves it out, and ops/ is tasks.py's as well
 
-from ops import audit, ci, leaks, plan, sessions, tools  # noqa: E402
+from ops import audit, ci, groups, leaks, plan, sessions, tools  # noqa: E402
 from ops.sessions import each  # noqa: E402
 from ops.workspace import ROOT, Member  # noqa: E402
 
@@ -133,6 +133,12 @@ def title(session: nox.Session) -> None:
     """The pull request's title is a Conventional Commit, for it becomes one: cz; -- "feat: it"."""
     sessions.sync(session, None, "dev")
     sessions.title(session)
+
+
+@nox.session(name="plan")
+def planned(session: nox.Session) -> None:
+    """What CI has to run, in groups for as many machines; -- --tidy: drops the oldest records."""
+    groups.make(session)
 
 
 @nox.session

@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ops.names import Names, ParityError, sessions_in, words_of
-from ops.workflows import Part, condition, filled, jobs, lines, steps
+from ops.names import BESIDES, Names, ParityError, sessions_in, words_of
+from ops.workflows import Part, combinations, condition, filled, jobs, lines, planner, steps
 
 RULESET = ".github/rulesets/main.json"
+ON_MAIN = "github.ref == 'refs/heads/main'"
+UNPLANNED = "!failure() && !cancelled()"
+OUTPUT = re.compile(r"\$\{\{ steps\.([\w-]+)\.outputs\.groups \}\}")
 TRIGGERS = {"pull_request", "merge_group"}
 # With others, such as --list or --install-only, nox does less than the stage.
 WHOLE = re.compile(r"-[sevjx]|--sessions?|--report(=.+)?|--verbose|--parallel|--forcecolor")
@@ -46,13 +49,18 @@ def findings(root: Path, documents: dict[str, Part], known: Names) -> Iterator[s
     own = others.pop(gate)
     for text in (*_triggers(documents[file]), *_main(file, documents)):
         yield f"{file}: {text}"
-    yield from (f"{file}, job {gate} {text}" for text in _verdict(own, others))
-    for name, job in others.items():
-        if "if" in job:
+    aside = _aside(own, others)
+    needed = {name: job for name, job in others.items() if name not in aside}
+    yield from (f"{file}, job {gate} {text}" for text in _verdict(own, needed))
+    for name, job in needed.items():
+        if "if" in job and not planner(job):
             yield f"{file}, job {name} has a condition, and {gate} is red where it is not met."
+    for path, document in documents.items():
+        for name in [name for name, job in jobs(document).items() if planner(job)]:
+            yield from (f"{path}, job {text}" for text in _plan(name, document, known))
     ran: set[str] = set()
     for where, job, step in steps(documents[file]):
-        if job is own:
+        if not any(job is one for one in needed.values()):
             continue
         for line in lines(job, step):
             stages = _stages(line, known)
@@ -63,11 +71,60 @@ def findings(root: Path, documents: dict[str, Part], known: Names) -> Iterator[s
         yield f"{file}: no job runs `nox -s {stage}`, which is a stage. Add it to the matrix."
 
 
+def _needs(job: Part) -> list[str]:
+    needs = job.get("needs") or []
+    return [needs] if isinstance(needs, str) else list(needs)
+
+
+def _aside(own: Part, others: dict[str, Part]) -> set[str]:
+    """The jobs that the gate need not see, and that count for no stage.
+
+    They are those that plan what a job runs which it sees, for that one is skipped where they fail,
+    and those that only main has, for nothing is merged there.
+    """
+    needed = [others[name] for name in _needs(own) if name in others]
+    planners = {planner(job) for job in needed if planner(job) in _needs(job)}
+    return (planners - {*_needs(own)}) | {
+        name
+        for name, job in others.items()
+        if "||" not in condition(job) and ON_MAIN in condition(job).split(" && ")
+    }
+
+
+def _plan(name: str, document: Part, known: Names) -> Iterator[str]:
+    """By what a job whose matrix is planned may run less than what is written there."""
+    job = jobs(document)[name]
+    if planner(job) not in _needs(job) or condition(job) != UNPLANNED:
+        yield (
+            f"{name} must need {planner(job)} and have `if: ${{{{ {UNPLANNED} }}}}`: it runs where "
+            "nothing is planned, and not where planning failed."
+        )
+    stages = known.defaults | {*BESIDES}
+    for values in combinations(job):
+        if values.keys() != {"matrix.stage"} or values["matrix.stage"] not in stages:
+            yield (
+                f"{name}: no plan has {values}. A matrix that is planned has stages, which are "
+                f"{', '.join(sorted(stages))}."
+            )
+    if any("${{ matrix." in str(step.get("run")) for step in job.get("steps") or []):
+        yield f"{name}: what is planned is data. Give it to the step in NOXSESSION, not in a line."
+    plan = jobs(document).get(planner(job), {})
+    output = OUTPUT.fullmatch(str((plan.get("outputs") or {}).get("groups", "")))
+    made = [step for step in plan.get("steps") or [] if output and step.get("id") == output[1]]
+    if len(made) != 1 or "strategy" in plan or list(lines(plan, made[0])) != ["nox -s plan"]:
+        yield (
+            f"{planner(job)}: its output `groups` must be that of one step, which runs "
+            "`nox -s plan` and nothing else."
+        )
+        return
+    for text in _less("nox -s plan", document, plan, made[0]):
+        yield f"{planner(job)}: {text}"
+
+
 def _verdict(own: Part, others: dict[str, Part]) -> Iterator[str]:
     """By what the gate would not see that another job is red."""
-    needs = [own["needs"]] if isinstance(own.get("needs"), str) else own.get("needs") or []
     for name in others:
-        if name not in needs:
+        if name not in _needs(own):
             yield f"does not need the job {name}, so {name} may fail. Add it to needs."
     if condition(own) != "always()":
         yield "must have `if: always()`: a skipped check counts as a green one."
@@ -103,7 +160,7 @@ def _less(line: str, document: Part, job: Part, step: Part) -> Iterator[str]:
         if word.startswith("-") and not WHOLE.fullmatch(word):
             yield f"with {word} nox runs less than the stage. Take it out."
     for part in (document, job, step):
-        for name in _variables(part):
+        for name in _variables(part).keys() - ({"NOXSESSION"} if part is step else set()):
             yield f"{name} is not set where people type nox. Set it in noxfile.py."
 
 

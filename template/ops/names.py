@@ -15,6 +15,8 @@ from typing import Any
 
 from ops.workspace import ROOT
 
+BESIDES = ("title",)  # what CI runs besides the sessions that nox runs by itself
+
 
 class ParityError(Exception):
     """What is to be compared cannot be read; the text says why."""
@@ -51,7 +53,7 @@ def names(root: Path = ROOT) -> Names:
     Raises:
         ParityError: one of them failed; its words are in the text.
     """
-    listed = _json("nox", "--list", "--json", root=root)
+    listed = _listed(root)
     every = _json("nox", "--list", "--json", "--sessions", *_defined(root), root=root)
     tree = _json("invoke", "--list", "--list-format=json", root=root)
     return Names(
@@ -60,6 +62,15 @@ def names(root: Path = ROOT) -> Names:
         {tag for session in every for tag in session["tags"]},
         set(_tasks(tree)),
     )
+
+
+def default_sessions(root: Path = ROOT) -> list[str]:
+    """The sessions that `nox` alone runs, with their members, in its order.
+
+    Raises:
+        ParityError: nox failed; its words are in the text.
+    """
+    return [session["session"] for session in _listed(root)]
 
 
 def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
@@ -112,6 +123,11 @@ def _defined(root: Path) -> list[str]:
         [sys.executable, "-m", "nox", "--list"], cwd=root, text=True, capture_output=True
     ).stdout
     return sorted({m[1] for m in re.finditer(r"^[*-] ([\w.-]+)", text, re.MULTILINE)})
+
+
+def _listed(root: Path) -> list[dict[str, Any]]:
+    """What nox lists where none is named, each session with its member."""
+    return list(_json("nox", "--list", "--json", root=root))
 
 
 def _json(module: str, *words: str, root: Path) -> Any:

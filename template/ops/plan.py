@@ -48,14 +48,15 @@ def begin(words: list[str]) -> int:
     if WORKER in words or any(w in LISTING or w.startswith("--list") for w in chosen):
         return 1
     _keep_diary()
-    named = names.sessions_in(words)
-    alone = bool(given) or "--" in words or any("(" in n or n in ALONE for n in named)
+    typed = names.sessions_in(words)
+    alone = bool(given) or "--" in words or any("(" in n or n in ALONE for n in typed)
     cores = 1 if alone else os.cpu_count() or 1
+    named = typed or [name for name in os.environ.get("NOXSESSION", "").split(",") if name]
     others = [name for name in named if name.partition("(")[0] not in keys.STAGES]
-    if others or "NOXSESSION" in os.environ or any(w.startswith(UNCLEAR) for w in chosen):
+    if others or any(w.startswith(UNCLEAR) for w in chosen):
         return cores  # what runs before may change the rest
     _Call.only_stages = True
-    skips, misses = _look(named, tuple(words[words.index("--") + 1 :]) if "--" in words else ())
+    skips, misses = look(named, tuple(words[words.index("--") + 1 :]) if "--" in words else ())
     at_a_time = max(1, min(cores, misses))
     if skips and (at_a_time > 1 or any(w.startswith(("-j", "--parallel")) for w in chosen)):
         _answer_without_process(skips)
@@ -142,8 +143,12 @@ def processes() -> int:
     return max(1, (os.cpu_count() or 1) // beside)
 
 
-def _look(named: list[str], words: tuple[str, ...]) -> tuple[dict[str, Skip], int]:
-    """What may be skipped of the sessions that are named (none: of all), and how many may not."""
+def look(named: list[str], words: tuple[str, ...]) -> tuple[dict[str, Skip], int]:
+    """What may be skipped of the sessions that are named (none: of all), and how many may not.
+
+    Args:
+        words: what follows `--`.
+    """
     known = _results()
     skips: dict[str, Skip] = {}
     misses = 0

@@ -99,6 +99,12 @@ class Records:
         except OSError as error:
             self._say(f"the result of {record.session} is not kept: {error}")
 
+    def tidy(self) -> None:
+        """Drops what `store` would: records of several machines may have been put together."""
+        for folder in self._folder.glob("*/"):
+            for old in self._files(folder.name)[KEPT:]:
+                old.unlink(missing_ok=True)
+
     def _files(self, session: str) -> list[Path]:
         found = []
         for file in (self._folder / session).glob("*.json"):

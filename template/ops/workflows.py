@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -13,11 +15,13 @@ from typing import Any
 
 import yaml
 
-from ops.names import Names, ParityError, unknown, words_of
+from ops.names import Names, ParityError, sessions_in, unknown, words_of
 
 Part = dict[str, Any]  # a workflow or composite action, one of its jobs, or a step
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
+# What a job has planned for it, and what it runs where nothing is planned.
+PLANNED = re.compile(r"fromJSON\(needs\.([\w-]+)\.outputs\.groups \|\| '(\{[^']*\})'\)")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SCRIPT = re.compile(rb"#!.*\b(?:ba|da|k)?sh\b")
 OPERATOR = re.compile(r"[();<>|&]+|.*(?:`|\$\().*")
@@ -78,11 +82,22 @@ def steps(document: Part) -> Iterator[tuple[str, Part, Part]]:
 
 
 def lines(job: Part, step: Part) -> Iterator[str]:
-    """Each command line of a step; matrices are expanded, continued lines joined."""
+    """Each command line of a step; matrices are expanded, continued lines joined.
+
+    Sessions that the step names in NOXSESSION stand in the line as nox would be given them.
+    """
     text = re.sub(r"\s*\\\n\s*", " ", str(step.get("run", "")))
+    env = step.get("env")
+    chosen = str(env.get("NOXSESSION") or "") if isinstance(env, dict) else ""
     for line in map(str.strip, text.splitlines()):
-        if line and not line.startswith("#"):
-            yield from filled(line, job)
+        if not line or line.startswith("#"):
+            continue
+        for values in combinations(job):
+            named = _filled(chosen, values)
+            words = words_of(line)
+            add = named and words[0] == "nox" and not sessions_in(words)
+            more = f"nox -s {shlex.join(named.split(','))}" if add else words[0]
+            yield more + _filled(line, values).removeprefix(words[0])
 
 
 def filled(text: str, job: Part) -> list[str]:
@@ -93,10 +108,14 @@ def filled(text: str, job: Part) -> list[str]:
 def combinations(job: Part) -> list[dict[str, str]]:
     """What `matrix.*` is in each run of a job: [{"matrix.stage": "lint"}, …].
 
+    Of a matrix that another job plans it is what stands there for where nothing is planned.
+
     Raises:
         ParityError: the matrix is made at run time, or leaves combinations out.
     """
     matrix = (job.get("strategy") or {}).get("matrix") or {}
+    if planned := _planned(job):
+        matrix = json.loads(planned[2])
     plain = isinstance(matrix, dict) and not matrix.keys() & {"include", "exclude"}
     if not plain or not all(isinstance(values, list) for values in matrix.values()):
         raise ParityError(f"write the values of its matrix as lists, not {matrix}")
@@ -105,15 +124,36 @@ def combinations(job: Part) -> list[dict[str, str]]:
     return [dict(zip(keys, map(str, values), strict=True)) for values in products]
 
 
+def planner(job: Part) -> str:
+    """The job that plans the matrix of this one; empty where that stands in the workflow."""
+    planned = _planned(job)
+    return planned[1] if planned else ""
+
+
 def condition(part: Part) -> str:
     """The `if` of a job or step without its `${{ }}`; empty where it has none."""
-    text = str(part.get("if", "")).strip()
+    return _inner(part.get("if", ""))
+
+
+def _inner(value: object) -> str:
+    text = str(value).strip()
     match = EXPRESSION.fullmatch(text)
     return match[1] if match else text
 
 
+def _planned(job: Part) -> re.Match[str] | None:
+    return PLANNED.fullmatch(_inner((job.get("strategy") or {}).get("matrix")))
+
+
 def _filled(text: str, values: dict[str, str]) -> str:
-    return EXPRESSION.sub(lambda match: values.get(match[1], match[0]), text)
+    """Also of `matrix.a || matrix.b`, where nothing but matrices can come before the value."""
+
+    def value(match: re.Match[str]) -> str:
+        names = match[1].split(" || ")
+        found = [values[name] for name in names if name in values]
+        return found[0] if found and all(n.startswith("matrix.") for n in names) else match[0]
+
+    return EXPRESSION.sub(value, text)
 
 
 def _parts(document: Part) -> Iterator[str]:

@@ -13,12 +13,16 @@ from rendering.answer_sets import SETS
 from support import Project, render
 
 CI, SCAN = ".github/workflows/ci.yml", ".github/workflows/scan.yml"
+VERIFY = ".github/workflows/verify.yml"
 SETUP, RULESET = ".github/actions/setup/action.yml", ".github/rulesets/main.json"
 README, BRANCHING, HOOKS = "README.md", "docs/branching.md", ".pre-commit-config.yaml"
 
 # Texts in ci.yml at which faults are planted.
 JOB, STEP, GATE = "    timeout-minutes: 30\n", "- run: nox --report", "    if: always()\n"
-STAGES = "[title, lint, test, scan, build]"
+PLANNED = """matrix: ${{ fromJSON(needs.plan.outputs.groups || '{"stage":["title", "lint", """
+PLANNED += """"test", "scan", "build"]}') }}"""
+STAGES = '["title", "lint", "test", "scan", "build"]'
+NAMED_BY = "${{ matrix.sessions || matrix.stage }}"
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 COMMENTED = f"{CHECKOUT} # v7.0.1"
 ALL = "${{ fromJSON(vars.ALL) }}"
@@ -31,12 +35,32 @@ AUDIT = """
       - run: nox -s title
 """
 
+GROUPS = """
+  groups:
+    needs: plan
+    if: ${{ !failure() && !cancelled() }}
+    strategy:
+      matrix: ${{ fromJSON(needs.plan.outputs.groups || '{"stage":["lint"]}') }}
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    steps:
+      - run: nox
+        env:
+          NOXSESSION: ${{ matrix.sessions || matrix.stage }}
+"""
 STAGE = f"{CI}, job stage, step 3"
+PLAN = f"{CI}, job plan"
 ALWAYS = f"{CI}, job gate must have `if: always()`: a skipped check counts as a green one."
 UNJUDGED = (
     f"{CI}, job gate has no step without a condition that is given `${{{{ toJSON(needs) }}}}`."
 )
-CONDITION = f"{CI}, job stage has a condition, and gate is red where it is not met."
+UNPLANNED = "    if: ${{ !failure() && !cancelled() }}\n"
+CONDITION = (
+    f"{CI}, job stage must need plan and have `if: ${{{{ !failure() && !cancelled() }}}}`: it runs "
+    "where nothing is planned, and not where planning failed."
+)
+ONE_STEP = f"{PLAN}: its output `groups` must be that of one step, which runs `nox -s plan` and "
+ONE_STEP += "nothing else."
 A_STAGE = f"{STAGE}: a stage has no condition. Take the `if` out."
 NAMED = f"{RULESET} requires gate, and one job must have that name:"
 RED = "continue-on-error makes red look green. Take it out."
@@ -44,6 +68,7 @@ UNPINNED = "is not pinned: name the commit, in 40 hexadecimal digits."
 NO_COMMENT = f"{CHECKOUT} has no comment that says its version, such as # v7.0.1"
 FILTER = "elsewhere the check would never come."
 NO_TRIGGER = "and the check that is required would never come."
+UNSET = "is not set where people type nox. Set it in noxfile.py."
 AT_ROOT = "nox runs at the root. Take working-directory out."
 
 
@@ -53,9 +78,14 @@ def unrun(*stages: str) -> list[str]:
     return [text.format(CI, stage) for stage in sorted(stages)]
 
 
+def each_job(text: str) -> list[str]:
+    """A sentence of a step that the jobs of ci.yml share."""
+    return [f"{CI}, job {job}, {text}" for job in ("plan", "stage", "records")]
+
+
 def unpinned(ref: str) -> tuple[str, str, str, list[str]]:
     """A fault: the action of the first step is called so, with a version behind it."""
-    return CI, COMMENTED, f"{ref} # v7.0.1", [f"{CI}, job stage, step 1: {ref} {UNPINNED}"]
+    return CI, COMMENTED, f"{ref} # v7.0.1", each_job(f"step 1: {ref} {UNPINNED}")
 
 
 # By what is wrong: the file, a text in it, what stands there instead, and all that must be said.
@@ -71,7 +101,11 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
         CI,
         "needs: [stage]",
         "needs: []",
-        [f"{CI}, job gate does not need the job stage, so stage may fail. Add it to needs."],
+        [
+            f"{CI}, job gate does not need the job plan, so plan may fail. Add it to needs.",
+            f"{CI}, job gate does not need the job stage, so stage may fail. Add it to needs.",
+            f"{PLAN} has a condition, and gate is red where it is not met.",
+        ],
     ),
     "a gate without a condition": (CI, GATE, "", [ALWAYS]),
     "a gate that a cancelled run skips": (CI, GATE, "    if: ${{ !cancelled() }}\n", [ALWAYS]),
@@ -99,7 +133,7 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     ),
     "a stage that is shown as the gate": (
         CI,
-        "name: ${{ matrix.stage }}",
+        "name: ${{ matrix.name || matrix.stage }}",
         "name: gate",
         [f"{NAMED} {CI}, job stage and {CI}, job gate."],
     ),
@@ -153,24 +187,24 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
         [f"{CI}: it does not run on main: neither on push, nor called by a workflow that does."],
     ),
     # Each stage runs, and all of it.
-    "a stage that is taken out": (CI, STAGES, "[title, lint, test, build]", unrun("scan")),
+    "a stage that is taken out": (CI, ', "scan"', "", unrun("scan")),
     "no stage at all": (CI, STAGES, "[]", unrun("lint", "test", "scan", "build")),
     "a stage of one member": (
         CI,
-        "-s ${{ matrix.stage }}",
-        "-s 'test(backend)' lint scan build",
+        NAMED_BY,
+        "test(backend),lint,scan,build",
         unrun("test"),
     ),
     "a stage that only installs": (
         CI,
-        "-s ${{ matrix.stage }}",
-        "-s ${{ matrix.stage }} --install-only",
+        ".nox/report.json\n",
+        ".nox/report.json --install-only\n",
         [f"{STAGE}: with --install-only nox runs less than the stage. Take it out."],
     ),
     "a stage of some paths": (
         CI,
-        "-s ${{ matrix.stage }}",
-        "-s ${{ matrix.stage }} -- docs",
+        ".nox/report.json\n",
+        ".nox/report.json -- docs\n",
         [f"{STAGE}: with -- nox runs less than the stage. Take it out."],
     ),
     "a stage with a condition": (
@@ -179,25 +213,161 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
         "- if: github.actor\n        run: nox --report",
         [A_STAGE],
     ),
-    "a job with a condition": (CI, JOB, f"{JOB}    if: github.event_name == 'no'\n", [CONDITION]),
+    "a job with a condition": (
+        CI,
+        UNPLANNED,
+        f"{UNPLANNED[:-4]} && github.event_name == 'no' }}}}\n",
+        [CONDITION],
+    ),
     **{
         f"a variable for {what}": (
             CI,
             before,
-            before + f"{' ' * depth}env:\n{' ' * depth}  PYTEST_ADDOPTS: -x\n",
-            [f"{STAGE}: PYTEST_ADDOPTS is not set where people type nox. Set it in noxfile.py."],
+            before + more,
+            [f"{where}: PYTEST_ADDOPTS {UNSET}" for where in wheres],
         )
-        for what, before, depth in (
-            ("all jobs", "permissions: {}\n\n", 0),
-            ("a job", JOB, 4),
-            ("a step", "the stages stand above\n", 8),
+        for what, before, more, wheres in (
+            ("all jobs", "permissions: {}\n\n", "env:\n  PYTEST_ADDOPTS: -x\n", (PLAN, STAGE)),
+            ("a job", JOB, "    env:\n      PYTEST_ADDOPTS: -x\n", (STAGE,)),
+            ("a step", f"{NAMED_BY}\n", "          PYTEST_ADDOPTS: -x\n", (STAGE,)),
+            (
+                "the plan",
+                "        id: plan\n",
+                "        env:\n          PYTEST_ADDOPTS: -x\n",
+                (PLAN,),
+            ),
         )
     },
+    "sessions that are named for a whole job": (
+        CI,
+        JOB,
+        f"{JOB}    env:\n      NOXSESSION: lint\n",
+        [f"{STAGE}: NOXSESSION {UNSET}"],
+    ),
     "variables that are made at run time": (
         CI,
         JOB,
         f"{JOB}    env: {ALL}\n",
-        [f"{STAGE}: {ALL} is not set where people type nox. Set it in noxfile.py."],
+        [f"{STAGE}: {ALL} {UNSET}"],
+    ),
+    # A plan leaves nothing out but what need not run, and who plans does not decide.
+    "a plan that fails and is not seen": (
+        CI,
+        UNPLANNED,
+        "    if: ${{ !cancelled() }}\n",
+        [CONDITION],
+    ),
+    "a matrix of a job that is not awaited": (
+        CI,
+        "    needs: plan\n",
+        "",
+        [
+            f"{CI}, job gate does not need the job plan, so plan may fail. Add it to needs.",
+            f"{PLAN} has a condition, and gate is red where it is not met.",
+            CONDITION,
+        ],
+    ),
+    "a job of groups that the gate does not need": (
+        CI,
+        "  gate:\n",
+        GROUPS + "  gate:\n",
+        [f"{CI}, job gate does not need the job groups, so groups may fail. Add it to needs."],
+    ),
+    "a gate that needs the plan as well, which most projects skip": (
+        CI,
+        "needs: [stage]",
+        "needs: [stage, plan]",
+        [f"{PLAN} has a condition, and gate is red where it is not met."],
+    ),
+    "a plan of something else": (CI, "- run: nox -s plan\n", "- run: nox -s title\n", [ONE_STEP]),
+    "a plan with words": (CI, "nox -s plan\n", "nox -s plan -- --tidy\n", [ONE_STEP]),
+    "a plan after another command": (
+        CI,
+        "- run: nox -s plan\n",
+        "- run: |\n          nox -s title\n          nox -s plan\n",
+        [ONE_STEP],
+    ),
+    "a plan of another step": (
+        CI,
+        "steps.plan.outputs.groups",
+        "steps.it.outputs.groups",
+        [ONE_STEP],
+    ),
+    "a plan out of the title": (
+        CI,
+        "${{ steps.plan.outputs.groups }}",
+        "${{ github.event.pull_request.title }}",
+        [ONE_STEP],
+    ),
+    "a plan of many machines": (
+        CI,
+        "    timeout-minutes: 10\n",
+        "    timeout-minutes: 10\n    strategy: { matrix: { a: [b, c] } }\n",
+        [ONE_STEP],
+    ),
+    "a plan that is sometimes made": (
+        CI,
+        "        id: plan\n",
+        "        id: plan\n        if: github.actor != 'octocat'\n",
+        [f"{PLAN}: a stage has no condition. Take the `if` out."],
+    ),
+    "a plan that limits itself to a branch": (
+        CI,
+        "        id: plan\n",
+        "        id: plan\n        env:\n          SINCE: main\n",
+        [f"{PLAN}: SINCE {UNSET}"],
+    ),
+    "a stage that no plan would have": (
+        CI,
+        '"title", ',
+        '"title", "format", ',
+        [
+            f"{CI}, job stage: no plan has {{'matrix.stage': 'format'}}. A matrix that is planned "
+            "has stages, which are build, lint, scan, test, title."
+        ],
+    ),
+    "a second dimension that no plan would have": (
+        CI,
+        '"build"]}',
+        '"build"],"os":["a"]}',
+        [
+            f"{CI}, job stage: no plan has {{'matrix.stage': '{stage}', 'matrix.os': 'a'}}. A "
+            "matrix that is planned has stages, which are build, lint, scan, test, title."
+            for stage in ("title", "lint", "test", "scan", "build")
+        ],
+    ),
+    "groups whose sessions are not named": (
+        CI,
+        f"          NOXSESSION: {NAMED_BY}\n",
+        "          FORCE_COLOR: 1\n",
+        unrun("lint", "test", "scan", "build"),
+    ),
+    "groups whose sessions are named by who proposes": (
+        CI,
+        NAMED_BY,
+        "${{ github.head_ref || matrix.stage }}",
+        [
+            f"{STAGE}: there is no session ${{{{ github.head_ref || matrix.stage }}}}.",
+            *unrun("lint", "test", "scan", "build"),
+        ],
+    ),
+    "names of sessions in a command line": (
+        CI,
+        ".nox/report.json\n",
+        f".nox/report.json -s {NAMED_BY}\n",
+        [
+            f"{CI}, job stage: what is planned is data. Give it to the step in NOXSESSION, not in "
+            "a line."
+        ],
+    ),
+    "a job that main does not only have": (
+        CI,
+        "github.ref == 'refs/heads/main' && vars.PLAN == 'on' }}\n    needs",
+        "vars.PLAN == 'on' || github.ref == 'refs/heads/main' }}\n    needs",
+        [
+            f"{CI}, job gate does not need the job records, so records may fail. Add it to needs.",
+            f"{CI}, job records has a condition, and gate is red where it is not met.",
+        ],
     ),
     # Red stays red, and nothing is switched off.
     "a job that may fail": (
@@ -208,8 +378,8 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     ),
     "a step that may fail": (
         CI,
-        "the stages stand above\n",
-        "the stages stand above\n        continue-on-error: ${{ github.ref != 'main' }}\n",
+        f"{NAMED_BY}\n",
+        f"{NAMED_BY}\n        continue-on-error: ${{{{ github.ref != 'main' }}}}\n",
         [f"{STAGE}: {RED}"],
     ),
     "a step of an action that may fail": (
@@ -220,8 +390,8 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     ),
     "a job that is off": (
         CI,
-        JOB,
-        f"{JOB}    if: ${{{{ false }}}}\n",
+        UNPLANNED,
+        "    if: ${{ false }}\n",
         [f"{CI}, job stage never runs: its condition is '${{{{ false }}}}'.", CONDITION],
     ),
     "a step that is off": (
@@ -272,9 +442,9 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     "an action by a short commit": unpinned("actions/checkout@3d3c42e"),
     "an action on a line of its own": (
         CI,
-        f"- uses: {COMMENTED}\n        with:\n          persist-credentials: false\n",
+        f"- uses: {COMMENTED}\n        with: {{ persist-credentials: false }}\n",
         "- { uses: actions/checkout@v7 }\n",
-        [f"{CI}, job stage, step 1: actions/checkout@v7 {UNPINNED}"],
+        each_job(f"step 1: actions/checkout@v7 {UNPINNED}"),
     ),
     "an action without its version": (
         SCAN,
@@ -286,16 +456,15 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
         CI,
         COMMENTED,
         f"ACTIONS/checks@{'0' * 40} # v1",
-        [
-            f"{CI}, job stage, step 1: ACTIONS/checks is not nox. "
-            f"Make a session of what it does, or {LIST_IT}"
-        ],
+        each_job(
+            f"step 1: ACTIONS/checks is not nox. Make a session of what it does, or {LIST_IT}"
+        ),
     ),
     "an action of another folder": (
         CI,
         "./.github/actions/setup",
         "./ops",
-        [f"{CI}, job stage, step 2: ./ops is not in .github/actions or .github/workflows."],
+        each_job("step 2: ./ops is not in .github/actions or .github/workflows."),
     ),
     "an action that is a program": (
         SETUP,
@@ -357,6 +526,30 @@ def test_a_fault_is_told_by_file_and_job(fault: str, project: Project, known: Na
     file, old, new, told = FAULTS[fault]
     plant(project, file, old, new)
     assert findings(project.path, known) == told
+
+
+@pytest.mark.parametrize(
+    "step", ["      - run: nox -s plan\n", "      - run: nox -s plan -- --tidy\n"]
+)
+def test_a_stage_that_only_runs_where_the_gate_does_not_look_counts_as_not_run(
+    step: str, project: Project, known: Names
+) -> None:
+    project.replace(CI, ', "scan"', "")
+    project.replace(CI, step, f"      - run: nox -s scan\n{step}")
+    assert findings(project.path, known) == unrun("scan")
+
+
+def test_a_matrix_is_planned_by_nothing_else_in_other_workflows_either(
+    project: Project, known: Names
+) -> None:
+    named = "        env:\n          NOXSESSION: ${{ matrix.stage }}\n"
+    project.replace(
+        VERIFY, "      matrix:\n        stage: [lint, test, scan, build]\n", f"      {PLANNED}\n"
+    )
+    project.replace(VERIFY, "        env:\n", named)
+    told = findings(project.path, known)
+    assert f"{VERIFY}, job verify must need plan and have" in told[0]
+    assert f"{VERIFY}, job plan: its output `groups` must be" in told[-1]
 
 
 # The file, a text in it, what stands there instead, and what then is not there.
@@ -424,12 +617,15 @@ def test_a_command_line_that_is_not_nox_is_told(lines: str, project: Project, kn
         "{ stage: '${{ fromJSON(vars.STAGES) }}' }",
         "{ stage: [lint, test, scan, build], exclude: [{ stage: scan }] }",
         "{ stage: [lint], include: [{ stage: test }] }",
+        "${{ fromJSON(needs.plan.outputs.groups) }}",
+        '${{ fromJSON(github.event.pull_request.body || \'{"stage":["lint"]}\') }}',
+        "${{ fromJSON(needs.plan.outputs.groups || vars.STAGES) }}",
     ],
 )
 def test_a_matrix_that_cannot_be_followed_is_refused(
     matrix: str, project: Project, known: Names
 ) -> None:
-    project.replace(CI, f"\n        stage: {STAGES}", f" {matrix}")
+    project.replace(CI, PLANNED, f"matrix: {matrix}")
     with pytest.raises(ParityError) as refusal:
         findings(project.path, known)
     told = f"{CI}, job stage cannot be read: write the values of its matrix as lists, not "
@@ -469,8 +665,10 @@ def test_a_renamed_session_and_a_renamed_file_are_told_wherever_they_are_named(
     told = {re.sub(r":\d+:", ":", text) for text in done.stdout.splitlines()}
     assert told == {
         f"{STAGE}: there is no session scan.",
+        f"{CI}, job stage: no plan has {{'matrix.stage': 'scan'}}. A matrix that is planned has "
+        "stages, which are build, lint, sweep, test, title.",
         f"{SCAN}, job scan, step 3: there is no session scan.",
-        ".github/workflows/verify.yml, job verify, step 3: there is no session scan.",
+        f"{VERIFY}, job verify, step 3: there is no session scan.",
         *unrun("sweep"),
         f"{README}: there is no session scan.",
         f"{BRANCHING}: there is no session scan.",
@@ -484,8 +682,8 @@ def test_the_default_project_is_clean_and_so_is_a_workflow_of_its_own_that_runs_
 ) -> None:
     assert findings(project.path, known) == []
     project.replace(CI, "needs: [stage]", "needs: stage")
-    project.replace(CI, "-s ${{ matrix.stage }}", "-s ${{ matrix.stage }} -j 2 --verbose")
-    project.replace(CI, STAGES, "[title, lint, test, scan]")
+    project.replace(CI, "run: nox --report .nox", "run: nox -j 2 --verbose --report .nox")
+    project.replace(CI, ', "build"]', "]")
     project.replace(
         CI,
         "  gate:\n",

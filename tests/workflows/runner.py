@@ -10,6 +10,7 @@ a stand-in below that does what they would do here. An action without one is an 
 
 from __future__ import annotations
 
+import fnmatch
 import itertools
 import json
 import os
@@ -69,7 +70,9 @@ class Runner:
         inputs: `inputs.*` of a workflow that was started by hand.
         given: results of jobs, or of combinations such as `stage (lint)`, that are taken as they
             are instead of being run.
+        run_id: the number of the run.
         caches: {(reference, key): a copy of what was saved}, of the Actions cache.
+        artifacts: {name: a copy of what was uploaded}, which only this run sees.
         before: is called with a job's name and its folder before each `run` step.
     """
 
@@ -85,7 +88,9 @@ class Runner:
     attested: set[str] = field(default_factory=set)
     inputs: dict[str, Any] = field(default_factory=dict)
     given: dict[str, str] = field(default_factory=dict)
+    run_id: str = "1"
     caches: dict[tuple[str, str], Path] = field(default_factory=dict)
+    artifacts: dict[str, Path] = field(default_factory=dict)
     before: Callable[[str, Path], object] = lambda job, folder: None
 
     def workflow(self, path: str, inputs: Mapping[str, Any] | None = None, prefix: str = "") -> Ran:
@@ -148,12 +153,13 @@ class Runner:
             return
         matrix = insert((job.get("strategy") or {}).get("matrix") or {}, contexts)
         each: list[str] = []
-        for values in itertools.product(*matrix.values()):
-            label = f"{shown_name} ({', '.join(map(shown, values))})" if values else shown_name
+        for index, values in enumerate(_combinations(matrix)):
+            what = [values["name"]] if "name" in values else values.values()
+            label = f"{shown_name} ({', '.join(map(shown, what))})" if values else shown_name
             if label in self.given:
                 each.append(self.given[label])
                 continue
-            inside = contexts | {"matrix": dict(zip(matrix, values, strict=True))}
+            inside = contexts | {"matrix": values, "strategy": {"job-index": index}}
             with tempfile.TemporaryDirectory() as folder:
                 machine = _Machine(self, label, Path(folder), document, job, inside)
                 each.append(machine.run(job["steps"]))
@@ -162,7 +168,7 @@ class Runner:
             ran.commands += machine.commands
             ran.logs[label] = machine.log
         wrong = next((bad for bad in BAD if bad in each), "success")
-        ran.results[name] = wrong if each else "skipped"  # an empty matrix runs nothing
+        ran.results[name] = wrong if each else "failure"  # to GitHub an empty matrix is an error
 
     def _github(self, workflow: str) -> dict[str, Any]:
         return {
@@ -172,7 +178,7 @@ class Runner:
             "ref_name": self.ref.removeprefix("refs/heads/"),
             "repository": self.environment.get("GITHUB_REPOSITORY", "example/shop"),
             "repository_owner": "example",
-            "run_id": "1",
+            "run_id": self.run_id,
             "server_url": "https://github.com",
             "sha": self._commit,
             "token": self.environment.get("TOKEN_OF_THE_RUN", "a-token"),
@@ -377,16 +383,40 @@ class _Machine:
             for start in wanted:
                 keys = [key for key in found if key.startswith(start)]
                 if keys:
-                    shutil.copytree(self.runner.caches[ref, keys[-1]], self.root / given["path"])
+                    self._lay(self.runner.caches[ref, keys[-1]], given["path"])
                     return {"cache-hit": str(keys[-1] == wanted[0]).lower()}
         return {"cache-hit": ""}
 
     def save(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/cache/save: under the run's own reference."""
-        kept = Path(tempfile.mkdtemp(dir=self.runner.origin.parent)) / "cache"
-        shutil.copytree(self.root / given["path"], kept)
-        self.runner.caches[self.contexts["github"]["ref"], str(given["key"])] = kept
+        """actions/cache/save: under the run's own reference, and never over what is there."""
+        place = (self.contexts["github"]["ref"], str(given["key"]))
+        if place not in self.runner.caches:
+            self.runner.caches[place] = self._copy(given["path"])
         return {}
+
+    def upload(self, given: dict[str, Any]) -> dict[str, str]:
+        """actions/upload-artifact: without what is hidden, unless it is told to take that too."""
+        hidden = any(part.startswith(".") for part in Path(given["path"]).parts)
+        assert given.get("include-hidden-files") or not hidden, "nothing would be uploaded"
+        name = str(given["name"])
+        assert name not in self.runner.artifacts or given.get("overwrite"), f"{name} is there"
+        self.runner.artifacts[name] = self._copy(given["path"])
+        return {}
+
+    def download(self, given: dict[str, Any]) -> dict[str, str]:
+        """actions/download-artifact: all of this run whose names match, one over the other."""
+        assert given["merge-multiple"]
+        for name in fnmatch.filter(self.runner.artifacts, given["pattern"]):
+            self._lay(self.runner.artifacts[name], given["path"])
+        return {}
+
+    def _copy(self, path: str) -> Path:
+        kept = Path(tempfile.mkdtemp(dir=self.runner.origin.parent)) / "kept"
+        shutil.copytree(self.root / path, kept)
+        return kept
+
+    def _lay(self, kept: Path, path: str) -> None:
+        shutil.copytree(kept, self.root / path, dirs_exist_ok=True)
 
     def nothing(self, given: dict[str, Any]) -> dict[str, str]:
         """What this machine has already, or what happens outside of it."""
@@ -399,9 +429,20 @@ ACTIONS: dict[str, Callable[[_Machine, dict[str, Any]], dict[str, str]]] = {
     "actions/cache/save": _Machine.save,
     "actions/checkout": _Machine.checkout,
     "actions/create-github-app-token": _Machine.app_token,
+    "actions/download-artifact": _Machine.download,
     "actions/setup-node": _Machine.nothing,
+    "actions/upload-artifact": _Machine.upload,
     "astral-sh/setup-uv": _Machine.setup_uv,
 }
+
+
+def _combinations(matrix: dict[str, Any]) -> list[dict[str, Any]]:
+    """What `matrix` is in each run of a job; `include` is known where nothing else stands."""
+    if "include" in matrix:
+        assert matrix.keys() == {"include"}, f"not understood here: {matrix}"
+        return [dict(entry) for entry in matrix["include"]]
+    products = itertools.product(*matrix.values())
+    return [dict(zip(matrix, values, strict=True)) for values in products]
 
 
 def _needs(job: dict[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from workflows.runner import Ran, Runner
 GITHUB = REPOSITORY / "template/.github"
 CI, VERIFY = ".github/workflows/ci.yml", ".github/workflows/verify.yml"
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+ON_MAIN = re.compile(r"(^|&& |\{\{ )github\.ref == 'refs/heads/main'( &&|$)")
 Caches = dict[tuple[str, str], Path]
 
 
@@ -32,18 +34,26 @@ def test_cve_2025_36852_what_main_reads_only_main_has_written() -> None:
         for job in (document.get("jobs") or {"": document.get("runs") or {}}).values():
             for step in job.get("steps") or []:
                 action = str(step.get("uses", "")).partition("@")[0]
-                if action == "./.github/actions/setup" and "stage" in (step.get("with") or {}):
+                if action == "./.github/actions/setup" and "records" in (step.get("with") or {}):
                     found.append((file.name, "reads"))
-                if action.startswith("actions/cache"):
-                    found.append((file.name, action))
-                if action == "actions/cache/save":
-                    assert "github.ref == 'refs/heads/main'" in step["if"]
+                if action.startswith("actions/cache") or action.endswith("load-artifact"):
+                    found.append((file.name, action.removeprefix("actions/")))
+                if action in ("actions/cache/save", "actions/upload-artifact"):
+                    conditions = [str(part.get("if", "")) for part in (job, step)]
+                    assert any(ON_MAIN.search(text) and "||" not in text for text in conditions)
                 if action == "actions/cache/restore":
-                    assert step["if"] == "inputs.stage != ''"
+                    assert step["if"] == "inputs.records != ''"
+                if action == "actions/download-artifact":  # of another run, it would name that
+                    assert step["with"].keys() == {"pattern", "path", "merge-multiple"}
     assert found == [
-        ("action.yml", "actions/cache/restore"),
+        ("action.yml", "cache/restore"),
         ("ci.yml", "reads"),
-        ("ci.yml", "actions/cache/save"),
+        ("ci.yml", "reads"),
+        ("ci.yml", "cache/save"),
+        ("ci.yml", "upload-artifact"),
+        ("ci.yml", "reads"),
+        ("ci.yml", "download-artifact"),
+        ("ci.yml", "cache/save"),
         ("scan.yml", "reads"),
         ("verify.yml", "reads"),
     ], "release and deployment read none"
