@@ -150,7 +150,7 @@ def make(session: nox.Session) -> None:
         Records(ROOT / results.FOLDER, session.warn).tidy()
         return
     try:
-        most, enough = _limits(workspace.settings()["ci"])
+        most, enough = limits(workspace.settings()["ci"])
         every = names.BESIDES + tuple(names.default_sessions(ROOT))
         skips = plan.look([], ())[0]
         seconds = expected(
@@ -180,7 +180,7 @@ def _count(groups: list[Group]) -> str:
     return "1 group" if len(groups) == 1 else f"{len(groups)} groups"
 
 
-def _limits(table: Mapping[str, Any]) -> tuple[int, float]:
+def limits(table: Mapping[str, Any]) -> tuple[int, float]:
     """How many groups there may be, and the seconds after which a stage gets one more."""
     most, minutes = table.get("groups", GROUPS), table.get("minutes", MINUTES)
     if type(most) is not int or not 1 <= most <= JOBS:
