@@ -13,6 +13,7 @@ from ops.workflows import Part, combinations, condition, filled, jobs, lines, pl
 
 RULESET = ".github/rulesets/main.json"
 ON_MAIN = "github.ref == 'refs/heads/main'"
+GROUPED = re.compile(r"\|\||\((?!\))")  # what may turn a part of a condition around
 UNPLANNED = "!failure() && !cancelled()"
 OUTPUT = re.compile(r"\$\{\{ steps\.([\w-]+)\.outputs\.groups \}\}")
 TRIGGERS = {"pull_request", "merge_group"}
@@ -87,7 +88,7 @@ def _aside(own: Part, others: dict[str, Part]) -> set[str]:
     return (planners - {*_needs(own)}) | {
         name
         for name, job in others.items()
-        if "||" not in condition(job) and ON_MAIN in condition(job).split(" && ")
+        if not GROUPED.search(condition(job)) and ON_MAIN in condition(job).split(" && ")
     }
 
 
@@ -106,7 +107,7 @@ def _plan(name: str, document: Part, known: Names) -> Iterator[str]:
                 f"{name}: no plan has {values}. A matrix that is planned has stages, which are "
                 f"{', '.join(sorted(stages))}."
             )
-    if any("${{ matrix." in str(step.get("run")) for step in job.get("steps") or []):
+    if any(re.search(r"\bmatrix\b", str(step.get("run"))) for step in job.get("steps") or []):
         yield f"{name}: what is planned is data. Give it to the step in NOXSESSION, not in a line."
     plan = jobs(document).get(planner(job), {})
     output = OUTPUT.fullmatch(str((plan.get("outputs") or {}).get("groups", "")))
@@ -160,7 +161,9 @@ def _less(line: str, document: Part, job: Part, step: Part) -> Iterator[str]:
         if word.startswith("-") and not WHOLE.fullmatch(word):
             yield f"with {word} nox runs less than the stage. Take it out."
     for part in (document, job, step):
-        for name in _variables(part).keys() - ({"NOXSESSION"} if part is step else set()):
+        for name in _variables(part):
+            if name == "NOXSESSION" and part is step:
+                continue  # it stands in the line
             yield f"{name} is not set where people type nox. Set it in noxfile.py."
 
 

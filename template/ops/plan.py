@@ -51,6 +51,7 @@ def begin(words: list[str]) -> int:
     typed = names.sessions_in(words)
     alone = bool(given) or "--" in words or any("(" in n or n in ALONE for n in typed)
     cores = 1 if alone else os.cpu_count() or 1
+    # Of several members, as CI names a group of sessions: side by side all the same.
     named = typed or [name for name in os.environ.get("NOXSESSION", "").split(",") if name]
     others = [name for name in named if name.partition("(")[0] not in keys.STAGES]
     if others or any(w.startswith(UNCLEAR) for w in chosen):

@@ -116,6 +116,16 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
         "        if: success()\n        env:\n          NEEDS",
         [UNJUDGED],
     ),
+    "a verdict that lets through what was skipped": (
+        CI,
+        'all(. == "success")',
+        'all(. == "success" or . == "skipped")',
+        [
+            f"{CI}, job gate, step 1: `jq --exit-status 'map_values(.result) | ., (length > 0 and "
+            'all(. == "success" or . == "skipped"))\' <<< "$NEEDS"` is not nox. '
+            f"Make it a session, or {LIST_IT}"
+        ],
+    ),
     "a verdict on something else": (CI, "${{ toJSON(needs) }}", '{"a": {}}', [UNJUDGED]),
     # The ruleset requires the gate.
     "a gate that is shown otherwise": (CI, "name: gate", "name: done", [f"{NAMED} none has it."]),
@@ -360,15 +370,23 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
             "a line."
         ],
     ),
-    "a job that main does not only have": (
-        CI,
-        "github.ref == 'refs/heads/main' && vars.PLAN == 'on' }}\n    needs",
-        "vars.PLAN == 'on' || github.ref == 'refs/heads/main' }}\n    needs",
-        [
-            f"{CI}, job gate does not need the job records, so records may fail. Add it to needs.",
-            f"{CI}, job records has a condition, and gate is red where it is not met.",
-        ],
-    ),
+    **{
+        f"a job that not only main has: {condition}": (
+            CI,
+            "!cancelled() && github.ref == 'refs/heads/main' && vars.PLAN == 'on'",
+            condition,
+            [
+                f"{CI}, job gate does not need the job records, so records may fail. "
+                "Add it to needs.",
+                f"{CI}, job records has a condition, and gate is red where it is not met.",
+            ],
+        )
+        for condition in (
+            "vars.PLAN == 'on' || github.ref == 'refs/heads/main'",
+            "!(always() && github.ref == 'refs/heads/main' && always())",
+            "always() && github.ref != 'refs/heads/main'",
+        )
+    },
     # Red stays red, and nothing is switched off.
     "a job that may fail": (
         CI,
