@@ -54,12 +54,12 @@ class Repository:
     artifacts: dict[str, Path] = field(default_factory=dict)
     read: dict[str, set[str]] = field(default_factory=dict)
 
-    def run(self, path: str = CI, ref: str = PULL, **more: Any) -> Ran:
+    def run(self, path: str = CI, ref: str = PULL, title: str = "feat: more", **more: Any) -> Ran:
         """Runs a workflow for what is checked out."""
         self.runs += 1
         self.artifacts, self.read = {}, {}
         self.project.git("update-ref", PULL, "HEAD")
-        event = {"pull_request": {"title": "feat: more", "number": 1}} if ref == PULL else {}
+        event = {"pull_request": {"title": title, "number": 1}} if ref == PULL else {}
         runner = Runner(
             self.project.path,
             "pull_request" if ref == PULL else "push",
@@ -230,7 +230,15 @@ def test_one_group_and_none(repository: Repository) -> None:
     assert ran.results["stage"] == "success", "it is not skipped, for the title is always checked"
 
 
-def test_a_fault_in_one_member_and_a_wrong_title_give_a_red_gate(repository: Repository) -> None:
+def test_a_wrong_title_gives_a_red_gate_with_a_plan_too(repository: Repository) -> None:
+    given = dict.fromkeys(("stage (lint)", "stage (test)"), "success")
+    ran = repository.run(title="More!", given=given)
+    assert ran.results["plan"] == "success" and groups(ran) == ["title"], ran.log
+    assert "Correct the pull request's title" in ran.logs["stage (title)"]
+    assert ran.results["stage"] == ran.results["gate"] == "failure"
+
+
+def test_a_fault_in_one_member_gives_a_red_gate(repository: Repository) -> None:
     limit(repository, "minutes = 0.5")
     change(repository, TEXTS, "BUG = 1\n")
     ran = repository.run()
@@ -305,3 +313,14 @@ def test_a_group_that_fails_on_main_does_not_lose_the_records_of_the_others(
     assert ran.results["gate"] == "failure" and ran.results["records"] == "success", ran.log
     kept = {f.name for f in repository.caches[MAIN, "results-plan-1"].iterdir()}
     assert kept == {f"{s}({m})" for s in ("lint", "test") for m in ("dates", "repo")}
+
+
+@pytest.mark.parametrize("result", ["failure", "cancelled", "skipped"])
+def test_staging_takes_only_what_the_stages_were_green_for(
+    result: str, repository: Repository
+) -> None:
+    given = {"stages": result, "release": "success", "production": "success"}
+    runner = Runner(
+        repository.project.path, "push", variables={"RELEASES": "on", "PLAN": "on"}, given=given
+    )
+    assert runner.workflow(".github/workflows/release.yml").results["staging"] == "skipped"
