@@ -73,10 +73,13 @@ def reads(name: str, stage: str, language: str) -> bool:
 def _reader(name: str) -> tuple[str, str]:
     """Who reads what lies at the root: a stage and a language, each may be any."""
     place, _, below = name.partition("/")
-    for pattern, reader in READERS.items():
-        if fnmatch.fnmatchcase(f"{place}/" if below else name, pattern.replace("[", "[[]")):
-            return reader
-    return "", ""
+    key = f"{place}/" if below else name
+    if key in READERS:
+        return READERS[key]
+    patterns = (
+        pattern for pattern in READERS if "*" in pattern and fnmatch.fnmatchcase(key, pattern)
+    )
+    return READERS.get(next(patterns, ""), ("", ""))
 
 
 def _digest(table: object) -> str:
