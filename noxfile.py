@@ -154,4 +154,4 @@ def release(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Ratios against bare Copier, tools by hand, turbo, nx, moon; writes benchmarks/RESULTS.md."""
     install(session, "test")
-    session.run("python", "benchmarks/bench.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.bench", *session.posargs)

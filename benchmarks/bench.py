@@ -18,10 +18,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import images
-import observability
-import runners
-from measure import BIN, ENVIRONMENT, commit, interleaved, row, seconds, timed
+from benchmarks import images, observability, runners
+from benchmarks.measure import BIN, ENVIRONMENT, commit, interleaved, row, seconds, timed
 
 HERE = Path(__file__).resolve().parent
 PARTS = {"images": images.rows, "observability": observability.rows, "runners": runners.rows}

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from measure import timed
-from sample import STAGES, Sample
+from benchmarks.measure import timed
+from benchmarks.sample import STAGES, Sample
 
 Made = dict[str, str]  # variables for the run
 

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from measure import BIN, commit
-from sample import STAGES, Sample, write
+from benchmarks.measure import BIN, commit
+from benchmarks.sample import STAGES, Sample, write
 
 DO = """#!/bin/sh
 # What a task is, for every runner: `do STAGE`, in the folder of a member.

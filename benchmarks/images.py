@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import requests
-from measure import BIN, ENVIRONMENT, interleaved, row, timed
+from benchmarks.measure import BIN, ENVIRONMENT, interleaved, row, timed
 
 BASES = {"agents": "python:3.13-slim", "backend": "python:3.13-slim", "frontend": "caddy:2"}
 MB = 1_000_000

@@ -16,7 +16,7 @@ from statistics import median
 from typing import cast
 
 import psutil
-from measure import BIN, ENVIRONMENT, interleaved, row, timed
+from benchmarks.measure import BIN, ENVIRONMENT, interleaved, row, timed
 
 SECONDS = 1.0  # of load in each round, after a fifth of it to warm up
 CONNECTIONS = 8

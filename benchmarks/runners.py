@@ -11,11 +11,9 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-import changes
-import configs
-import sample
-from measure import BIN, ENVIRONMENT, interleaved, ratio, row, seconds
-from sample import VARIABLES, Run, Sample
+from benchmarks import changes, configs, sample
+from benchmarks.measure import BIN, ENVIRONMENT, interleaved, ratio, row, seconds
+from benchmarks.sample import VARIABLES, Run, Sample
 
 # How many members, and by what the rounds of the longest rows are divided: they take minutes each.
 SIZES = {4: 1, 20: 3, 100: 9}

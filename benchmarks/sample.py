@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import BIN, ENVIRONMENT
+from benchmarks.measure import BIN, ENVIRONMENT
 
 STAGES = ("lint", "test", "scan")
 # As on a developer's machine: nx leaves its daemon out in containers, and this may be one.

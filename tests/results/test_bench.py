@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from changes import CHANGES, table
-from configs import samples
-from sample import Sample, tools
+from benchmarks.changes import CHANGES, table
+from benchmarks.configs import samples
+from benchmarks.sample import Sample, tools
 
 
 @pytest.fixture
