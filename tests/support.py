@@ -121,7 +121,8 @@ class Project:
     def green(self, *words: str, **env: str) -> str:
         """`nox …`, which must succeed; returns the output."""
         done = self.nox(*words, **env)
-        assert done.returncode == 0, done.stdout[-6000:]
+        text, failed, _ = done.stdout.partition(" failed.\n")  # the session that failed first
+        assert done.returncode == 0, f"{text[-4000:]}{failed}…\n{done.stdout[-2000:]}"
         return done.stdout
 
     def red(self, *words: str, **env: str) -> str:
