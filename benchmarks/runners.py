@@ -54,7 +54,7 @@ SCENARIOS: dict[str, Callable[[Sample], None]] = {
     "`.flake8` at the root": root,
     "cold": cold,
 }
-LONG = ("`.flake8` at the root", "cold")
+LONG = ("the shared library", "`.flake8` at the root", "cold")
 
 
 def _again(one: Sample, name: str, text: str) -> None:

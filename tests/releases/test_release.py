@@ -416,4 +416,4 @@ def test_what_comes_next_is_known_at_once_in_a_history_of_a_thousand_commits(sho
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         best = min(best, spent)
     assert status == 0 and said.startswith("v1.20.0 comes next"), said
-    assert best < 3, f"{best:.1f} s"
+    assert best < 4, f"{best:.1f} s"

@@ -1,5 +1,6 @@
 """What tasks and calls of language models promise to those who watch, on a real PostgreSQL."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +46,11 @@ def app() -> App:
         await app.job_manager.cancel_job_by_id_async(context.job.id or 0, abort=True)
         raise JobAborted
 
+    @app.task(name="cancelled", queue="answers", pass_context=True)
+    async def cancelled(context: JobContext) -> None:
+        await app.job_manager.cancel_job_by_id_async(context.job.id or 0, abort=True)
+        await asyncio.sleep(30)  # the worker ends it
+
     return app
 
 
@@ -77,10 +83,11 @@ async def test_each_run_of_a_task_is_one_line_with_its_outcome(
         ("late", "retried", "warning"),
         ("late", "failed", "error"),
         ("abort", "aborted", "warning"),
+        ("cancelled", "aborted", "warning"),
     ]
     before = {each: value("tasks_total", task=each[0], outcome=each[1]) for each in outcomes}
     waits = value("task_queue_wait_seconds_count", queue="answers", task="work")
-    await work(pool, app, "work", "plain", "fail", "late", "abort")
+    await work(pool, app, "work", "plain", "fail", "late", "abort", "cancelled")
     found = [line for line in lines if line["event"] == "task" and "stalled" not in line["task"]]
     assert sorted((line["task"], line["outcome"], line["log_level"]) for line in found) == sorted(
         outcomes

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 from procrastinate import JobContext
 from procrastinate.exceptions import ConnectorException, JobAborted
+from procrastinate.job_context import AbortReason
 from procrastinate.worker import Worker
 
 from runtime import metrics, tracing
@@ -99,10 +100,11 @@ def _outcome(error: BaseException | None, context: JobContext) -> str:
     """Return in one word how a task has ended, as the worker will decide it."""
     if error is None:
         return "succeeded"
-    if isinstance(error, asyncio.CancelledError):
-        return "interrupted"
     if isinstance(error, JobAborted):
         return "aborted"
+    if isinstance(error, asyncio.CancelledError):  # so ends a coroutine in both cases
+        asked = context.abort_reason() == AbortReason.USER_REQUEST
+        return "aborted" if asked else "interrupted"
     task = context.task
     again = task and task.get_retry_exception(exception=error, job=context.job)
     return "retried" if again else "failed"
