@@ -172,7 +172,7 @@ def test_a_queue_without_agents_is_counted_once_and_alerts_arrive(shop: Observed
         ("CertificateExpires", "https://shop.example"),
         ("PublicAddressFails", "https://gone.example"),
     }
-    eventually(f"{wanted} arrive", lambda: wanted <= arrived().keys(), 90)
+    eventually(f"{wanted} arrive", lambda: wanted <= arrived().keys(), 180)
     no_worker = arrived()["NoWorker", ""]
     assert no_worker["labels"]["environment"] == "development"
     assert no_worker["annotations"]["summary"].endswith("from the queue agents, in which 7 wait")
