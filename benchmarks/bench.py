@@ -182,7 +182,7 @@ def main() -> None:
                 lines += whole(project, repeat)
             else:
                 lines = PARTS[part](project, repeat)
-                lines = lines if lines[0] in TABLE else [*TABLE, *lines]
+                lines = lines if lines[1].startswith("| ---") else [*TABLE, *lines]
             how = (
                 f"By `nox -s bench -- --only {part} --repeat {repeat}`: medians of {repeat} rounds "
                 f"(lowest–highest), {os.cpu_count()} cores, the package managers' caches warm."
