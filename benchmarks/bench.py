@@ -19,11 +19,21 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import images, observability, runners
-from benchmarks.measure import BIN, ENVIRONMENT, commit, interleaved, row, seconds, timed
+from benchmarks.configs import RECORDS
+from benchmarks.measure import (
+    BIN,
+    ENVIRONMENT,
+    TABLE,
+    commit,
+    forget,
+    interleaved,
+    row,
+    seconds,
+    timed,
+)
 
 HERE = Path(__file__).resolve().parent
 PARTS = {"images": images.rows, "observability": observability.rows, "runners": runners.rows}
-TABLE = ["| measured | result |", "| --- | --- |"]
 TOOLS = ("black", "flake8", "mypy", "hadolint", "prettier", "eslint", "tsc", "pytest", "vitest")
 
 
@@ -33,9 +43,8 @@ def copy_command(template: Path, destination: Path) -> list[str]:
     return [str(BIN / "copier"), *words]
 
 
-def rendering(work: Path, repeat: int) -> list[str]:
-    """`copier copy` of the template against an empty template, by the same Copier."""
-    template, empty = work / "template", work / "empty"
+def working_tree(template: Path) -> None:
+    """Writes this working tree into a new folder and commits it: what Copier copies from."""
     tracked = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=HERE.parent, check=True, text=True, capture_output=True,
@@ -43,12 +52,17 @@ def rendering(work: Path, repeat: int) -> list[str]:
     for name in filter(None, tracked):
         (template / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(HERE.parent / name, template / name)
+    commit(template)
+
+
+def rendering(work: Path, repeat: int) -> list[str]:
+    """`copier copy` of the template against an empty template, by the same Copier."""
+    template, empty = work / "template", work / "empty"
     (empty / "template").mkdir(parents=True)
     (empty / "copier.yml").write_text("_subdirectory: template\n", encoding="utf-8")
     answers = "{{ _copier_conf.answers_file }}.jinja"
     shutil.copy2(HERE.parent / "template" / answers, empty / "template" / answers)
-    for folder in (template, empty):
-        commit(folder)
+    commit(empty)
 
     def one(source: Path) -> Callable[[], float]:
         def run() -> float:
@@ -134,8 +148,7 @@ def whole(project: Path, repeat: int) -> list[str]:
     nox = [str(BIN / "nox"), "-s", "lint", "test", "scan", "-j"]
 
     def from_nothing() -> float:
-        shutil.rmtree(project / ".nox" / "results", ignore_errors=True)
-        (project / ".nox" / "inputs.json").unlink(missing_ok=True)
+        forget(project, RECORDS["slipway"])
         return seconds([*nox, "2"], project)
 
     one, two, cold = interleaved(
@@ -171,21 +184,20 @@ def main() -> None:
     repeat: int = given.repeat
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         work = Path(name)
-        rows = rendering(work, repeat if given.only in (None, "template") else 1)
+        working_tree(work / "template")
         project = work / "shop"
         timed(copy_command(work / "template", project), work)
         commit(project)
         for part in [given.only] if given.only else ["template", *PARTS]:
             if part == "template":
                 more, output = first_runs(project)
-                lines = [*TABLE, *rows, *more, *stages(project, output, repeat)]
+                lines = [*TABLE, *rendering(work, repeat), *more, *stages(project, output, repeat)]
                 lines += whole(project, repeat)
             else:
                 lines = PARTS[part](project, repeat)
-                lines = lines if lines[1].startswith("| ---") else [*TABLE, *lines]
             how = (
                 f"By `nox -s bench -- --only {part} --repeat {repeat}`: medians of {repeat} rounds "
-                f"(lowest–highest), {os.cpu_count()} cores, the package managers' caches warm."
+                f"(lowest–highest) where nothing else is said, {os.cpu_count()} cores, warm caches."
             )
             write(part.capitalize(), how, lines)
 

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from benchmarks.measure import timed
 from benchmarks.sample import STAGES, Sample
 
-Made = dict[str, str]  # variables for the run
-
 
 @dataclass(frozen=True)
 class Change:
@@ -26,15 +24,15 @@ class Change:
     """
 
     name: str
-    make: Callable[[Sample], Made | None]
+    make: Callable[[Sample], dict[str, str] | None]
     runs: str = ""
 
 
 def _append(name: str, text: str = "\n\nMORE = 1\n") -> Callable[[Sample], None]:
     def change(sample: Sample) -> None:
-        file = sample.path / name.format(loner=sample.loner)
+        file = sample.path / name
         before = file.read_text(encoding="utf-8") if file.exists() else ""
-        sample.write(name.format(loner=sample.loner), before + text)
+        sample.write(name, before + text)
 
     return change
 
@@ -101,13 +99,13 @@ def _definition(sample: Sample) -> None:
         sample.replace(file, old, new)
 
 
-def _stray(sample: Sample) -> Made:
+def _stray(sample: Sample) -> dict[str, str]:
     _append(CODE)(sample)  # something runs, and shows whether the variable is seen
     return {"STRAY": "1"}
 
 
 SEEN = "*(service1)!"
-ONE, LONER = "*(service1)", "*(loner)"
+ONE = "*(service1)"
 CODE = "services/service1/src/service1/part1.py"
 CHANGES = [
     Change("nothing", lambda _: None),
@@ -136,7 +134,7 @@ CHANGES = [
     Change(
         "`[tool.bandit]`", _replace("pyproject.toml", "skips = []", 'skips = ["B101"]'), "scan(*)"
     ),
-    Change("a lock entry of one member", _locked("toml"), LONER),
+    Change("a lock entry of one member", _locked("toml"), "*(loner)"),
     Change("a lock entry of the tests", _locked("iniconfig"), "lint(*) test(*)"),
     Change("a lock entry of the scan", _locked("stevedore"), "scan(*)"),
     Change("a declared variable", lambda _: {"SHOP_MODE": "fast"}, "*(*)"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import requests
-from benchmarks.measure import BIN, ENVIRONMENT, interleaved, row, timed
+from benchmarks.measure import BIN, ENVIRONMENT, TABLE, interleaved, row, timed
 
 BASES = {"agents": "python:3.13-slim", "backend": "python:3.13-slim", "frontend": "caddy:2"}
 MB = 1_000_000
@@ -26,19 +26,19 @@ bake.bake("development", *sys.argv[1:])
 
 
 def rows(project: Path, repeat: int) -> list[str]:
-    """The lines of the table for a default project's images; a sentence where there is no engine.
+    """The table for a default project's images; a sentence where there is no engine.
 
     Builds begin without a layer, but with the packages in their caches: the harder comparison.
     """
     if subprocess.run(["docker", "info"], capture_output=True).returncode:
-        return ["| images | not measured: no container engine answers |"]
+        return ["Not measured: no container engine answers."]
     own = f"bench-{uuid.uuid4().hex[:12]}"
     ENVIRONMENT["REGISTRY"] = f"{own}.example"
     timed([str(BIN / "uv"), "lock", "--quiet"], project)
     bake(project, "--load")
     try:
         found = [_cold(project), *_rebuilds(project, repeat), *_sizes(project), _start()]
-        return [*found, _push(project, own, repeat)]
+        return [*TABLE, *found, _push(project, own, repeat)]
     finally:
         _remove(own)
 

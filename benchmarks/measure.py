@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
+TABLE = ["| measured | result |", "| --- | --- |"]
 NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"  # many containers set it, and sessions undo that
 ENVIRONMENT = {
     **{k: v for k, v in os.environ.items() if k not in ("CI", "VIRTUAL_ENV", NO_BYTECODE)},
@@ -43,6 +45,13 @@ def timed(command: list[str], cwd: Path, **variables: str) -> tuple[float, str]:
 def seconds(command: list[str], cwd: Path, **variables: str) -> float:
     """The wall time of a command, in seconds."""
     return timed(command, cwd, **variables)[0]
+
+
+def forget(root: Path, names: Iterable[str]) -> None:
+    """Deletes files and folders below a root, where they exist."""
+    for name in names:
+        place = root / name
+        shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
 
 
 def commit(folder: Path) -> None:

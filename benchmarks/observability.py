@@ -16,7 +16,7 @@ from statistics import median
 from typing import cast
 
 import psutil
-from benchmarks.measure import BIN, ENVIRONMENT, interleaved, row, timed
+from benchmarks.measure import BIN, ENVIRONMENT, TABLE, interleaved, row, timed
 
 SECONDS = 1.0  # of load in each round, after a fifth of it to warm up
 CONNECTIONS = 8
@@ -86,7 +86,7 @@ print(json.dumps([series, best(exposition.text), best(lambda: generate_latest(me
 
 
 def rows(project: Path, repeat: int) -> list[str]:
-    """The lines of the table for a default project's API."""
+    """The table for a default project's API."""
     environment = project / ".nox" / "observed"
     timed([str(BIN / "uv"), "lock", "--quiet"], project)
     sync = ["sync", "--quiet", "--frozen", "--no-dev", "--package", "backend"]
@@ -98,6 +98,7 @@ def rows(project: Path, repeat: int) -> list[str]:
         works = [partial(_load, *running[name]) for name in SERVERS]
         bare, ours, theirs = interleaved(repeat, *works)
     return [
+        *TABLE,
         row("requests per second of a core with logs and metrics ÷ without both", ours, bare),
         row("the same ÷ with prometheus-fastapi-instrumentator and logging", ours, theirs),
         f"| requests per second of a core without both | {median(bare):.0f} |",

@@ -16,11 +16,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.measure import BIN, ENVIRONMENT
+from benchmarks import measure
+from benchmarks.measure import BIN, forget
 
 STAGES = ("lint", "test", "scan")
 # As on a developer's machine: nx leaves its daemon out in containers, and this may be one.
-VARIABLES = {"NX_DAEMON": "true", "TURBO_TELEMETRY_DISABLED": "1"}
+ENVIRONMENT = {**measure.ENVIRONMENT, "NX_DAEMON": "true", "TURBO_TELEMETRY_DISABLED": "1"}
 TOOLS = ("bandit==1.9.4", "black==26.10.1", "flake8==7.5.0", "pytest==9.2.0")
 ROOT_MANIFEST = """
 [project]
@@ -155,7 +156,7 @@ class Sample:
         """Runs all tasks, but for those that the runner skips. One that fails ends the program."""
         log = self.path.parent / "ran"
         log.unlink(missing_ok=True)
-        environment = {**ENVIRONMENT, **VARIABLES, **variables}
+        environment = {**ENVIRONMENT, **variables}
         with tempfile.TemporaryFile() as output:
             at, start = time.time(), time.perf_counter()
             process = subprocess.Popen(
@@ -180,9 +181,7 @@ class Sample:
 
     def forget(self) -> None:
         """Deletes what the runner keeps."""
-        for name in self.records:
-            place = self.path / name
-            shutil.rmtree(place) if place.is_dir() else place.unlink(missing_ok=True)
+        forget(self.path, self.records)
 
     def write(self, name: str, text: str) -> None:
         """Writes a file below the root."""

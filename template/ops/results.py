@@ -94,16 +94,18 @@ class Records:
         file = self._folder / record.session / f"{keys.digest(record.fields)}.json"
         try:
             memory.write(file, {"format": FORMAT, **vars(record)})
-            for old in self._files(record.session)[KEPT:]:
-                old.unlink(missing_ok=True)
+            self._drop(record.session)
         except OSError as error:
             self._say(f"the result of {record.session} is not kept: {error}")
 
     def tidy(self) -> None:
-        """Drops what `store` would: records of several machines may have been put together."""
+        """Drops the oldest, where records of several machines have been put together."""
         for folder in self._folder.glob("*/"):
-            for old in self._files(folder.name)[KEPT:]:
-                old.unlink(missing_ok=True)
+            self._drop(folder.name)
+
+    def _drop(self, session: str) -> None:
+        for old in self._files(session)[KEPT:]:
+            old.unlink(missing_ok=True)
 
     def _files(self, session: str) -> list[Path]:
         found = []
