@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import Project, render, snapshot
+from support import Project, Shared, render, snapshot
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -34,18 +34,34 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git repository with this working tree, to copy from."""
-    return snapshot(tmp_path_factory.mktemp("template"))
+def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    """What is made once for all workers: pytest-xdist gives each a folder beside the others."""
+    own = tmp_path_factory.getbasetemp()
+    return Shared(own.parent if hasattr(request.config, "workerinput") else own)
 
 
 @pytest.fixture(scope="session")
-def default_project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def template(shared: Shared) -> Path:
+    """A git repository with this working tree, to copy from."""
+    return shared.once("template", snapshot)
+
+
+@pytest.fixture(scope="session")
+def rendered(template: Path, shared: Shared) -> Project:
+    """The default project as it is rendered and committed; shared, so tests only read it."""
+    return Project(shared.once("rendered/shop", lambda folder: render(template, folder)))
+
+
+@pytest.fixture(scope="session")
+def default_project(rendered: Project, shared: Shared) -> Project:
     """The default project, committed and locked; shared, so tests read it or clone it."""
-    project = render(template, tmp_path_factory.mktemp("default") / "shop")
-    project.green("-s", "lint(repo)")
-    project.commit("chore: lock")
-    return project
+
+    def make(folder: Path) -> None:
+        shutil.copytree(rendered.path, folder, symlinks=True)
+        Project(folder).green("-s", "lint(repo)")
+        Project(folder).commit("chore: lock")
+
+    return Project(shared.once("default/shop", make))
 
 
 @pytest.fixture(scope="session")

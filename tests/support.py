@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -54,6 +55,27 @@ def run(
     )
 
 
+@dataclass(frozen=True)
+class Shared:
+    """The folder that all workers of a run share: what is expensive is made there once."""
+
+    base: Path
+
+    def once(self, name: str, make: Callable[[Path], object]) -> Path:
+        """The folder `name`, which the first worker that asks makes; the others wait for it.
+
+        `make` gets the path of the folder, which does not exist yet. What it made is for reading.
+        """
+        folder, done = self.base / name, self.base / f"{name}.done"
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(self.base / f"{name}.lock"):
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                make(folder)
+                done.touch()
+        return folder
+
+
 def snapshot(destination: Path) -> Path:
     """A git repository with this working tree's files, committed: what users would copy from.
 
@@ -66,6 +88,7 @@ def snapshot(destination: Path) -> Path:
         capture_output=True,
         text=True,
     ).stdout
+    destination.mkdir(parents=True, exist_ok=True)
     for name in filter(None, listed.split("\0")):
         source, target = REPOSITORY / name, destination / name
         if source.exists():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import subprocess
 from collections.abc import Mapping
@@ -16,27 +14,23 @@ from audits.subjects import FILES, Audit, Ended, Result, Session, Subject
 from doubles import Advisory
 from ops import audit
 from ops.workspace import Member
+from support import REPOSITORY, Shared
 from uv import find_uv_bin
-
-REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="session")
-def pip_audit(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with pip-audit at this repository's pin; parallel workers share one."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+def pip_audit(shared: Shared) -> Path:
+    """The folder with pip-audit at this repository's pin."""
     pin = re.search(r"pip-audit==[\d.]+", (REPOSITORY / "pyproject.toml").read_text())
     assert pin
-    with (shared / "pip-audit.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        folder = shared / "pip-audit" / "bin"
-        if not (folder / "pip-audit").exists():
-            uv = find_uv_bin()
-            subprocess.run([uv, "venv", "--quiet", "--no-project", folder.parent], check=True)
-            install = [uv, "pip", "install", "--quiet", "--compile-bytecode", pin[0]]
-            subprocess.run([*install, "--python", str(folder / "python")], check=True)
-    return folder
+
+    def make(folder: Path) -> None:
+        uv = find_uv_bin()
+        subprocess.run([uv, "venv", "--quiet", "--no-project", folder], check=True)
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", pin[0]]
+        subprocess.run([*install, "--python", str(folder / "bin" / "python")], check=True)
+
+    return shared.once("pip-audit", make) / "bin"
 
 
 @pytest.fixture

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from ops.names import Names, names
-from support import Project, render
-
-
-@pytest.fixture(scope="session")
-def rendered(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The default project; shared, so tests only read it."""
-    return render(template, tmp_path_factory.mktemp("parity") / "shop")
+from support import Project
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +16,15 @@ def known(rendered: Project) -> Names:
     return names(rendered.path)
 
 
+@pytest.fixture(scope="session")
+def _changing(rendered: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    path = tmp_path_factory.mktemp("parity") / "shop"
+    return Project(shutil.copytree(rendered.path, path, symlinks=True))
+
+
 @pytest.fixture
-def project(rendered: Project) -> Iterator[Project]:
+def project(_changing: Project) -> Iterator[Project]:
     """The default project to change, put right again after the test."""
-    yield rendered
-    rendered.git("reset", "--quiet", "--hard")
-    rendered.git("clean", "--quiet", "--force", "-d")
+    yield _changing
+    _changing.git("reset", "--quiet", "--hard")
+    _changing.git("clean", "--quiet", "--force", "-d")

@@ -1,36 +1,28 @@
-"""Every set of answers, rendered once; the processes of xdist share the work and the result."""
+"""Every set of answers, rendered once; the workers share the work and the result."""
 
 from __future__ import annotations
 
-import fcntl
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
 from rendering.answer_sets import SETS, files, rendered
-
-WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+from support import Shared
 
 
 @pytest.fixture(scope="session")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(shared: Shared) -> Path:
     """The folder that holds one folder for every set of answers, once they are rendered."""
-    own = tmp_path_factory.getbasetemp()
-    folder = (own.parent if WORKER else own) / "renderings"
-    folder.mkdir(exist_ok=True)
-    return folder
+    return shared.base / "renderings"
 
 
 @pytest.fixture(scope="session")
-def renderings(template: Path, home: Path) -> dict[str, dict[str, bytes]]:
+def renderings(template: Path, shared: Shared, home: Path) -> dict[str, dict[str, bytes]]:
     """The files of each set of answers, rendered without a prompt and without trust."""
-    # Two processes begin at the two ends and meet in the middle.
-    for name in sorted(SETS, reverse=WORKER == "gw1"):
-        with (home.parent / f"{name}.lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not Path(lock.name).stat().st_size:
-                rendered(template, home / name, SETS[name])
-                lock.write("done")
+    # Two workers begin at the two ends and meet in the middle.
+    for name in sorted(SETS, reverse=os.environ.get("PYTEST_XDIST_WORKER") == "gw1"):
+        shared.once(f"renderings/{name}", partial(rendered, template, answers=SETS[name]))
     return {name: files(home / name) for name in SETS}
 
 

@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 from results.monorepo import Monorepo
 from results.stage import Stage
+from support import Shared
 
 
 @pytest.fixture(scope="session")
-def _green(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    monorepo = Monorepo.at(tmp_path_factory.mktemp("monorepo") / "shop")
-    monorepo.git("init", "--quiet", "--initial-branch", "main")
-    monorepo.git("add", "--all")
-    monorepo.git("commit", "--quiet", "--message", "feat: it")
-    assert monorepo.run() == monorepo.sessions and not monorepo.red
-    return monorepo.path
+def _green(shared: Shared) -> Path:
+    def make(folder: Path) -> None:
+        monorepo = Monorepo.at(folder)
+        monorepo.git("init", "--quiet", "--initial-branch", "main")
+        monorepo.git("add", "--all")
+        monorepo.git("commit", "--quiet", "--message", "feat: it")
+        assert monorepo.run() == monorepo.sessions and not monorepo.red
+
+    return shared.once("monorepo", make)
 
 
 @pytest.fixture
