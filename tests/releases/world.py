@@ -91,7 +91,7 @@ class World(Project):
     @property
     def variables(self) -> dict[str, str]:
         """What a job has."""
-        own = {"REGISTRY": self.registry, "PYTHONDONTWRITEBYTECODE": "1"}
+        own = {"REGISTRY": self.registry}
         return clean_environment(**self.hub.environment, **own)
 
     def merge(self, message: str, *, images: bool = True, branch: str = "main") -> str:
