@@ -17,6 +17,7 @@ from dev.terminal import free_ports
 from support import Project, need, render
 
 REGISTRY = "127.0.0.1:5000"
+START = "refs/stage/start"  # the first commit, for `Stage.reset`
 LLM = (Path(__file__).parent / "llm.py").read_text(encoding="utf-8")
 
 
@@ -101,8 +102,22 @@ class Stage(Project):
             for each in found
         }
 
-    def remove(self) -> None:
-        """Removes every container, network, volume and image that this project has made."""
+    def reset(self) -> None:
+        """Removes all but the checkout, its origin and the images, and goes back to their start."""
+        self.end()
+        for name in (".env", ".env.development", ".env.staging", ".env.production"):
+            (self.path / name).unlink(missing_ok=True)
+        self.git("switch", "--quiet", "--force", "main")
+        self.git("reset", "--quiet", "--hard", START)
+        self.git("clean", "--quiet", "--force", "-d")
+        listed = self.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags").split()
+        for name in {*listed} - {"refs/heads/main"}:
+            self.git("update-ref", "-d", name)
+        self.git("push", "--quiet", "--force", "--prune", "origin", "refs/heads/*", "refs/tags/*")
+        (self.path.parent / "said").unlink(missing_ok=True)
+
+    def end(self) -> None:
+        """Removes every container, network and volume that this project has made."""
         for environment in ("development", "staging", "production"):
             project = f"{self.slug}-{environment}"
             down = ["docker", "compose", "--project-name", project, "down", "--volumes"]
@@ -110,6 +125,10 @@ class Stage(Project):
             volumes = docker("volume", "ls", "-q", "--filter", f"name={project}-").split()
             if volumes:
                 docker("volume", "rm", *volumes)
+
+    def remove(self) -> None:
+        """Removes everything that this project has made in the engine."""
+        self.end()
         images = docker("images", "--quiet", "--filter", f"reference=*/*/{self.slug}/*").split()
         if images:
             subprocess.run(["docker", "rmi", "--force", *set(images)], capture_output=True)
@@ -146,6 +165,7 @@ def stage(template: Path, folder: Path, **answers: object) -> Iterator[Stage]:
     made.git("remote", "add", "origin", f"{folder}/origin.git")
     made.git("push", "--quiet", "origin", "main")
     made.git("fetch", "--quiet", "origin")
+    made.git("update-ref", START, "HEAD")
     try:
         yield made
     finally:

@@ -15,17 +15,31 @@ from browser import ask, chromium, open_page
 from containers.ssh import ssh_host
 from containers.stage import Stage, call, docker, eventually, stage
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.xdist_group("deployments"),  # one product for all of them
+]
 
 BACKEND = "services/backend/src/backend/__main__.py"
 APP = "services/backend/src/backend/app.py"
 
 
-@pytest.fixture
-def shop(template: Path, tmp_path: Path) -> Iterator[Stage]:
-    """A product of its own for one test."""
-    with stage(template, tmp_path) as made:
+@pytest.fixture(scope="module")
+def product(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The product of all tests here."""
+    with stage(template, tmp_path_factory.mktemp("deployments")) as made:
         yield made
+
+
+@pytest.fixture
+def shop(product: Stage) -> Iterator[Stage]:
+    """The product as it was first committed: nothing runs, no environment was made.
+
+    What the registry has of it stays: a version can be promoted in one test only.
+    """
+    yield product
+    product.reset()
 
 
 def commit_of(shop: Stage, revision: str = "HEAD") -> str:
