@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from images.registries import registry
-from releases.world import World, world
-from support import Project
+from releases.world import World, prepare, world
+from support import Project, Shared
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +18,14 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def prepared(default_project: Project, shared: Shared) -> Path:
+    """What each world is a copy of."""
+    return shared.once("releases", lambda folder: prepare(default_project, folder))
+
+
 @pytest.fixture
-def shop(default_project: Project, images: str, tmp_path: Path) -> Iterator[World]:
+def shop(prepared: Path, images: str, tmp_path: Path) -> Iterator[World]:
     """A project that was never released; everything that a release touches is its own."""
-    with world(default_project, tmp_path, images) as made:
+    with world(prepared, tmp_path, images) as made:
         yield made

@@ -1,14 +1,16 @@
 """A project with everything that a release touches: an origin, a registry, GitHub; and its state.
 
 The images are small ones of the test's own making, put into a real registry by its API: a release
-builds nothing. What runs is `python -m ops.delivery release`, as the session does.
+builds nothing. What runs is `ops.delivery release`, as in the session.
 """
 
 from __future__ import annotations
 
+import compileall
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +31,12 @@ from support import Project, clean_environment
 MEMBERS = ("agents", "backend", "frontend")
 FILES = sorted(f"{m}.{kind}.json" for m in MEMBERS for kind in ("cdx", "provenance"))
 KIND = "application/vnd.oci.image.manifest.v1+json"
+# `python -m ops.delivery` with less patience: nobody else's registry or GitHub is asked.
+RELEASE = """
+from ops import delivery, github, registry
+github.ANSWER_WITHIN, registry.RETRIES = 5, 2
+delivery.main()
+"""
 Disturb = Callable[[BaseHTTPRequestHandler, bytes], bool]
 
 
@@ -118,7 +126,7 @@ class World(Project):
     def begin(self, *words: str, where: Path | None = None, **env: str) -> subprocess.Popen[str]:
         """Starts a release in a process group of its own."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "ops.delivery", "release", *words],
+            [sys.executable, "-c", RELEASE, "release", *words],
             cwd=where or self.path,
             env=self.variables | env,
             stdin=subprocess.DEVNULL,
@@ -237,22 +245,30 @@ def _digest(blob: bytes) -> str:
     return f"sha256:{hashlib.sha256(blob).hexdigest()}"
 
 
+def prepare(project: Project, folder: Path) -> None:
+    """Makes what `world` copies: the checkout `shop` of the bare repository `origin.git`."""
+    folder.mkdir()
+    project.git("clone", "--quiet", "--bare", str(project.path), f"{folder}/origin.git")
+    project.git("clone", "--quiet", f"{folder}/origin.git", f"{folder}/shop")
+    shutil.rmtree(folder / "origin.git" / "hooks")
+    compileall.compile_dir(folder / "shop" / "ops", quiet=1)
+
+
 @contextmanager
-def world(project: Project, folder: Path, registry: str, **hub: Any) -> Iterator[World]:
-    """A world for one test: a clone of a project, and everything else of its own.
+def world(prepared: Path, folder: Path, registry: str, **hub: Any) -> Iterator[World]:
+    """A world for one test: copies of what was prepared, and everything else of its own.
 
     Args:
         registry: a registry that runs, as `host:port`.
     """
+    shutil.copytree(prepared, folder, symlinks=True, dirs_exist_ok=True)
     path, origin, disturb = folder / "shop", folder / "origin.git", list[Disturb]()
-    project.git("clone", "--quiet", "--bare", str(project.path), str(origin))
-    project.git("clone", "--quiet", str(origin), str(path))
+    (origin / "hooks").mkdir()
 
     def disturbed(request: BaseHTTPRequestHandler, body: bytes) -> bool:
         return any(each(request, body) for each in disturb)
 
     with double(**hub) as github, proxy(registry, disturbed) as address:
         made = World(path, origin, github, f"{address}/t{uuid.uuid4().hex[:10]}", disturb)
-        (origin / "hooks").mkdir(exist_ok=True)
-        made.unhook()
+        made.git("remote", "set-url", "origin", str(origin))
         yield made
