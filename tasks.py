@@ -13,9 +13,7 @@ sys.path.insert(0, str(ROOT / "template"))  # a project's operations serve here 
 
 from ops import github, releases, versions  # noqa: E402
 from ops import protect as protection  # noqa: E402
-from ops.scratch import VersionError  # noqa: E402
-
-REFUSALS = (github.GitHubError, protection.ProtectError, releases.ReleaseError, VersionError)
+from ops.errors import SlipwayError  # noqa: E402
 
 
 @task(
@@ -35,7 +33,7 @@ def protect(context: Context, check: bool = False) -> None:
     """Make the rules of this repository on GitHub those of .github: rulesets, merge settings."""
     try:
         protection.protect(github.connect(ROOT), ROOT, check=check)
-    except REFUSALS as error:
+    except SlipwayError as error:
         raise Exit(str(error), code=1) from error
 
 
@@ -47,7 +45,7 @@ def tag(context: Context, dry: bool = False) -> None:
             print(*versions.describe(versions.plan(ROOT)), sep="\n")
         else:
             releases.tag(ROOT)
-    except REFUSALS as error:
+    except SlipwayError as error:
         raise Exit(str(error), code=1) from error
 
 
@@ -56,5 +54,5 @@ def release(context: Context, repair: str = "") -> None:
     """Release the template: version, changelog, tag, which `copier update` follows, Release."""
     try:
         releases.release(github.connect(ROOT), ROOT, version=repair)
-    except REFUSALS as error:
+    except SlipwayError as error:
         raise Exit(str(error), code=1) from error

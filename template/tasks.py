@@ -9,38 +9,14 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
-from ops import bake, candidates, compose, contract, environments, github, growth
-from ops import images, inventory, registry, releases, results, sbom, scratch, versions
+from ops import bake, candidates, contract, environments, github, growth, images, inventory
+from ops import releases, results, versions
 from ops import deploy as deployment
 from ops import dev as development
 from ops import protect as protection
 from ops import smoke as smoking
-from ops.locks import LockError
-from ops.tools import ToolError
-from ops.workspace import ROOT, WorkspaceError
-
-REFUSALS = (
-    bake.BakeError,
-    candidates.CandidateError,
-    compose.ComposeError,
-    contract.ContractError,
-    deployment.DeployError,
-    development.DevError,
-    environments.EnvironmentsError,
-    github.GitHubError,
-    growth.GrowthError,
-    images.ImageError,
-    LockError,
-    protection.ProtectError,
-    registry.RegistryError,
-    releases.ReleaseError,
-    results.ResultsError,
-    sbom.SbomError,
-    smoking.SmokeError,
-    ToolError,
-    scratch.VersionError,
-    WorkspaceError,
-)
+from ops.errors import SlipwayError
+from ops.workspace import ROOT
 
 
 def operation(**options: Any) -> Callable[[Callable[..., None]], Any]:
@@ -51,7 +27,7 @@ def operation(**options: Any) -> Callable[[Callable[..., None]], Any]:
         def refusing(*args: Any, **kwargs: Any) -> None:
             try:
                 body(*args, **kwargs)
-            except REFUSALS as error:
+            except SlipwayError as error:
                 raise Exit(str(error), code=1) from error
 
         return task(refusing, **options)

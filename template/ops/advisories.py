@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from ops.errors import SlipwayError
+
 # The id that accepts, in `audit.toml`, a package which no advisory service can know.
 NOT_AUDITED_ID = "not-audited"
 # What a tool says when it could not ask, and what that means to a reader.
@@ -29,7 +31,7 @@ CAUSES = (
 EXCEPTION = r"[\w.]+(Error|Exception|Timeout|Schema|URL)\b|ERROR|npm error (?!A complete log)"
 
 
-class AuditError(Exception):
+class AuditError(SlipwayError):
     """A state that the user has to mend before there can be an audit; the text says how."""
 
 

@@ -10,10 +10,11 @@ import subprocess
 from pathlib import Path
 
 from ops import keys, workspace
+from ops.errors import SlipwayError
 from ops.keys import Inputs
 
 
-class AffectedError(Exception):
+class AffectedError(SlipwayError):
     """What was touched cannot be said; the text says what to type."""
 
 

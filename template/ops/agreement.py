@@ -16,6 +16,7 @@ import yaml
 
 from ops import bake, contract, environments, workspace
 from ops.contract import Variable
+from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 READERS = ("environ", "environb", "getenv", "getenvb")
@@ -173,7 +174,7 @@ def main() -> None:
     """Prints the disagreements; the exit status is 1 if there are any."""
     try:
         found = disagreements(python=Path(sys.executable))
-    except (contract.ContractError, workspace.WorkspaceError) as error:
+    except SlipwayError as error:
         sys.exit(str(error))
     print(*found, sep="\n", end="\n" if found else "")
     sys.exit(1 if found else 0)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ops import locks, tools, workspace
+from ops.errors import SlipwayError
 from ops.workspace import ROOT, Member
 
 COMMON = Path("deploy", "docker-bake.hcl")
@@ -26,7 +27,7 @@ GET_DOCKER = "https://docs.docker.com/engine/install/"
 EVERY_LIBRARY = "libs/*/src"  # in Dockerfiles; the libraries that a service needs take its place
 
 
-class BakeError(Exception):
+class BakeError(SlipwayError):
     """Images cannot be built here; the text says why and what to type."""
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from ops import bake, environments, images, records, registry, scratch
 from ops.compose import Stack
+from ops.errors import SlipwayError
+from ops.images import STABLE
 from ops.workspace import ROOT
 
-STABLE = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 
-
-class CandidateError(Exception):
+class CandidateError(SlipwayError):
     """A version may not be deployed there; the text says which rule, and what to do."""
 
 

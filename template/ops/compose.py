@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ops import bake, workspace
+from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 TIMEOUT = 120  # seconds until every container must be healthy
@@ -36,7 +37,7 @@ WATCHED = ("alertmanager", "grafana", "prometheus")
 LAST = 15  # lines of a container that did not become healthy
 
 
-class ComposeError(Exception):
+class ComposeError(SlipwayError):
     """The containers are not what they should be; the text says which, and what to type."""
 
 

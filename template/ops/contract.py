@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ops import bake, workspace
+from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 EXAMPLE = ".env.example"
@@ -23,7 +24,7 @@ DOCS = "docs/environments.md"
 BEGIN, END = "<!-- contract -->", "<!-- end of contract -->"
 
 
-class ContractError(Exception):
+class ContractError(SlipwayError):
     """The settings of a service cannot be read; the text says why and what to do."""
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import requests
 
+from ops.errors import SlipwayError
+
 HUB = "https://index.docker.io/v1/"  # what docker calls docker.io in its configuration
 TIMEOUT = 30  # seconds
 
 
-class CredentialsError(Exception):
+class CredentialsError(SlipwayError):
     """A login cannot be had; the text never holds it."""
 
 

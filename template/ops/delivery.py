@@ -24,34 +24,15 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from ops import bake, candidates, ci, contract, deploy, environments, github, images, registry
-from ops import releases, sbom, scratch, smoke
-from ops.compose import ComposeError
-from ops.locks import LockError
-from ops.tools import ToolError
+from ops import bake, candidates, ci, deploy, environments, github, images, registry
+from ops import releases, smoke
+from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 SUBJECTS = ROOT / ".nox" / "subjects.sha256"
-REFUSALS = (
-    bake.BakeError,
-    candidates.CandidateError,
-    ComposeError,
-    contract.ContractError,
-    deploy.DeployError,
-    environments.EnvironmentsError,
-    github.GitHubError,
-    images.ImageError,
-    LockError,
-    registry.RegistryError,
-    releases.ReleaseError,
-    sbom.SbomError,
-    smoke.SmokeError,
-    ToolError,
-    scratch.VersionError,
-)
 
 
-class DeliveryError(Exception):
+class DeliveryError(SlipwayError):
     """A job lacks something; the text says what to set up."""
 
 
@@ -79,7 +60,7 @@ def run(stage: str, *words: str) -> None:
 
     Raises:
         DeliveryError: the stage is unknown, or the job lacks something.
-        One of REFUSALS: the operation was refused or has failed.
+        SlipwayError: the operation was refused or has failed.
     """
     version = os.environ.get("VERSION") or None
     with ExitStack() as given:
@@ -185,7 +166,7 @@ def main() -> None:
     """Runs the stage that is named; the exit status is 1, with a sentence, if it was refused."""
     try:
         run(*(sys.argv[1:] or ["-"]))
-    except (DeliveryError, *REFUSALS) as error:
+    except SlipwayError as error:
         ci.summary(f"**{sys.argv[1] if sys.argv[1:] else 'delivery'}**: {error}\n")
         sys.exit(str(error))
 

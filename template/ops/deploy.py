@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ops import bake, environments, records, registry
 from ops.compose import ComposeError, Stack
+from ops.errors import SlipwayError
 from ops.records import Record
 from ops.workspace import ROOT
 
@@ -23,7 +24,7 @@ OBSERVING = ("engine", "prometheus", "alertmanager", "loki", "alloy", "grafana",
 Say = Callable[[str], object]
 
 
-class DeployError(Exception):
+class DeployError(SlipwayError):
     """A deployment was refused or has failed; the text says which rule, and what to do."""
 
 

@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from ops import guard, locks, postgres, tools, workspace
+from ops.errors import SlipwayError
 from ops.processes import Console, Died, Program, Stopped, Supervisor
 from ops.workspace import ROOT, Member
 
@@ -31,7 +32,7 @@ BASE = 8000
 KINDS = ("app", "api", "worker")  # in the order of their ports
 
 
-class DevError(Exception):
+class DevError(SlipwayError):
     """`inv dev` could not start, or had to end; the text says why and what to type."""
 
 
@@ -247,7 +248,7 @@ def _setup() -> None:
     try:
         if tools.install(workspace.members(), print):
             print(locks.NEW)
-    except (locks.LockError, tools.ToolError, workspace.WorkspaceError) as error:
+    except SlipwayError as error:
         sys.exit(str(error))
 
 

@@ -21,6 +21,7 @@ from dotenv import dotenv_values
 
 from ops import contract
 from ops.contract import Variable
+from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 NAMES = ("development", "staging", "production")
@@ -29,7 +30,7 @@ ADDRESS = r"https?://[\w.~:/?#@!$&()*+,;=%\[\]-]+"  # nothing that a shell or YA
 DATABASE = "postgresql://app:{password}@database:5432/app"
 
 
-class EnvironmentsError(Exception):
+class EnvironmentsError(SlipwayError):
     """An environment cannot be used or changed; the text says why and what to type."""
 
 

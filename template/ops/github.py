@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from ops.errors import SlipwayError
 from ops.refusals import broken, open_end, pause, refused
 from ops.workspace import ROOT
 
@@ -30,7 +31,7 @@ WAIT_AT_MOST = 120  # seconds, for a limit of requests to pass
 TRIES = 3  # of a question whose connection broke; what changes something is sent once
 
 
-class GitHubError(Exception):
+class GitHubError(SlipwayError):
     """GitHub cannot be asked, or refused; the text says why and what to do.
 
     Attributes:

@@ -21,6 +21,7 @@ from typing import Any
 import nox
 
 from ops import ci, names, plan, results, workspace
+from ops.errors import SlipwayError
 from ops.results import Records
 from ops.workspace import ROOT
 
@@ -32,7 +33,7 @@ PASSED_ON = 500_000  # passes on 1 MB between jobs, counted in UTF-16,
 VARIABLE = 120_000  # and Linux has 128 KiB for one variable
 
 
-class GroupsError(Exception):
+class GroupsError(SlipwayError):
     """A plan cannot be made; the text says what to change."""
 
 
@@ -158,7 +159,7 @@ def make(session: nox.Session) -> None:
             Records(ROOT / results.FOLDER, session.warn),
         )
         groups = divide(seconds, most, enough)
-    except (GroupsError, names.ParityError) as error:
+    except SlipwayError as error:
         session.error(str(error))
     for name in every:
         if name in skips:

@@ -10,12 +10,13 @@ from pathlib import Path
 import yaml
 
 from ops import tools, workspace
+from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 QUESTIONS = {"api": "apis", "worker": "workers", "app": "apps", "library": "libraries"}
 
 
-class GrowthError(Exception):
+class GrowthError(SlipwayError):
     """Nothing was changed, or conflicts are left; the text says what to do."""
 
 

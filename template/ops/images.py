@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from ops import bake, registry
+from ops.errors import SlipwayError
 from ops.registry import Manifest, RegistryError
 from ops.workspace import ROOT
 
 # Semantic versions, https://semver.org, without build metadata: a tag has no `+`.
-RELEASE = re.compile(
-    r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
-)
+STABLE = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
+RELEASE = re.compile(rf"{STABLE.pattern}(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 FIXED = ("sha-", "v")
 TRIES = 4  # of one push; the waits between them are 1, 2 and 4 seconds
@@ -39,7 +39,7 @@ def show(text: str) -> None:
     sys.stdout.flush()
 
 
-class ImageError(Exception):
+class ImageError(SlipwayError):
     """An operation on images was refused or has failed; the text says why and what to do."""
 
 

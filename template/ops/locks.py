@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ops import workspace
+from ops.errors import SlipwayError
 
 NEW = "uv.lock is new, with the versions this template was tested with: commit it."
 
 
-class LockError(Exception):
+class LockError(SlipwayError):
     """uv.lock is missing or stale and must not be written here; the text says what to type."""
 
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 BESIDES = ("title",)  # what CI runs besides the sessions that nox runs by itself
 
 
-class ParityError(Exception):
+class ParityError(SlipwayError):
     """What is to be compared cannot be read; the text says why."""
 
 

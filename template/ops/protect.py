@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.errors import SlipwayError
 from ops.github import GitHub, GitHubError
 from ops.workspace import ROOT
 
 TARGET = "branch"  # of a ruleset that names none
 
 
-class ProtectError(Exception):
+class ProtectError(SlipwayError):
     """The rules cannot be applied, or are not as the files say; the text says what to do."""
 
 

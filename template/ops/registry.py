@@ -21,6 +21,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from ops import credentials
+from ops.errors import SlipwayError
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFESTS = (
@@ -35,7 +36,7 @@ RETRIES = 5  # after a dropped connection, a 429 or a 5xx: 0.3, 0.6, 1.2 … sec
 HOSTS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
 
-class RegistryError(Exception):
+class RegistryError(SlipwayError):
     """A registry refused something or cannot be reached; the text says what to do."""
 
 

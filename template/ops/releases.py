@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from ops import bake, images, sbom, versions, workspace
+from ops.errors import SlipwayError
 from ops.github import GitHub, GitHubError
+from ops.images import STABLE
 from ops.scratch import Scratch, git, scratch
-from ops.versions import STABLE
 from ops.workspace import ROOT
 
 CHANGELOG, STAMP = "CHANGELOG.md", "VERSION"
@@ -30,7 +31,7 @@ TRIES = 5  # of the push, while others push as well
 Say = Callable[[str], object]
 
 
-class ReleaseError(Exception):
+class ReleaseError(SlipwayError):
     """A release was refused or has stopped; the text says where, and what to do."""
 
 

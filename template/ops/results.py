@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ops import keys, memory, workspace
+from ops.errors import SlipwayError
 from ops.keys import Fields, Inputs
 from ops.workspace import ROOT, Member
 
@@ -28,7 +29,7 @@ KEPT = 20  # records of one session: states of the tree that one comes back to
 MODES = ("on", "off", "read", "write", "verify")
 
 
-class ResultsError(Exception):
+class ResultsError(SlipwayError):
     """Records cannot be used as it was asked; the text says what to type."""
 
 

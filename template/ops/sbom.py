@@ -16,10 +16,11 @@ from typing import Any
 from urllib.parse import quote
 
 from ops import tools, workspace
+from ops.errors import SlipwayError
 from ops.workspace import Member
 
 
-class SbomError(Exception):
+class SbomError(SlipwayError):
     """A document cannot be made; the text says why."""
 
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ops import images
+from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 BRANCHES = ("main", "hotfix/*")  # what versions are made of, the first that holds a commit
@@ -32,7 +33,7 @@ ROBOT = {
 }
 
 
-class VersionError(Exception):
+class VersionError(SlipwayError):
     """No version can be made here; the text says why and what to do."""
 
 

@@ -16,6 +16,7 @@ import nox
 from nox.command import CommandFailed
 
 from ops import bake, ci, locks, plan, tools, workspace
+from ops.errors import SlipwayError
 from ops.workspace import ROOT, Member
 
 Stage = Callable[[nox.Session, Member], None]
@@ -185,7 +186,7 @@ def images(session: nox.Session) -> None:
         session.skip("no member has a Dockerfile; `inv add api NAME` adds one that has")
     try:
         bake.build("development")
-    except (bake.BakeError, locks.LockError, tools.ToolError) as error:
+    except SlipwayError as error:
         session.error(str(error))
 
 
@@ -220,7 +221,7 @@ def setup(session: nox.Session) -> None:
     try:
         if tools.install(workspace.members(), session.log):
             session.log(locks.NEW)
-    except (locks.LockError, tools.ToolError) as error:
+    except SlipwayError as error:
         session.error(str(error))
     if not (ROOT / ".git").exists():
         session.error("This folder is no git repository yet, so it has no hooks. Type: git init")
@@ -282,7 +283,7 @@ def _uv_sync(session: nox.Session, environment: Path, *selection: str) -> None:
         # Every environment is of the Python that runs nox: it is a part of the sessions' keys.
         if tools.uv_sync(environment, f"--python={sys.executable}", *selection):
             session.log(locks.NEW)
-    except (locks.LockError, tools.ToolError) as error:
+    except SlipwayError as error:
         session.error(str(error))
 
 

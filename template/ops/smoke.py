@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ops import bake, environments, records
 from ops.compose import Stack
+from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 PAGE = (("/", "<html"), ("/config.json", "{"))
@@ -34,7 +35,7 @@ for host, port, path, holds in json.loads(sys.argv[1]):
 """
 
 
-class SmokeError(Exception):
+class SmokeError(SlipwayError):
     """What was deployed does not answer as it should; the text says what does not."""
 
 

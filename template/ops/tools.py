@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ops import locks
+from ops.errors import SlipwayError
 from ops.workspace import ROOT, Member
 
 
-class ToolError(Exception):
+class ToolError(SlipwayError):
     """A tool is missing or did not do its work; the text says what to type."""
 
 

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.images import STABLE
 from ops.scratch import Scratch, scratch
 from ops.workspace import ROOT
 
-STABLE = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 SUBJECT = re.compile(r"(?P<kind>[a-z]+)(?:\([^()]*\))?(?P<breaks>!)?: .")
 BREAKING = re.compile(r"^BREAKING[ -]CHANGE: ", re.MULTILINE)
 

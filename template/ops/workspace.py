@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ops.errors import SlipwayError
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("services", "apps", "libs")
 
 
-class WorkspaceError(Exception):
+class WorkspaceError(SlipwayError):
     """A folder that should be a member and cannot be one; the text says what to do."""
 
 
