@@ -1,4 +1,4 @@
-"""Sets of answers whose projects run all their stages: the shapes by hand, and the small ones."""
+"""Sets of answers whose projects run their stages: the shapes by hand, and the small ones."""
 
 from __future__ import annotations
 
@@ -16,21 +16,26 @@ pytestmark = pytest.mark.slow
 
 STAGES = ("lint", "test", "scan", "build")
 RESULT = re.compile(r"^nox > \* ([\w()]+): (\w+)", re.MULTILINE)
-# By what they add to each other; apps are few, because each one costs an `npm ci`.
-STAGED = [
+# Run in full: the kinds of members in numbers and alone, and all Pythons beside the default.
+FULL = [
     "2-apis-2-workers-0-apps-1-libraries-3.12-MIT",
     "0-apis-2-workers-1-apps-2-libraries-3.14-Apache-2.0",
+    "0-apis-0-workers-0-apps-0-libraries-3.11-MIT",
+    "api-only",
+]
+# By what they add to each other; apps are few, because each one costs an `npm ci`.
+STAGED = [
+    *FULL,
     "1-apis-1-workers-1-apps-0-libraries-3.12-Apache-2.0",
     "2-apis-0-workers-1-apps-0-libraries-3.14-MIT",
     "1-apis-1-workers-0-apps-2-libraries-3.13-MIT",
     "2-apis-0-workers-0-apps-2-libraries-3.14-Proprietary",
-    "0-apis-0-workers-0-apps-0-libraries-3.11-MIT",
     "worker-only",
-    "api-only",
     "web-only",
     "library-only",
     "nothing-but-the-pipeline",
 ]
+NIGHTLY = [pytest.param(name, id=f"nightly-{name}", marks=pytest.mark.nightly) for name in STAGED]
 
 
 @pytest.fixture(scope="module")
@@ -40,14 +45,28 @@ def services() -> Iterator[Services]:
         yield running
 
 
-@pytest.mark.parametrize("name", STAGED)
+def locked(template: Path, destination: Path, name: str) -> Project:
+    """A project of this set, whose `lint(repo)` was green and whose lock is committed."""
+    project = render(template, destination, **SETS[name])
+    project.green("-s", "lint(repo)")
+    assert project.git("status", "--porcelain").split() == ["??", "uv.lock"]
+    project.commit("chore: lock")
+    return project
+
+
+@pytest.mark.parametrize("name", [name for name in STAGED if name not in FULL])
+def test_lint_of_the_tree_is_green_and_adds_nothing_but_the_lock(
+    template: Path, tmp_path: Path, name: str
+) -> None:
+    locked(template, tmp_path / "project", name)
+
+
+@pytest.mark.parametrize("name", [*FULL, *NIGHTLY])
 def test_all_stages_are_green_and_leave_the_tree_as_it_was(
     template: Path, tmp_path: Path, services: Services, name: str
 ) -> None:
     need(engine(), "a container engine")
-    project = render(template, tmp_path / "project", **SETS[name])
-    project.green("-s", "lint(repo)")
-    project.commit("chore: lock")
+    project = locked(template, tmp_path / "project", name)
     before = project.tree()
     with own_registry() as registry:
         # Of the base images for Python, the tests' engine has this one.
