@@ -5,13 +5,42 @@ It runs as a script, with nothing but the standard library.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 GRACE = 10.0  # seconds to end in; a worker gives its tasks seven of them
+
+
+def start(keep_open: Sequence[int] = ()) -> subprocess.Popen[str]:
+    """Starts the guard of this process; it ends when its input is closed, as this process dies.
+
+    Args:
+        keep_open: file descriptors that it holds too, such as a lock on the whole run.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-I", __file__],
+        stdin=subprocess.PIPE,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        pass_fds=keep_open,
+    )
+
+
+def tell(guard: subprocess.Popen[str], group: int, stop: int = signal.SIGTERM) -> None:
+    """Tells a guard that a process group lives, or with 0 for `stop` that it has ended.
+
+    Args:
+        stop: the signal that asks it to end.
+    """
+    with contextlib.suppress(BrokenPipeError):  # it was killed: then there is no guard
+        print(group, int(stop), file=guard.stdin, flush=True)
 
 
 def signal_group(group: int, number: int) -> bool:

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -147,15 +146,7 @@ class Supervisor:
                 self._handlers[number] = signal.signal(
                     number, lambda n, _: self._events.put(partial(self._signalled, n))
                 )
-        self._guard = subprocess.Popen(
-            [sys.executable, "-I", guard.__file__],
-            stdin=subprocess.PIPE,
-            text=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            pass_fds=self._keep_open,
-        )
+        self._guard = guard.start(self._keep_open)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -186,7 +177,7 @@ class Supervisor:
             )
         except OSError as error:
             raise Died(f"{program.name} cannot be started: {error}") from error
-        self._tell_guard(popen.pid, program.stop)
+        guard.tell(self._guard, popen.pid, program.stop)
         process = Process(program, popen)
         self._processes.append(process)
         for work in (self._watch, self._check):
@@ -249,7 +240,7 @@ class Supervisor:
 
     def _ended(self, process: Process, status: int) -> None:
         process.status = status
-        self._tell_guard(process.popen.pid, 0)
+        guard.tell(self._guard, process.popen.pid, 0)
         if not self._ending.is_set() and (status or not process.once):
             raise process.death()
 
@@ -290,7 +281,3 @@ class Supervisor:
             guard.signal_group(process.popen.pid, signal.SIGKILL)
         while alive():
             self._next()
-
-    def _tell_guard(self, group: int, stop: int) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it was killed: then there is no guard
-            print(group, int(stop), file=self._guard.stdin, flush=True)
