@@ -284,11 +284,13 @@ def deploy(
     print(f"{name} runs {record.version}.", *deployment.stack(name).urls(), sep="\n  ")
 
 
-@operation(help=ASKS)
-def rollback(context: Context, environment: str | None = None, yes: bool = False) -> None:
-    """Go back to the last deployment that had other images; the database stays as it is."""
+@operation(help=ASKS | {"to": "A version that ran there, or its commit; else the one before."})
+def rollback(
+    context: Context, to: str = "", environment: str | None = None, yes: bool = False
+) -> None:
+    """Go back to an earlier deployment that was healthy; the database stays as it is."""
     name = target(environment, yes)
-    print(f"{name} runs {deployment.rollback(name).version}.")
+    print(f"{name} runs {deployment.rollback(name, to).version}.")
 
 
 @operation(help=WHERE)

@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ class Stack:
         digests: {member: `sha256:…`}; none in development, which has images of its own.
         version: what the services report as theirs.
         revision: the commit of the images, which they report too.
+        run: runs the docker commands, as `subprocess.run` does.
     """
 
     environment: str
@@ -83,6 +84,7 @@ class Stack:
     version: str = "0.0.0"
     revision: str = "unknown"
     root: Path = ROOT
+    run: Callable[..., subprocess.CompletedProcess[str]] = field(default=subprocess.run, repr=False)
 
     @property
     def project(self) -> str:
@@ -210,12 +212,13 @@ class Stack:
             ComposeError: docker is not installed.
         """
         try:
-            return subprocess.run(
+            return self.run(
                 ["docker", *words],
                 cwd=self.root,
-                env=self._variables(),
+                env=self.variables(),
                 stdin=subprocess.DEVNULL,
-                capture_output=capture,
+                stdout=subprocess.PIPE if capture else None,
+                stderr=subprocess.PIPE if capture else None,
                 text=True,
             )
         except FileNotFoundError as error:
@@ -247,7 +250,8 @@ class Stack:
         command = ["compose", "--ansi", ansi, "--project-name", self.project]
         return self.docker(*command, *words, capture=capture)
 
-    def _variables(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
+        """The variables of the docker commands: the environment's and what compose is given."""
         own = ("DIGEST_", "PUBLISH_", "DATABASE_", "RUNTIME_", "REPLICAS_", *OBSERVERS)
         services = [f"{m.name.upper()}_" for m in workspace.members(self.root)]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith((*own, *services))}

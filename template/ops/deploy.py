@@ -1,19 +1,17 @@
 """Deploying by digest: an environment runs exactly these images, or what it ran before.
 
 `deploy(environment, digests)` is the seam. Compose over a Docker host is behind it; another engine
-would keep the order: contract, digests, migration, start, health, record.
+would keep the order: contract, digests, lock, migration, start, health, record.
 """
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ops import bake, environments, records, registry
+from ops import alone, bake, environments, records, registry
 from ops.compose import ComposeError, Stack
 from ops.errors import SlipwayError
 from ops.records import Record
@@ -40,17 +38,22 @@ def up(
     Raises:
         DeployError: nothing was deployed there yet, or the contract is not met.
         BakeError, ComposeError: an image cannot be built, a container is not healthy.
+        AloneError: another command is changing the environment.
     """
-    with _alone(environment, root):
-        stack = _checked(environment, root)
-        if observability:
-            stack = replace(stack, values={**stack.values, "OBSERVABILITY": "true"})
+    stack = _checked(environment, root)
+    if observability:
+        stack = replace(stack, values={**stack.values, "OBSERVABILITY": "true"})
+    if environment == "development":
+        stack = replace(stack, revision=bake.revision(root))
+        bake.build("development", root, os.environ | {"REGISTRY": _registry(stack)})
+    else:
+        stack = _as_recorded(stack, _latest(stack))
+    with alone.held(stack, f"starts {environment}", say) as mine:
         if environment == "development":
-            stack = replace(stack, revision=bake.revision(root))
-            bake.build("development", root, os.environ | {"REGISTRY": _registry(stack)})
+            mine.start()
         else:
-            stack = _as_recorded(stack, _latest(stack))
-        stack.start()
+            _as_recorded(mine, _latest(mine)).start()
+            records.settle(mine)
     return stack
 
 
@@ -76,44 +79,56 @@ def deploy(
             become healthy: then the previous ones run again.
         ComposeError: the images cannot be pulled or the database cannot be migrated; what ran
             was left alone.
+        AloneError: another command is changing the environment.
     """
-    with _alone(environment, root):
-        stack = replace(_checked(environment, root, digests, version), revision=revision)
-        say(f"{environment}: the contract of variables is met")
-        _must_exist(stack)
-        say(f"{environment}: {len(digests)} images exist in the registry")
-        before = records.history(stack)[:1]
-        stack.pull()
-        say(f"{environment}: migrating the database")
-        stack.migrate()
-        return _replace(stack, records.make(version, dict(digests), revision), before, say)
+    stack = replace(_checked(environment, root, digests, version), revision=revision)
+    say(f"{environment}: the contract of variables is met")
+    _must_exist(stack)
+    say(f"{environment}: {len(digests)} images exist in the registry")
+    stack.pull()
+    with alone.held(stack, f"deploys {version}", say) as stack:
+        past = records.read(stack)
+        record = records.begin(stack, version, dict(digests), revision)
+        try:
+            say(f"{environment}: migrating the database")
+            stack.migrate()
+        except ComposeError:
+            records.forget(stack, record)
+            raise
+        return _replace(stack, record, past, say)
 
 
-def rollback(environment: str, say: Say = print, root: Path = ROOT) -> Record:
-    """Makes an environment run the last deployment that had other images than the present one.
+def rollback(environment: str, to: str = "", say: Say = print, root: Path = ROOT) -> Record:
+    """Makes an environment run an earlier deployment; `records.target` says which.
 
     The database stays as it is: migrations only go forward.
 
+    Args:
+        to: the version to go back to, or its commit.
+
     Raises:
-        DeployError: there is no other deployment, or it does not become healthy any more.
+        DeployError: there is no such deployment, or it does not become healthy any more.
         ComposeError: the host does not answer, or the images cannot be pulled.
+        AloneError: another command is changing the environment.
     """
-    with _alone(environment, root):
-        stack = _checked(environment, root)
-        now = _latest(stack)
-        past = records.history(stack)[1:]
-        target = next((record for record in past if record.digests != now.digests), None)
+    stack = _checked(environment, root)
+    with alone.held(_as_recorded(stack, _latest(stack)), "rolls back", say) as stack:
+        past = records.read(stack)
+        target = records.target(past, to)
         if target is None:
+            what = f"never ran {to}" if to else f"ran nothing before {_latest(stack).version}"
             raise DeployError(
-                f"{environment} has run nothing but {now.version}: there is nothing to go back to. "
-                "`inv deploy --version …` deploys something else."
+                f"{environment} {what}. Choices for `inv rollback --environment {environment} --to "
+                f"VERSION`: {records.choices(past)}. `inv deploy` runs any other version."
             )
-        say(f"{environment}: from {now.version} back to {target.version} of {target.when[:16]}")
+        say(f"{environment}: from {past[0].version} back to {target.version} of {target.when[:16]}")
         stack = _as_recorded(stack, target)
         _must_exist(stack)
         stack.pull()
-        record = records.make(target.version, target.digests, target.revision)
-        return _replace(stack, record, [now], say)
+        record = records.begin(
+            stack, target.version, target.digests, target.revision, target.origin
+        )
+        return _replace(stack, record, past, say)
 
 
 def status(environment: str, root: Path = ROOT) -> list[str]:
@@ -124,10 +139,11 @@ def status(environment: str, root: Path = ROOT) -> list[str]:
     try:
         stack = Stack(environment, environments.values(environment, root), root=root)
         containers = stack.containers()
-        past = records.history(stack)[:1]
+        written = records.read(stack)
     except (ComposeError, environments.EnvironmentsError) as error:
         return [f"{environment}: not known. {error}"]
     lines = []
+    past = [record for record in written if record.healthy][:1]
     if past:
         by = f"{past[0].when[:16].replace('T', ' ')} UTC by {past[0].who}"
         lines.append(f"{environment}: {past[0].version}, deployed {by} on {stack.host}")
@@ -137,6 +153,13 @@ def status(environment: str, root: Path = ROOT) -> list[str]:
         lines.append(f"{environment}: nothing was deployed on {stack.host}")
     for container in containers:
         lines.append(f"  {container.service:<16} {container.state:<12} {_short(container.image)}")
+    if written and not written[0].healthy:
+        begun = f"begun {written[0].when[:16].replace('T', ' ')} UTC by {written[0].who}"
+        how = f"`inv rollback --environment {environment}`"
+        remedy = f"{how} completes it" if written[0].restores else f"{how} goes back"
+        lines.append(
+            f"  {written[0].version} has not finished, {begun}; if that run died, {remedy}"
+        )
     wanted = past[0].digests if past else {}
     running = {c.service for c in containers}
     for name, digest in wanted.items():
@@ -171,31 +194,35 @@ def stack(environment: str, root: Path = ROOT) -> Stack:
     return Stack(environment, environments.values(environment, root), root=root)
 
 
-def _replace(stack: Stack, record: Record, before: list[Record], say: Say) -> Record:
-    say(f"{stack.environment}: starting {record.version}; each container is replaced in turn")
+def _replace(stack: Stack, record: Record, past: list[Record], say: Say) -> Record:
+    """Starts a deployment that has begun; `past` is what was recorded before it."""
+    name = stack.environment
+    say(f"{name}: starting {record.version}; each container is replaced in turn")
     try:
         stack.start()
     except ComposeError as error:
-        if not before:
+        before = next((each for each in past if each.healthy), None)
+        if before is None:
             stack.halt()
+            records.settle(stack)
             raise DeployError(
-                f"{record.version} is not healthy, and {stack.environment} has run nothing before: "
-                f"its services are stopped. `inv logs` shows all they said.\n{error}"
+                f"{record.version} is not healthy, and {name} has run nothing before: its services "
+                f"are stopped. `inv logs` shows all they said.\n{error}"
             ) from error
-        say(f"{stack.environment}: {record.version} is not healthy; back to {before[0].version}")
+        say(f"{name}: {record.version} is not healthy; back to {before.version}")
         try:
-            _as_recorded(stack, before[0]).start()
+            _as_recorded(stack, before).start()
         except ComposeError as second:
             raise DeployError(
-                f"Neither {record.version} nor, put back, {before[0].version} is healthy: "
-                f"{stack.environment} needs you now.\n{error}\n{second}"
+                f"Neither {record.version} nor, put back, {before.version} is healthy: {name} "
+                f"needs you now. Others for `inv rollback --environment {name} --to VERSION`: "
+                f"{records.choices(past)}.\n{error}\n{second}"
             ) from second
+        records.settle(stack)
         raise DeployError(
-            f"{record.version} is not healthy: {stack.environment} runs {before[0].version} again."
-            f"\n{error}"
+            f"{record.version} is not healthy: {name} runs {before.version} again.\n{error}"
         ) from error
-    records.add(stack, record)
-    return record
+    return records.finish(stack, record)
 
 
 def _checked(
@@ -251,19 +278,3 @@ def _short(image: str) -> str:
     """`sha256:<12 hex>` of a reference by digest, else its tag."""
     name, _, digest = image.partition("@sha256:")
     return digest[:12] or name.rpartition(":")[2]
-
-
-@contextlib.contextmanager
-def _alone(environment: str, root: Path) -> Iterator[None]:
-    """One operation at a time that changes an environment from this checkout."""
-    folder = root / ".nox"
-    folder.mkdir(exist_ok=True)
-    with (folder / f"deploy-{environment}.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DeployError(
-                f"Another command is changing {environment} right now. Wait for its end, then "
-                "type yours again."
-            ) from error
-        yield

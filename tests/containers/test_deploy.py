@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 import threading
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from browser import ask, chromium, open_page
 from containers.ssh import ssh_host
-from containers.stage import Stage, call, docker, eventually, stage
+from containers.stage import REGISTRY, Stage, call, docker, engine, eventually, stage
+from dev.terminal import free_ports
+from support import BIN, clean_environment, need, render
 
 pytestmark = [
     pytest.mark.slow,
@@ -161,6 +163,7 @@ def test_one_digest_goes_from_development_over_staging_to_production(
     assert second in said and "drift" not in said
     said = shop.inv("rollback", "--environment", "staging")
     assert f"staging runs {first}." in said
+    assert second in shop.refused("rollback", "--environment", "staging")
     after = shop.images("staging")
     assert {name: after[name] for name in staged} == staged
     with ssh_host(tmp_path / "dead") as (host, variables):
@@ -246,23 +249,69 @@ def test_up_names_what_is_not_healthy_and_shows_its_last_lines(shop: Stage) -> N
     assert "    no such luck" in said
 
 
-def test_two_deployments_at_once_are_refused(shop: Stage) -> None:
-    shop.initialise("staging")
-    (shop.path / ".nox").mkdir(exist_ok=True)
-    holder = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import fcntl, sys; f = open(sys.argv[1], 'w'); fcntl.flock(f, fcntl.LOCK_EX); "
-            "print('held', flush=True); sys.stdin.read()",
-            str(shop.path / ".nox" / "deploy-staging.lock"),
-        ],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+HEALTHY = "HEALTHCHECK --interval=1s CMD true\n"
+NEVER_HEALTHY = "HEALTHCHECK --interval=1s --start-period=300s CMD false\n"
+
+
+@pytest.fixture
+def small(template: Path, tmp_path: Path) -> Iterator[Stage]:
+    """A product of one app, whose images are made in a second and do nothing; staging is ready."""
+    need(engine(), "a container engine: https://docs.docker.com/engine/install/")
+    slug = f"shop-{uuid.uuid4().hex[:8]}"
+    answers = {"slug": slug, "registry": f"{REGISTRY}/{slug}", "apis": [], "workers": []}
+    made = Stage(render(template, tmp_path / slug, **answers).path)
+    (made.path / ".venv" / "bin").mkdir(parents=True)
+    (made.path / ".venv" / "bin" / "inv").symlink_to(BIN / "inv")
     try:
-        assert holder.stdout and holder.stdout.readline() == b"held\n"
-        said = shop.refused("up", "--environment", "staging")
-        assert "Another command is changing staging right now" in said
+        made.inv("env.init", "staging")
+        made.fill("staging", PUBLISH_FRONTEND=str(free_ports(1)))
+        yield made
     finally:
-        holder.communicate(b"")
+        made.remove()
+
+
+def publish(shop: Stage, version: str, health: str) -> str:
+    """Pushes an image of the app; returns its digest."""
+    name = f"{REGISTRY}/{shop.slug}/{shop.slug}/frontend:{version}"
+    label = f"LABEL org.opencontainers.image.revision=0123 version={version}\n"
+    lines = f"FROM caddy:2\n{label}STOPSIGNAL SIGKILL\n{health}CMD sleep infinity\n"
+    shop.write("made/Dockerfile", lines)
+    docker("build", "--quiet", "--provenance=false", f"--tag={name}", str(shop.path / "made"))
+    docker("push", "--quiet", name)
+    return docker("inspect", "--format", "{{index .RepoDigests 0}}", name).strip().split("@")[1]
+
+
+def test_after_a_kill_in_the_middle_of_a_deployment_what_was_healthy_comes_back(
+    small: Stage,
+) -> None:
+    staging = ["--environment", "staging"]
+    digests = [publish(small, f"v1.{number}.0", HEALTHY) for number in range(2)]
+    digests.append(publish(small, "v1.2.0", NEVER_HEALTHY))
+
+    def runs(number: int) -> bool:
+        return small.images("staging").get("frontend", "").endswith(digests[number])
+
+    for number in range(2):
+        assert f"runs v1.{number}.0." in small.inv(
+            "deploy", *staging, "--version", f"v1.{number}.0"
+        )
+    command = [small.path / ".venv/bin/inv", "deploy", *staging, "--version", "v1.2.0"]
+    deployment = subprocess.Popen(command, cwd=small.path, env=clean_environment())
+    try:
+        eventually("the new container", lambda: runs(2))
+        assert "v1.2.0 has not finished" in small.inv("status", *staging)
+    finally:
+        deployment.kill()
+        deployment.wait()
+    assert "runs v1.1.0." in small.inv("rollback", *staging)
+    assert runs(1)
+    status = small.inv("status", *staging)
+    assert "v1.1.0" in status and "drift" not in status and "v1.2.0" not in status
+
+    assert "runs v1.0.0." in small.inv("rollback", *staging)
+    assert runs(0)
+    assert "v1.1.0" in small.refused("rollback", *staging)
+    assert "runs v1.1.0." in small.inv("rollback", *staging, "--to", "v1.1.0")
+    assert runs(1)
+    locks = docker("ps", "--all", "--quiet", "--filter", f"name={small.slug}-staging-lock")
+    assert locks == ""
