@@ -48,19 +48,26 @@ def held(stack: Stack, doing: str, say: Callable[[str], object]) -> Iterator[Sta
     pipe = holder.stdin.fileno()
     watch = guard.start()
 
-    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    def check() -> None:
         if holder.poll() is not None:
             raise AloneError(
                 f"The lock of {stack.environment} was lost: the connection to {stack.host} has "
                 f"ended, or somebody removed {_name(stack)}. `inv status --environment "
                 f"{stack.environment}` shows what runs; then type the command again."
             )
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        check()
         options |= {"start_new_session": True, "pass_fds": [pipe]}
         with subprocess.Popen(command, **options) as process:
             guard.tell(watch, process.pid)
             try:
-                out, err = process.communicate()
-            except KeyboardInterrupt:  # a session of its own does not hear Ctrl-C; a second forces
+                while True:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        out, err = process.communicate(timeout=0.5)
+                        break
+                    check()
+            except (AloneError, KeyboardInterrupt):  # it hears no Ctrl-C in a session of its own
                 guard.signal_group(process.pid, signal.SIGTERM)
                 process.communicate()
                 raise

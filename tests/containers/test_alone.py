@@ -239,6 +239,16 @@ def test_without_its_lock_a_run_changes_nothing_more(place: Place) -> None:
     assert not ran.exists()
 
 
+def test_a_command_that_runs_is_ended_when_its_lock_is_lost(place: Place) -> None:
+    holder = place.hold("ann", *place.work())
+    assert [line(holder), line(holder)] == ["held", "works"]
+    started = below(holder)
+    docker("rm", "--force", place.lock)
+    psutil.wait_procs(started, timeout=15)
+    assert not [process for process in started if process.is_running()]
+    assert "the lock of staging was lost" in holder.communicate(timeout=15)[0].lower()
+
+
 def test_an_image_that_cannot_be_had_is_named(place: Place) -> None:
     stack = Stack("staging", {}, {"backend": "sha256:" + 64 * "a"}, root=place.root)
     with pytest.raises(ComposeError, match="cannot be taken on this machine"):

@@ -71,7 +71,9 @@ class Host:
             self.add(words[-1], labels)
         elif words[:2] == ["volume", "ls"]:
             filters = [word for word in words if word.startswith(("label=", "name="))]
-            return 0, "\n".join(name for name in self.volumes if self.matches(name, filters))
+            return 0, "\n".join(
+                name for name in sorted(self.volumes) if self.matches(name, filters)
+            )
         elif words[:2] == ["volume", "inspect"]:
             return 0, json.dumps([self.volumes[name] for name in words[2:]])
         elif words[:2] == ["volume", "rm"]:
@@ -257,7 +259,8 @@ def test_a_deployment_killed_at_any_command_is_rolled_back_to_what_was_healthy(
     while _dies(host, fresh, killed + 1, after, lambda: put(host, "v1.2.0")):
         killed += 1
         began = any("-deploying-" in name for name in host.volumes)
-        done = healthy(host)[0] == "v1.2.0"
+        done = "shop-staging-deployed-4" in host.volumes
+        assert (healthy(host)[0] == "v1.2.0") == done
         if host.running != digest("v1.1.0"):
             assert began or done
         if began and not done:
