@@ -18,12 +18,13 @@ from typing import Any
 
 from ops import bake, guard, records
 from ops.compose import ComposeError, Stack
+from ops.errors import SlipwayError
 
 PATIENCE = 15  # seconds in which the lock of a dead run is gone: the guard takes ten at most
 LOCK = "slipway.lock"
 
 
-class AloneError(Exception):
+class AloneError(SlipwayError):
     """Another command changes the environment, or the lock was lost; the text says what to do."""
 
 
