@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import IO, Any, cast
 
 from ops import bake, guard, records
 from ops.compose import ComposeError, Stack
@@ -45,8 +45,7 @@ def held(stack: Stack, doing: str, say: Callable[[str], object]) -> Iterator[Sta
         ComposeError: the host does not answer, or the container cannot be started.
     """
     holder = _take(stack, doing, say)
-    assert holder.stdin
-    pipe = holder.stdin.fileno()
+    pipe = cast(IO[str], holder.stdin).fileno()
     watch = guard.start()
 
     def check() -> None:
@@ -90,7 +89,7 @@ def _take(stack: Stack, doing: str, say: Callable[[str], object]) -> subprocess.
     words = ["--rm", "--interactive", "--quiet", "--network=none", "--no-healthcheck"]
     label = f"--label={LOCK}={records.who()} {doing}"
     command = ["docker", "run", *words, f"--name={name}", label, "--entrypoint=cat", _image(stack)]
-    deadline, told = time.monotonic() + PATIENCE, False
+    deadline, seen, text = time.monotonic() + PATIENCE, "", ""
     while True:
         holder = subprocess.Popen(
             command,
@@ -101,36 +100,33 @@ def _take(stack: Stack, doing: str, say: Callable[[str], object]) -> subprocess.
             text=True,
             start_new_session=True,  # Ctrl-C must not end it before what it protects
         )
-        assert holder.stdin and holder.stdout
         with contextlib.suppress(BrokenPipeError):
-            holder.stdin.write("held\n")
-            holder.stdin.flush()
-        if holder.stdout.readline():  # it answers, so it runs
+            print("held", file=holder.stdin, flush=True)
+        if cast(IO[str], holder.stdout).readline():  # it answers, so it runs
             return holder
         error = holder.communicate()[1].strip()
-        if "already in use" not in error:
+        found = stack.docker("inspect", name, capture=True)
+        other = json.loads(found.stdout)[0] if found.returncode == 0 else {}
+        late = time.monotonic() > deadline
+        if "already in use" not in error or late and not other:
             reason = error.splitlines()[0] if error else "it says nothing"
             raise ComposeError(
                 f"The lock of {stack.environment} cannot be taken on {stack.host}: {reason}. "
                 "It is a container that runs `cat` in an image of this project."
             )
-        late = time.monotonic() > deadline
-        done = stack.docker("inspect", name, capture=True)
-        if done.returncode == 0:
-            other = json.loads(done.stdout)[0]
+        if other and other["Id"] != seen:
+            seen, deadline = other["Id"], time.monotonic() + PATIENCE
             text = f"{other['Config']['Labels'].get(LOCK)}, since {other['Created'][:16]} UTC"
-            if not told:
-                say(f"{stack.environment}: {text}; waiting {PATIENCE} seconds for its end")
-                told = True
-            if late and other["State"]["Running"]:
-                raise AloneError(
-                    f"{stack.environment} is locked: {text}. Wait for its end, then type the "
-                    "command again. If that machine is gone for good, remove the lock: "
-                    f"{_by_hand(stack)}"
-                )
-            if late:  # its run was killed before it could start it; without --force, a start wins
-                say(f"{stack.environment}: that run has died; its lock is taken over")
-                stack.docker("rm", other["Id"], capture=True)
+            say(f"{stack.environment}: {text}; waiting {PATIENCE} seconds for its end")
+        elif other and late and other["State"]["Running"]:
+            raise AloneError(
+                f"{stack.environment} is locked: {text}. Wait for its end, then type the "
+                "command again. If that machine is gone for good, remove the lock: "
+                f"{_by_hand(stack)}"
+            )
+        elif other and late:  # killed before it could start it; without --force, a start wins
+            say(f"{stack.environment}: that run has died; its lock is taken over")
+            stack.docker("rm", seen, capture=True)
         time.sleep(0.5)
 
 

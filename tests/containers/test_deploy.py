@@ -295,7 +295,7 @@ def test_after_a_kill_in_the_middle_of_a_deployment_what_was_healthy_comes_back(
         assert f"runs v1.{number}.0." in small.inv(
             "deploy", *staging, "--version", f"v1.{number}.0"
         )
-    command = [small.path / ".venv/bin/inv", "deploy", *staging, "--version", "v1.2.0"]
+    command = [str(small.path / ".venv/bin/inv"), "deploy", *staging, "--version", "v1.2.0"]
     deployment = subprocess.Popen(command, cwd=small.path, env=clean_environment())
     try:
         eventually("the new container", lambda: runs(2))
