@@ -84,7 +84,9 @@ def pipeline(session: nox.Session, project: Path) -> None:
 def test(session: nox.Session) -> None:
     """The promises of the template, about 20 minutes; the fast part: -- -m "not slow"."""
     install(session, "lint")  # black and flake8 look at what is rendered; the group includes test
-    session.run("pytest", "--numprocesses=2", "--dist=loadgroup", *session.posargs)
+    # In the order of tests/conftest.py, which puts what takes long first.
+    spread = ["--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder"]
+    session.run("pytest", *spread, *session.posargs)
 
 
 @nox.session

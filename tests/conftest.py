@@ -33,6 +33,25 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = tempfile.mkdtemp(prefix="slipway-")
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts slow tests first, so that quick ones fill the end of a run with several workers.
+
+    The tests of the warm clone are one group: it is warmed up once, not by each worker.
+    """
+    for item in items:
+        if "_bench" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("bench"))
+    items.sort(key=_when)
+
+
+def _when(item: pytest.Item) -> int:
+    """The place of a test in the run: groups, as they are long, then slow tests, then others."""
+    if item.get_closest_marker("slow") is None:
+        return 2
+    return 0 if item.get_closest_marker("xdist_group") else 1
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Removes the temporary folders of a green run: gigabytes of environments."""
     if exitstatus == 0 and not hasattr(session.config, "workerinput"):
@@ -64,7 +83,7 @@ def default_project(rendered: Project, shared: Shared) -> Project:
 
     def make(folder: Path) -> None:
         shutil.copytree(rendered.path, folder, symlinks=True)
-        Project(folder).green("-s", "lint(repo)")
+        Project(folder).lock()
         Project(folder).commit("chore: lock")
 
     return Project(shared.once("default/shop", make))
@@ -80,9 +99,9 @@ def _bench(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -
 @pytest.fixture
 def bench(_bench: Project) -> Iterator[Project]:
     """A clone of the default project with warm environments, put right again after the test."""
+    begin = _bench.git("rev-parse", "HEAD").strip()
     yield _bench
-    _bench.git("reset", "--quiet", "--hard")
-    _bench.git("clean", "--quiet", "--force", "-d")
+    _bench.restore(begin)
 
 
 @pytest.fixture

@@ -165,6 +165,17 @@ class Project:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
 
+    def lock(self) -> None:
+        """Makes uv.lock as the first session would, and nothing else."""
+        code = "import sys; from ops import locks; locks.ensure(sys.argv[1])"
+        done = self.run(sys.executable, "-c", code, BIN / "uv")
+        assert done.returncode == 0, done.stdout
+
+    def restore(self, to: str = "HEAD") -> None:
+        """Makes branch and tree what a commit is, the last by default; what git ignores stays."""
+        self.git("reset", "--quiet", "--hard", to)
+        self.git("clean", "--quiet", "--force", "-d")
+
     def tree(self) -> str:
         """The id of the tree that `git add --all` would make: what checks must leave as it is."""
         index = self.path / ".git" / "tree-index"

@@ -139,22 +139,25 @@ def test_a_question_is_answered_in_the_browser_and_is_still_there_after_a_restar
         assert fourth.left() == []
 
 
-def test_two_apis_without_worker_and_app_start_side_by_side(template: Path, place: Path) -> None:
-    answers: dict[str, object] = {"apis": ["shop", "billing"], "workers": [], "apps": []}
-    project = render(template, place / "two", **answers)
-    base = free_ports(4)
+def test_two_apis_and_two_apps_start_side_by_side_and_every_app_reaches_every_api(
+    template: Path, place: Path
+) -> None:
+    shape = {"apis": ["shop", "billing"], "workers": [], "apps": ["store", "admin"]}
+    project = render(template, place / "two", **shape)
+    base = free_ports(6)
     with inv_dev(project, base) as run:
         run.wait_for("Ctrl-C ends everything", FIRST_START)
         table = addresses(run)
-        assert list(table) == ["billing", "shop", "postgres"]
-        billing, shop = (table[name].removesuffix("/docs") for name in ("billing", "shop"))
-        assert (billing, shop) == (f"http://127.0.0.1:{base}", f"http://127.0.0.1:{base + 1}")
+        assert list(table) == ["admin", "store", "billing", "shop", "postgres"]
+        own = [table[name].removesuffix("/docs") for name in list(table)[:-1]]
+        assert own == [f"http://127.0.0.1:{base + number}" for number in range(4)]
         with urllib.request.urlopen(table["shop"], timeout=10) as docs:
             assert b"swagger" in docs.read().lower()
-        asked = call(f"{shop}/questions", text="How much?")
+        asked = call(f"{table['store']}/api/shop/questions", text="How much?")
         assert asked["status"] == "waiting"
-        assert call(f"{shop}/questions/{asked['id']}")["text"] == "How much?"
-        assert call(f"{billing}/questions") == []
+        assert call(f"{table['admin']}/api/shop/questions") == [asked]
+        assert call(f"{own[3]}/questions/{asked['id']}")["text"] == "How much?"
+        assert call(f"{table['store']}/api/billing/questions") == []
         run.send(signal.SIGTERM)
         assert run.end() == 143
         assert run.left() == []
@@ -183,20 +186,6 @@ def test_a_worker_alone_says_how_to_ask_it_and_answers(template: Path, place: Pa
         assert "You asked: Who are you?" in done.stdout
         run.send(signal.SIGHUP)
         assert run.end() == 129
-        assert run.left() == []
-
-
-def test_two_apps_reach_the_same_api(template: Path, place: Path) -> None:
-    answers: dict[str, object] = {"apis": ["backend"], "workers": [], "apps": ["store", "admin"]}
-    project = render(template, place / "apps", **answers)
-    with inv_dev(project, free_ports(4)) as run:
-        run.wait_for("Ctrl-C ends everything", FIRST_START)
-        table = addresses(run)
-        assert list(table) == ["admin", "store", "backend", "postgres"]
-        asked = call(f"{table['store']}/api/backend/questions", text="Same?")
-        assert call(f"{table['admin']}/api/backend/questions") == [asked]
-        run.send(signal.SIGINT)
-        assert run.end() == 130
         assert run.left() == []
 
 

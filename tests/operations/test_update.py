@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from doubles import Services, advisory_services
-from support import BIN, Project, dump, render
+from support import BIN, Project, Shared, dump
 
 pytestmark = pytest.mark.slow
 
@@ -83,17 +84,21 @@ def listed(project: Project) -> set[str]:
     return {line.split("(")[1].split(")")[0] for line in lines if " test(" in line} - {"repo"}
 
 
-@pytest.fixture(scope="module")
-def worked_in(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+@pytest.fixture(scope="session")
+def worked_in(rendered: Project, shared: Shared) -> Project:
     """A default project with edits in many files and a service made by hand, locked, committed."""
-    project = render(template, tmp_path_factory.mktemp("update") / "shop")
-    for name, text in EDITS.items():
-        project.write(name, (project.path / name).read_text("utf-8") + text)
-    for name, text in BY_HAND.items():
-        project.write(name, text)
-    project.green("-s", "lint(repo)")
-    project.commit("feat: our own work")
-    return project
+
+    def make(folder: Path) -> None:
+        shutil.copytree(rendered.path, folder, symlinks=True)
+        project = Project(folder)
+        for name, text in EDITS.items():
+            project.write(name, (folder / name).read_text("utf-8") + text)
+        for name, text in BY_HAND.items():
+            project.write(name, text)
+        project.lock()
+        project.commit("feat: our own work")
+
+    return Project(shared.once("update/shop", make))
 
 
 @pytest.fixture

@@ -26,5 +26,4 @@ def _changing(rendered: Project, tmp_path_factory: pytest.TempPathFactory) -> Pr
 def project(_changing: Project) -> Iterator[Project]:
     """The default project to change, put right again after the test."""
     yield _changing
-    _changing.git("reset", "--quiet", "--hard")
-    _changing.git("clean", "--quiet", "--force", "-d")
+    _changing.restore()

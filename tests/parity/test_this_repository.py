@@ -25,8 +25,7 @@ def _copy(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def copy(_copy: Project) -> Iterator[Project]:
     """A copy of this repository to change, put right again after the test."""
     yield _copy
-    _copy.git("reset", "--quiet", "--hard")
-    _copy.git("clean", "--quiet", "--force", "-d")
+    _copy.restore()
 
 
 @pytest.fixture(scope="module")

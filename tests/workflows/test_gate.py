@@ -54,7 +54,7 @@ def _proposal(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     need(engine(), "a container engine")
     folder = tmp_path_factory.mktemp("gate")
     project = render(template, folder / "shop", python_version=HERE)
-    project.green("-s", "lint(repo)")  # makes uv.lock
+    project.lock()
     project.commit("chore: lock")
     project.git("switch", "--quiet", "--create", "feat/refunds")
     with advisory_services() as services, own_registry() as registry:

@@ -91,7 +91,7 @@ def _project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
     project = render(
         template, tmp_path_factory.mktemp("planned") / "shop", python_version=HERE, **shape
     )
-    project.green("-s", "lint(repo)")  # makes uv.lock
+    project.lock()
     text = (project.path / "noxfile.py").read_text(encoding="utf-8")
     begin, end = text.index("@nox.session\n@each"), text.index("@nox.session(allow_parallel=False)")
     stages = "".join(STAGE.format(name) for name in ("lint", "test", "scan", "build"))
@@ -168,6 +168,31 @@ def test_without_the_variable_every_stage_is_a_job_as_it_was(
         assert ran.results["gate"] == "success", ran.log
         assert repository.keys == ["results-lint-2", "results-test-2"]
         assert repository.artifacts == {}
+
+
+def test_a_pull_request_runs_what_it_changes_and_leaves_nothing_for_main(
+    repository: Repository,
+) -> None:
+    repository.plan = "off"
+    given = {f"stage ({stage})": "success" for stage in ("title", "test", "scan", "build")}
+    first = repository.run(ref=MAIN, given=given)
+    assert first.results["gate"] == "success", first.log
+    assert "| lint | texts | \u2705 success" in first.summaries["stage (lint)"]
+    assert repository.keys == ["results-lint-1"]
+
+    change(repository, DATES)
+    proposed = repository.run(given=given)
+    assert proposed.results["gate"] == "success", proposed.log
+    table = proposed.summaries["stage (lint)"]
+    assert "| lint | texts | \u2796 skipped: unchanged since" in table
+    assert "| lint | dates | \u2705 success" in table and "| lint | repo | \u2705 success" in table
+    assert repository.keys == ["results-lint-1"]
+
+    given = {f"verify ({stage})": "success" for stage in ("test", "scan", "build")}
+    night = repository.run(VERIFY, MAIN, given=given)
+    assert night.results == {"verify": "success"}, night.log
+    table = night.summaries["verify (lint)"]
+    assert "| lint | texts | \u2705 success" in table and "unchanged" not in table
 
 
 def test_many_groups_run_everything_once_and_the_next_plan_has_the_records_of_all(
