@@ -10,6 +10,7 @@ from typing import cast
 
 import nox
 import pytest
+from audits.recorded import HOST, Tools
 from audits.subjects import FILES, Audit, Ended, Result, Session, Subject
 from doubles import Advisory
 from ops import audit
@@ -78,9 +79,29 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 @pytest.fixture
 def run(pip_audit: Path, project: Path, capsys: pytest.CaptureFixture[str]) -> Audit:
     """Runs an audit with variables (CI is unset unless given) and tells how its session ended."""
+    return audit_in(project, [str(pip_audit)], capsys)
+
+
+@pytest.fixture
+def run_recorded(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Audit:
+    """The same with `Tools` in place of the variables: pip-audit and npm are not started."""
+    run = audit_in(project, [], capsys)
+
+    def run_audit(subject: Subject, tools: Tools, **variables: str) -> Result:
+        monkeypatch.setattr(audit, "_run", tools)
+        asked = {"AUDIT_OSV_URL": f"http://{HOST}/v1", "AUDIT_NPM_REGISTRY": f"http://{HOST}/"}
+        return run(subject, asked, **variables)
+
+    return run_audit
+
+
+def audit_in(project: Path, programs: list[str], capsys: pytest.CaptureFixture[str]) -> Audit:
+    """Runs audits in a project."""
 
     def run_audit(subject: Subject, environment: Mapping[str, str], **more: str) -> Result:
-        session = Session([str(pip_audit)])
+        session = Session(programs)
         session.env |= {"CI": None, "npm_config_update_notifier": "false", **environment, **more}
         how, words = "passed", ""
         try:

@@ -6,8 +6,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from audits.recorded import Tools
 from audits.subjects import Audit, Subject
-from doubles import absent_services, advisory_services
 from ops.advisories import (
     Accepted,
     AuditError,
@@ -30,25 +30,23 @@ def _entry(id: str, package: str, expires: str) -> str:
 
 
 def test_an_accepted_finding_passes_and_is_printed_with_its_reason_and_days_left(
-    subject: Subject, project: Path, run: Audit
+    subject: Subject, project: Path, run_recorded: Audit
 ) -> None:
     until = date.today() + timedelta(days=30)
     known = subject.advisory
     (project / "audit.toml").write_text(_entry(known.id, known.package, until.isoformat()))
-    with advisory_services(known) as services:
-        result = run(subject, services.environment, CI="true")
+    result = run_recorded(subject, Tools(known), CI="true")
     assert result.how == "passed"
     line = f"accepted: {known.id} in {known.package} until {until}, 30 day(s) left: Not reachable."
     assert result.printed.splitlines() == [line]
 
 
 def test_an_expired_acceptance_fails_and_is_named_beside_the_finding(
-    subject: Subject, project: Path, run: Audit
+    subject: Subject, project: Path, run_recorded: Audit
 ) -> None:
     known = subject.advisory
     (project / "audit.toml").write_text(_entry(known.id, known.package, "2026-01-31"))
-    with advisory_services(known) as services:
-        result = run(subject, services.environment)
+    result = run_recorded(subject, Tools(known))
     assert result.how == "failed"
     assert f"expired: audit.toml accepted {known.id} in {known.package}" in result.printed
     assert subject.expected[0] in result.words
@@ -73,10 +71,10 @@ def test_an_expired_acceptance_fails_and_is_named_beside_the_finding(
     ],
 )
 def test_an_ill_formed_file_fails_with_a_sentence_that_names_the_place(
-    frontend: Subject, project: Path, run: Audit, text: str, words: str
+    frontend: Subject, project: Path, run_recorded: Audit, text: str, words: str
 ) -> None:
     (project / "audit.toml").write_text(text)
-    result = run(frontend, absent_services().environment)
+    result = run_recorded(frontend, Tools())
     assert result.how == "failed"
     assert result.words.startswith("audit.toml") and words in result.words
 

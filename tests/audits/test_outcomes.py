@@ -1,4 +1,5 @@
-"""Three outcomes of an audit, through the real pip-audit and npm against loopback doubles."""
+"""Three outcomes of an audit: once each through the real pip-audit and npm against loopback
+doubles, and with what both have written before."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from audits.subjects import GIT_PACKAGE, Audit, Subject, read_json
+from audits.recorded import HOST, Tools
+from audits.subjects import GIT_PACKAGE, Audit, Result, Subject, read_json
 from doubles import Advisory, Behaviour, Packages, Services, absent_services, advisory_services
 from ops import audit
 from ops.advisories import Report
@@ -23,7 +25,6 @@ from support import clean_environment
 REASONS: dict[str, str] = {
     "ignorant": "so it knows too little",
     "error": "HTTP status 500",
-    "html": "not JSON",
     "broken": "not JSON",
     "shape": "gave no answer that",
 }
@@ -39,12 +40,17 @@ def test_a_sound_lock_is_clean_and_the_last_words_say_who_was_asked(
     assert services.asked
 
 
-@pytest.mark.parametrize("ci", ["", "true"], ids=["locally", "in CI"])
-def test_a_vulnerable_package_fails_with_what_to_do_about_it(
-    subject: Subject, run: Audit, ci: str
+def test_a_vulnerable_package_fails_with_what_to_do_about_it_and_nothing_is_written(
+    subject: Subject, project: Path, run: Audit
 ) -> None:
+    before = _digest(project)
     with advisory_services(subject.advisory) as services:
-        result = run(subject, services.environment, CI=ci)
+        result = run(subject, services.environment)
+    _fails_with_what_to_do(subject, result)
+    assert _digest(project) == before
+
+
+def _fails_with_what_to_do(subject: Subject, result: Result) -> None:
     assert result.how == "failed"
     name = subject.member.name
     assert result.words == f"{name} is vulnerable: 1 advisory in {subject.advisory.package}"
@@ -52,16 +58,32 @@ def test_a_vulnerable_package_fails_with_what_to_do_about_it(
         assert word in result.printed
 
 
-@pytest.mark.parametrize("behaviour", REASONS)
-def test_a_service_that_answers_nonsense_is_no_audit_and_fails_in_ci(
-    subject: Subject, run: Audit, behaviour: Behaviour
+def test_a_vulnerable_package_fails_in_ci_too(subject: Subject, run_recorded: Audit) -> None:
+    _fails_with_what_to_do(subject, run_recorded(subject, Tools(subject.advisory), CI="true"))
+
+
+def test_a_page_in_place_of_a_service_is_no_audit_and_fails_in_ci(
+    subject: Subject, run: Audit
 ) -> None:
-    with advisory_services(subject.advisory, behaviour=behaviour) as services:
+    with advisory_services(subject.advisory, behaviour="html") as services:
         result = run(subject, services.environment, CI="true")
+    _was_no_audit(subject, result, _host(services), "not JSON")
+
+
+def _was_no_audit(subject: Subject, result: Result, host: str, reason: str) -> None:
     assert result.how == "failed"
-    assert _host(services) in result.words and REASONS[behaviour] in result.words
+    assert host in result.words and reason in result.words
     assert result.words.startswith(f"NOT AUDITED: {subject.member.name}")
     assert "Traceback" not in result.words + result.printed
+
+
+@pytest.mark.parametrize("behaviour", REASONS)
+def test_a_service_that_answers_nonsense_is_no_audit_and_fails_in_ci(
+    subject: Subject, run_recorded: Audit, behaviour: Behaviour
+) -> None:
+    tools = Tools(subject.advisory, behaviour=behaviour)
+    result = run_recorded(subject, tools, CI="true")
+    _was_no_audit(subject, result, HOST, REASONS[behaviour])
 
 
 def test_an_absent_service_is_named_and_ends_the_session_as_skipped(
@@ -76,19 +98,11 @@ def test_an_absent_service_is_named_and_ends_the_session_as_skipped(
     assert "THIS WAS NO AUDIT" in result.said and "With CI set this fails" in result.said
 
 
-def test_an_absent_service_fails_in_ci(subject: Subject, run: Audit) -> None:
-    services = absent_services()
-    result = run(subject, services.environment, CI="true")
-    assert result.how == "failed"
-    assert f"{_host(services)} did not answer (connection refused)" in result.words
-
-
-@pytest.mark.parametrize("behaviour", ["silent", "dripping"])
 def test_a_service_that_never_finishes_is_no_audit_after_the_time_allowed_and_leaves_no_process(
-    subject: Subject, run: Audit, behaviour: Behaviour
+    subject: Subject, run: Audit
 ) -> None:
     begin = time.monotonic()
-    with advisory_services(behaviour=behaviour) as services:
+    with advisory_services(behaviour="dripping") as services:
         result = run(subject, services.environment, AUDIT_TIMEOUT="2")
         assert time.monotonic() - begin < 6
         assert result.how == "skipped"
@@ -158,27 +172,26 @@ def test_packages_of_other_platforms_and_each_of_two_versions_are_asked_about(
 
 
 def test_the_repo_audits_exactly_what_no_member_ships(
-    backend: Subject, project: Path, run: Audit
+    backend: Subject, project: Path, run_recorded: Audit
 ) -> None:
     repo = replace(backend, member=Member("repo", project, "repo"))
-    with advisory_services() as services:
-        assert run(repo, services.environment, CI="true").how == "passed"
-    assert [q["package"]["name"] for _, q in services.asked] == ["pycrypto", "toolbox"]
+    tools = Tools()
+    assert run_recorded(repo, tools, CI="true").how == "passed"
+    assert [list(pins) for pins in tools.asked] == [["pycrypto", "toolbox"]]
 
 
 def test_a_package_that_no_service_can_know_is_not_audited_until_it_is_accepted(
-    backend: Subject, project: Path, run: Audit
+    backend: Subject, project: Path, run_recorded: Audit
 ) -> None:
     lock = (project / "uv.lock").read_text()
     needs = 'dependencies = [\n    { name = "homegrown" },'
     (project / "uv.lock").write_text(lock.replace("dependencies = [", needs, 1) + GIT_PACKAGE)
-    with advisory_services() as services:
-        refused = run(backend, services.environment, CI="true")
-        (project / "audit.toml").write_text(
-            '[[accepted]]\nid = "not-audited"\npackage = "homegrown"\n'
-            'reason = "Our own, reviewed."\nexpires = 2999-01-01\n'
-        )
-        taken = run(backend, services.environment, CI="true")
+    refused = run_recorded(backend, Tools(), CI="true")
+    (project / "audit.toml").write_text(
+        '[[accepted]]\nid = "not-audited"\npackage = "homegrown"\n'
+        'reason = "Our own, reviewed."\nexpires = 2999-01-01\n'
+    )
+    taken = run_recorded(backend, Tools(), CI="true")
     assert refused.how == "failed" and "cannot know homegrown" in refused.words
     assert "not audited: homegrown: it comes from git" in refused.printed
     assert taken.how == "passed" and "accepted: not-audited in homegrown" in taken.printed
@@ -197,15 +210,6 @@ def test_members_without_packages_ask_nobody(
     for subject in (frontend, backend):
         result = run(subject, absent_services().environment, CI="true")
         assert (result.how, "no packages" in result.words) == ("passed", True)
-
-
-def test_an_audit_writes_nothing_into_the_project(
-    subject: Subject, project: Path, run: Audit
-) -> None:
-    before = _digest(project)
-    with advisory_services(subject.advisory) as services:
-        run(subject, services.environment)
-    assert _digest(project) == before
 
 
 @pytest.mark.parametrize("spoil", ["remove", "conflict"])
