@@ -1,8 +1,9 @@
 """Whether CI runs what people run, and whether what is written exists: a part of `lint(repo)`.
 
 `python -m ops.parity` prints what is not so. Workflows may run nox and, besides, what
-`[tool.slipway.ci]` in pyproject.toml lists; the job that the ruleset requires must need every other
-one; sessions, tasks and files that workflows, hooks and documents name must be there.
+`[tool.slipway.ci]` in pyproject.toml lists, with the permissions that it lists; the job that the
+ruleset requires must need every other one; each stage must check something, with a floor for
+coverage; sessions, tasks and files that workflows, hooks and documents name must be there.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops import gate, workflows
-from ops.names import Names, ParityError, names, unknown, words_of
+from ops import gate, stages, workflows
+from ops.errors import SlipwayError
+from ops.names import Names, names, unknown, words_of
 from ops.workspace import ROOT
 
 CODE = re.compile(r"^ *```.*?\n(.*?)^ *```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
@@ -36,12 +38,13 @@ def findings(root: Path, known: Names, also: tuple[Path, ...] = ()) -> list[str]
         also: other folders in which a file that a document names may lie.
 
     Raises:
-        ParityError: a file cannot be read.
+        SlipwayError: a file cannot be read.
     """
     documents = workflows.read(root)
     found = itertools.chain(
         workflows.findings(root, documents, known),
         gate.findings(root, documents, known),
+        stages.findings(root, known.defaults),
         _named(root, known, (root, *also)),
     )
     return list(dict.fromkeys(found))  # a matrix says one thing many times
@@ -105,7 +108,7 @@ def main() -> None:
         for other in others:
             known |= names(other)
         found = findings(root, known, tuple(others))
-    except ParityError as error:
+    except SlipwayError as error:
         sys.exit(str(error))
     print(*found, sep="\n", end="\n" if found else "")
     sys.exit(1 if found else 0)

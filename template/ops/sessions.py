@@ -15,7 +15,7 @@ from pathlib import Path
 import nox
 from nox.command import CommandFailed
 
-from ops import bake, ci, locks, plan, tools, workspace
+from ops import bake, ci, keys, locks, plan, stages, tools, workspace
 from ops.errors import SlipwayError
 from ops.workspace import ROOT, Member
 
@@ -56,6 +56,10 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
                 stage(session, chosen[member])
                 return
             with plan.kept(session, stage.__name__, chosen[member]):
+                # lint(repo) says it as well, but if it is lint that ends early nothing else would.
+                if stage.__name__ in keys.STAGES:
+                    for fault in stages.faults(ROOT / stages.NOXFILE, stage.__name__):
+                        session.error(fault)
                 stage(session, chosen[member])
 
         @functools.wraps(stage)

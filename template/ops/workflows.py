@@ -26,6 +26,7 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 SCRIPT = re.compile(rb"#!.*\b(?:ba|da|k)?sh\b")
 OPERATOR = re.compile(r"[();<>|&]+|.*(?:`|\$\().*")
 LIST_IT = "list it in [tool.slipway.ci] of pyproject.toml."
+LEVELS = ("none", "read", "write")
 
 
 def read(root: Path) -> dict[str, Part]:
@@ -61,11 +62,13 @@ def findings(root: Path, documents: dict[str, Part], known: Names) -> Iterator[s
     """
     table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     allowed = [str(line) for line in table["tool"]["slipway"]["ci"]["allowed"]]
+    permitted = table["tool"]["slipway"]["ci"].get("permissions") or {}
     for name, document in documents.items():
         text = (root / name).read_text(encoding="utf-8")
         yield from (f"{name}{rest}" for rest in _parts(document))
         yield from (f"{name}{rest}" for rest in _uses(document, text, allowed, documents))
         yield from (f"{name}{rest}" for rest in _lines(document, known, allowed))
+    yield from permissions(documents, permitted)
     yield from _shell(root, documents)
 
 
@@ -199,6 +202,53 @@ def _uses(
             yield f"{where}: {name} is not pinned: name the commit, in 40 hexadecimal digits."
         elif not all(re.search(r"# v\d", line) for line in text.splitlines() if name in line):
             yield f"{where}: {name} has no comment that says its version, such as # v7.0.1"
+
+
+def permissions(documents: dict[str, Part], permitted: dict[str, Part]) -> Iterator[str]:
+    """Permissions of jobs that the table does not list; every job may read the repository.
+
+    A job without `permissions` has those of its workflow, and without these whatever the settings
+    of the repository give: docs.github.com, "Workflow syntax", jobs.<job_id>.permissions.
+
+    Args:
+        permitted: {"ci.yml/plan": {"contents": "write"}, …}.
+    """
+    there = set()
+    for file, document in documents.items():
+        if "runs" in document:
+            continue  # an action has the permissions of the job that calls it
+        yield from _beyond(file, document.get("permissions", {}), {})
+        for name, job in jobs(document).items():
+            where = f"{file}, job {name}"
+            key = f"{Path(file).name}/{name}"
+            there.add(key)
+            given = job.get("permissions", document.get("permissions"))
+            if given is None:
+                yield f"{where} has no permissions, so it gets the defaults. Write those it needs."
+            for some in (given, *map(_of_app, job.get("steps") or [])):
+                yield from _beyond(where, some or {}, permitted.get(key, {}))
+    for key in sorted(permitted.keys() - there):
+        yield f"pyproject.toml: [tool.slipway.ci.permissions] lists {key}, which does not exist."
+
+
+def _beyond(where: str, given: object, permitted: Part) -> Iterator[str]:
+    if not isinstance(given, dict):  # read-all, write-all
+        yield f"{where} has the permissions {given}. Write only those it needs."
+        return
+    for name, level in given.items():
+        most = permitted.get(name, "read" if name == "contents" else "none")
+        if level not in LEVELS[: LEVELS.index(most) + 1]:
+            yield (
+                f"{where} has the permission {name}: {level}. Take it out, or list it in "
+                "[tool.slipway.ci.permissions] of pyproject.toml."
+            )
+
+
+def _of_app(step: Part) -> Part:
+    """The permissions of the token of a GitHub App that a step makes."""
+    inputs = step.get("with") or {}
+    prefix = "permission-"
+    return {key.removeprefix(prefix): inputs[key] for key in inputs if key.startswith(prefix)}
 
 
 def _lines(document: Part, known: Names, allowed: list[str]) -> Iterator[str]:

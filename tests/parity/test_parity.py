@@ -181,7 +181,7 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     "a workflow with the other ending": (
         ".github/workflows/audit.yaml",
         "",
-        f"on: push\njobs:{AUDIT}      - run: pytest\n",
+        f"on: push\npermissions: {{}}\njobs:{AUDIT}      - run: pytest\n",
         [
             ".github/workflows/audit.yaml, job audit, step 2: `pytest` is not nox. "
             f"Make it a session, or {LIST_IT}"
@@ -371,6 +371,7 @@ def test_the_default_project_is_clean_and_so_is_a_workflow_of_its_own_that_runs_
         ".github/workflows/nightly.yaml",
         f"""
 "on": [workflow_dispatch, workflow_call]
+permissions: {{}}
 defaults: {{ run: {{ shell: bash }} }}
 jobs:
   tests:
