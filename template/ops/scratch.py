@@ -7,6 +7,7 @@ and tags. Nothing of it is seen in the checkout, and what a killed run leaves is
 from __future__ import annotations
 
 import base64
+import html
 import os
 import re
 import subprocess
@@ -22,6 +23,19 @@ from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 BRANCHES = ("main", "hotfix/*")  # what versions are made of, the first that holds a commit
+# What `harmless` changes, besides what it must step over: code, and what is escaped already.
+MARKDOWN = re.compile(
+    r"""
+    \\<
+    | (?P<escaped> \\[!-/:-@\[-`{-~] )
+    | (?<!`)(?P<ticks>`+)(?!`) (?P<code>(?:(?!\n\n).)+?) (?<!`)(?P=ticks)(?!`)
+    | <
+    | &(?=\#?\w+;)
+    | !(?=\[)
+    | \](?= : | \((?!https?://) )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 # Who makes the release commit and the tag where git knows nobody: GitHub's own name in Actions.
 ROBOT = {
     f"GIT_{role}_{part}": value
@@ -115,7 +129,7 @@ class Scratch:
             raise VersionError(f"The changelog cannot be written:\n{done.stderr.strip()}")
         text = re.sub(r"\n{3,}", "\n\n", file.read_text(encoding="utf-8")).rstrip() + "\n"
         file.unlink()
-        return text
+        return harmless(text)
 
     def _decide(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs semantic-release, which is told nothing of CI: it would write outputs of its own."""
@@ -180,6 +194,28 @@ def git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
         env |= ROBOT
     env |= _login(root, env) | {"GIT_TERMINAL_PROMPT": "0"}
     return subprocess.run(["git", *words], cwd=root, env=env, text=True, capture_output=True)
+
+
+def harmless(text: str) -> str:
+    """Markdown that shows the HTML in a text instead of running it.
+
+    Whoever may write a commit writes into CHANGELOG.md and the Release. No `<` of theirs is left,
+    images become links, and only links to http:// and https:// stay links.
+    """
+
+    def part(match: re.Match[str]) -> str:
+        code, found = match["code"], match[0]
+        if code:
+            if "<" not in code:
+                return found
+            # A renderer may pair the backticks in another way, so the tag takes their place.
+            shown = re.sub(r"[\\`*_!\[\]]", r"\\\g<0>", html.escape(code.strip(), quote=False))
+            return f"<code>{shown}</code>"
+        if match["escaped"]:
+            return found
+        return {"<": "&lt;", "\\<": "&lt;", "&": "&amp;"}.get(found) or f"\\{found}"
+
+    return MARKDOWN.sub(part, text)
 
 
 def git_knows_somebody(root: Path, env: Mapping[str, str]) -> bool:

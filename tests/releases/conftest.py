@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from images.registries import registry
+from releases.history import History
 from releases.world import World, prepare, world
 from support import Project, Shared
 
@@ -29,3 +30,11 @@ def shop(prepared: Path, images: str, tmp_path: Path) -> Iterator[World]:
     """A project that was never released; everything that a release touches is its own."""
     with world(prepared, tmp_path, images) as made:
         yield made
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    """A repository with one commit that asks for a version."""
+    made = History(tmp_path / "history")
+    made.begin()
+    return made

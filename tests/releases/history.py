@@ -1,0 +1,19 @@
+"""A git history with versions in it, and nothing else of a project: no remote, no images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from support import REPOSITORY, Project
+
+
+@dataclass(frozen=True)
+class History(Project):
+    """A repository on `main` that can be versioned."""
+
+    def begin(self) -> None:
+        """Makes it, with one commit that asks for a version."""
+        text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
+        self.write("pyproject.toml", text)
+        self.git("init", "--quiet", "--initial-branch", "main")
+        self.commit("feat: it")
