@@ -127,6 +127,9 @@ def _next(here: Scratch, pre: bool, say: Say) -> str:
     version = here.next(pre=pre)
     if not version:
         say("Nothing to release: no commit since the last version asks for one.")
+    elif since := versions.previous(here, pre=pre):
+        for line in versions.doubts(here, since):
+            say(line)
     return version
 
 

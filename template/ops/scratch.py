@@ -84,6 +84,10 @@ class Scratch:
         words = ["rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}"]
         return git(self.path, *words).stdout.strip()
 
+    def file(self, branch: str, name: str) -> str:
+        """The text of a file on a branch of `origin`; "" if there is none."""
+        return git(self.path, "show", f"refs/remotes/origin/{branch}:{name}").stdout
+
     def versions(self, *words: str) -> list[str]:
         """The tags that are versions, the greatest first; `words` are options of `git tag`."""
         listed = self.git("tag", "--list", "--sort=-version:refname", "v*", *words).splitlines()

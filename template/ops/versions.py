@@ -40,12 +40,14 @@ class Plan:
     Attributes:
         version: such as `v1.2.0`; "" when there is nothing to release.
         previous: the version before it; "" for the first.
+        counted: where that version is, and `doubts` of it, as sentences.
         commits: those since then, the latest first.
         entry: what the changelog would say, in Markdown.
     """
 
     version: str
     previous: str
+    counted: list[str]
     commits: list[Commit]
     entry: str
 
@@ -58,12 +60,51 @@ def plan(root: Path = ROOT, *, pre: bool = False) -> Plan:
     """
     with scratch(root) as here:
         version = here.next(pre=pre)
-        merged = here.versions("--merged", here.commit)
-        if not pre:  # candidates before it are part of it
-            merged = [tag for tag in merged if STABLE.fullmatch(tag)]
-        previous = merged[0] if merged else ""
+        since = previous(here, pre=pre)
+        counted = [_place(here, since), *doubts(here, since)] if since else []
         entry = entry_of(here.changelog(version), version) if version else ""
-        return Plan(version, previous, commits(here, previous), entry)
+        return Plan(version, since, counted, commits(here, since), entry)
+
+
+def previous(here: Scratch, *, pre: bool = False) -> str:
+    """The version that the next one counts from: the greatest that is part of the commit, or ""."""
+    merged = here.versions("--merged", here.commit)
+    if not pre:  # candidates before it are part of it
+        merged = [tag for tag in merged if STABLE.fullmatch(tag)]
+    return merged[0] if merged else ""
+
+
+def doubts(here: Scratch, version: str) -> list[str]:
+    """Why the tag of a version may be a mistake, and what to do, as sentences; empty if nothing is.
+
+    A release makes an annotated tag with the version as its message, later than smaller versions,
+    and in commit mode an entry in CHANGELOG.md.
+    """
+    signs = []
+    form = here.git("for-each-ref", "--format=%(objecttype) %(subject)", f"refs/tags/{version}")
+    if form != f"tag {version}":
+        signs.append("it is not an annotated tag with the version as its message")
+    later = here.versions("--contains", f"refs/tags/{version}", "--merged", here.commit)
+    if smaller := [tag for tag in later if STABLE.fullmatch(tag) and tag != version]:
+        signs.append(f"{smaller[0]} is smaller and on the same or a later commit")
+    changelogs = [here.file(branch, "CHANGELOG.md") for branch in {"main", here.branch}]
+    if STABLE.fullmatch(version) and any(changelogs):
+        if not any(f"\n## {version} " in text for text in changelogs):
+            signs.append("CHANGELOG.md has no entry for it")
+    if not signs:
+        return []
+    return [
+        f"It looks as if no release made the tag {version}: {'; '.join(signs)}.",
+        f"If {version} is a mistake, delete the tag before you release (an administrator, because "
+        f"rules protect it): git push origin :refs/tags/{version}",
+        f"If it is right, there is nothing to do: versions go on from {version}.",
+    ]
+
+
+def _place(here: Scratch, version: str) -> str:
+    """Which commit a version is on, as a sentence."""
+    said = here.git("log", "-1", "--date=short", "--format=%h (%cd, %s)", f"refs/tags/{version}")
+    return f"It counts from {version}, which is on {said}."
 
 
 def describe(plan: Plan) -> list[str]:
@@ -76,6 +117,7 @@ def describe(plan: Plan) -> list[str]:
     width = max((len(commit.effect) for commit in plan.commits), default=0)
     for commit in plan.commits:
         lines.append(f"  {commit.effect or '-':<{width or 1}}  {commit.sha[:12]}  {commit.subject}")
+    lines += ["", *plan.counted] if plan.counted else []
     if plan.version:
         lines += ["", "The entry in the changelog:", "", plan.entry or "(nothing for users)"]
     return lines

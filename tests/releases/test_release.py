@@ -105,6 +105,7 @@ def test_the_next_version_follows_from_the_commits_since_the_last(shop: World) -
     status, said = dry(shop)
     assert status == 0 and said.startswith("v1.0.1 comes next. The commits since v1.0.0:"), said
     assert "patch  " in said and "### Bug Fixes\n\n- **backend**: Rounding" in said
+    assert "It counts from v1.0.0" in said and "no release made" not in said
     assert list(shop.state().tags) == ["v1.0.0"], "a dry run has made a tag"
     status, said = shop.release()
     assert status == 0, said
@@ -189,6 +190,7 @@ def test_a_hotfix_of_an_older_version_is_released_from_its_branch(shop: World) -
     assert list(state.tags) == ["v1.0.0", "v1.0.1", "v1.1.0"]
     assert state.images["v1.0.1"] == sorted(MEMBERS) and "v1.0.1" in state.releases
     assert "v1.0.1" not in state.entries and state.stamp == "1.1.0", "main was changed"
+    assert "no release made" not in said
     assert shop.reference("refs/heads/hotfix/1.0~1") == commit
     # What is new there would be a version that main has.
     shop.merge("feat: more", branch="hotfix/1.0")
