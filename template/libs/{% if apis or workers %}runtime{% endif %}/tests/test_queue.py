@@ -205,6 +205,23 @@ async def test_the_tasks_of_a_dead_worker_are_run_by_another(
         await asyncio.wait([worker])
 
 
+async def test_looking_for_dead_workers_is_silent_as_long_as_there_are_none(
+    pool: database.Pool, app: App
+) -> None:
+    async with app.open_async(pool):
+        with structlog.testing.capture_logs() as lines:
+            await enqueue(pool, "retry_stalled_answers")
+            job = app.configure_task("retry_stalled_answers", queue="answers")
+            await job.defer_async(timestamp=0)
+            await app.run_worker_async(wait=False)
+        said = [line for line in lines if line["log_level"] != "debug"]
+        # The first one failed, because it had no timestamp: that is said.
+        assert [(line["task"], line["outcome"]) for line in said] == [
+            ("retry_stalled_answers", "failed")
+        ]
+        assert ("succeeded", "debug") in {(line["outcome"], line["log_level"]) for line in lines}
+
+
 async def test_a_task_that_ends_while_it_is_given_away_is_left_as_it_is(
     pool: database.Pool, app: App
 ) -> None:

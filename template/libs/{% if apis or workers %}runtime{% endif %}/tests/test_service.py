@@ -15,6 +15,7 @@ from typing import Any
 import httpx2
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from runtime import database, depth, health, metrics, program, queue
 from runtime.program import CannotStart
@@ -55,7 +56,7 @@ def get(url: str) -> tuple[int, str]:
 def test_the_metrics_say_which_build_this_is(database_url: str) -> None:
     metrics.describe(Settings(version="1.2", revision="abc"))
     labels = {"service": "demo", "version": "1.2", "revision": "abc"}
-    assert metrics.REGISTRY.get_sample_value("build_info", labels) == 1
+    assert REGISTRY.get_sample_value("build_info", labels) == 1
 
 
 async def test_every_service_serves_health_and_metrics_on_its_internal_port(
@@ -256,7 +257,6 @@ def test_an_api_serves_on_two_ports_and_ends_with_status_0() -> None:
         assert (process.returncode, err) == (0, "")
         events = [json.loads(line)["event"] for line in out.splitlines()]
         assert events.count("request") == 1
-        assert len([event for event in events if event.startswith("Started server")]) == 1
         assert events[-1].startswith("Finished server process")
     finally:
         process.kill()

@@ -8,7 +8,8 @@ import pytest
 import structlog
 from procrastinate import App, JobContext
 from procrastinate.exceptions import JobAborted
-from runtime import database, genai, metrics, queue
+from prometheus_client import REGISTRY
+from runtime import database, genai, queue
 from runtime.context import Context, begin, current, entered
 
 
@@ -70,7 +71,7 @@ async def work(pool: database.Pool, app: App, *tasks: str, context: Context | No
 
 def value(name: str, **labels: str) -> float:
     """A series as it is now."""
-    return metrics.REGISTRY.get_sample_value(name, labels) or 0
+    return REGISTRY.get_sample_value(name, labels) or 0
 
 
 async def test_each_run_of_a_task_is_one_line_with_its_outcome(

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 import structlog
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, Counter, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from runtime import exposition, metrics, web
+from runtime import database, health, metrics, web
+from runtime.settings import ServiceSettings, prefixed
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
@@ -74,7 +75,7 @@ def client() -> TestClient:
 def counted(method: str, route: str, status: int) -> float:
     """How many requests were counted with these labels."""
     labels = {"method": method, "route": route, "status": str(status)}
-    return metrics.REGISTRY.get_sample_value("http_requests_total", labels) or 0
+    return REGISTRY.get_sample_value("http_requests_total", labels) or 0
 
 
 @pytest.mark.parametrize(
@@ -89,13 +90,13 @@ def counted(method: str, route: str, status: int) -> float:
         ("GET", "/", "unmatched", 404),
         ("GET", "/broken", "/broken", 500),
         ("GET", "/inner/items/5", "/inner/items/{item}", 200),
-        ("GET", "/inner/nothing/5", "/inner/{path}", 404),
+        ("GET", "/inner/nothing/5", "unmatched", 404),
         ("GET", "/inner/deep/1/a", "/inner/deep/{level}/{leaf}", 200),
         ("GET", "/of/acme/items/5", "/of/{tenant}/items/{item}", 200),
         ("GET", "/of/acme/deep/1/a", "/of/{tenant}/deep/{level}/{leaf}", 200),
-        ("GET", "/of/acme/nothing", "/of/{tenant}/{path}", 404),
-        ("GET", "/leaf/5", "/leaf/{path}", 200),
-        ("GET", "/leaf/fail", "/leaf/{path}", 500),
+        ("GET", "/of/acme/nothing", "unmatched", 404),
+        ("GET", "/leaf/5", "/leaf", 200),
+        ("GET", "/leaf/fail", "/leaf", 500),
     ],
 )
 def test_a_request_is_counted_and_logged_by_the_template_of_its_route(
@@ -108,13 +109,21 @@ def test_a_request_is_counted_and_logged_by_the_template_of_its_route(
     assert counted(known, route, status) == before + 1
     labels = {"method": known, "route": route}
     name = "http_request_duration_seconds_count"
-    assert metrics.REGISTRY.get_sample_value(name, labels)
+    assert REGISTRY.get_sample_value(name, labels)
     (line,) = lines
     assert (line["event"], line["method"], line["route"]) == ("request", known, route)
     assert (line["status"], line["path"]) == (status, path)
     assert 0 < line["duration_seconds"] < 5
     assert line["log_level"] == ("error" if status == 500 else "info")
     assert isinstance(line.get("exc_info"), RuntimeError) == (status == 500)
+
+
+def test_a_route_is_found_below_the_path_that_a_proxy_puts_in_front(client: TestClient) -> None:
+    behind = TestClient(web.Observed(APP), root_path="/api")
+    for path in ("/api/hello/ada", "/hello/ada"):
+        before = counted("GET", "/hello/{name}", 200)
+        assert behind.get(path).status_code == 200
+        assert counted("GET", "/hello/{name}", 200) == before + 1
 
 
 def test_the_id_of_a_request_is_in_its_answer_also_when_it_fails(client: TestClient) -> None:
@@ -163,7 +172,7 @@ def test_requests_in_progress_are_counted_when_prometheus_asks(lines: list[Any])
 
 def in_progress() -> float:
     """The metric as it is exposed."""
-    return families(exposition.text())["http_requests_in_progress"][()]
+    return families(generate_latest())["http_requests_in_progress"][()]
 
 
 def test_what_is_no_request_passes_by(lines: list[Any]) -> None:
@@ -183,29 +192,32 @@ def families(text: bytes) -> dict[str, dict[tuple[Any, ...], float]]:
     return found
 
 
-def test_the_exposition_says_what_the_client_s_own_says(client: TestClient) -> None:
-    client.get("/hello/ada")
-    labels = ("chat", "openai", 'a "model" \\ with\n50 % more')
-    metrics.LLM_TOKENS.labels(*labels, "input").observe(2_000_000)
-    metrics.LLM_DURATION.labels(*labels, "429").observe(1e6)
-    metrics.BUILD.labels("odd", "", "").set(float("inf"))
-    ours, theirs = exposition.text(), generate_latest(metrics.REGISTRY)
-    assert families(ours) == families(theirs) and len(families(ours)) > 12
-    described = {line for line in ours.splitlines() if line.startswith(b"#")}
-    assert described == {line for line in theirs.splitlines() if line.startswith(b"#")}
+class Settings(ServiceSettings):
+    """The settings of a service called demo."""
+
+    model_config = prefixed("demo")
 
 
-def test_where_the_client_has_changed_its_own_exposition_is_taken(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Changed(CollectorRegistry):
-        """A registry without what ours reaches for."""
-
-    changed = Changed()
-    del changed._collector_to_names
-    monkeypatch.setattr(metrics, "REGISTRY", changed)
-    monkeypatch.setattr(exposition, "generate_latest", lambda registry: b"the client's")
-    assert exposition.text() == b"the client's"
+def test_metrics_show_what_the_client_s_documentation_promises() -> None:
+    """The answer to Prometheus is prometheus-client's own, and parseable whatever stands in it."""
+    plain = Gauge("demo_plain", "A help text\nwith a line break and a \\.")
+    labelled = Gauge("demo_labelled", "By name.", ["name"])
+    counter = Counter("demo_counter", "Things.", ["name"])
+    try:
+        plain.set_function(lambda: 42)
+        labelled.labels('odd "name"\n').set_function(lambda: 43)
+        counter.labels("a").inc()
+        settings = Settings()
+        client = TestClient(health.app(settings, database.create_pool(settings)))
+        response = client.get("/metrics")
+        assert response.headers["content-type"] == CONTENT_TYPE_LATEST
+        found = families(response.content)
+        assert found["demo_plain"] == {(): 42}
+        assert found["demo_labelled"] == {(("name", 'odd "name"\n'),): 43}
+        assert found["demo_counter_total"] == {(("name", "a"),): 1}
+    finally:
+        for metric in (plain, labelled, counter):
+            REGISTRY.unregister(metric)
 
 
 def test_the_catalogue_names_every_series_with_its_labels(
@@ -213,7 +225,7 @@ def test_the_catalogue_names_every_series_with_its_labels(
 ) -> None:
     client.get("/hello/ada")
     catalogue = {each["name"]: each for each in metrics.catalogue()}
-    for name, series in families(exposition.text()).items():
+    for name, series in families(generate_latest()).items():
         for labels in series:
             assert sorted(catalogue[name]["labels"]) == [label for label, _ in labels], name
     assert catalogue["http_requests_total"]["labels"] == ["method", "route", "status"]

@@ -1,8 +1,8 @@
 """What one request carries through every process that works for it: an id and a trace.
 
-The id comes from the header X-Request-ID, the trace from `traceparent` (W3C Trace Context), both
-only if they are valid; otherwise they are made. They travel on in the arguments of queued tasks
-and in the headers of calls to others.
+The id comes from the header X-Request-ID, the trace from `traceparent` (W3C Trace Context), each
+only if it is valid; otherwise they are made. They travel on in the arguments of queued tasks and
+in the headers of calls to others.
 """
 
 import os
@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import NamedTuple
 
-# What a request may call itself: nothing that a log, a header or a shell could stumble over.
+# Nothing that a log, a header or a shell could stumble over.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# Version, trace, the caller's span, flags; versions after 00 may bring more parts.
-_TRACEPARENT = re.compile(r"(?!ff)([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
-_NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16
+# Version, trace, the caller's span, flags; versions after 00 may add parts. Zeros are not valid.
+_TRACEPARENT = re.compile(
+    r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-.*)?"
+)
 
 
 class Context(NamedTuple):
@@ -27,7 +28,7 @@ class Context(NamedTuple):
         trace_id: 32 hexadecimal digits, the same in every step.
         span_id: 16 hexadecimal digits, of this step alone.
         flags: two hexadecimal digits; "01" asks everybody to record the trace.
-        parent_id: the step that has led to this one; "" for none.
+        parent_id: the step that led to this one; "" for none.
     """
 
     request_id: str
@@ -37,17 +38,13 @@ class Context(NamedTuple):
     parent_id: str = ""
 
     @property
-    def traceparent(self) -> str:
-        """This step as others are told of it."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags}"
-
-    @property
-    def carried(self) -> dict[str, str]:
-        """What a call to others takes along, by the names of headers."""
-        return {"x-request-id": self.request_id, "traceparent": self.traceparent}
+    def headers(self) -> dict[str, str]:
+        """What a call to others takes along."""
+        traceparent = f"00-{self.trace_id}-{self.span_id}-{self.flags}"
+        return {"x-request-id": self.request_id, "traceparent": traceparent}
 
     def child(self) -> "Context":
-        """The next step, such as a call to others."""
+        """Return the next step, such as a call to others."""
         return self._replace(span_id=os.urandom(8).hex(), parent_id=self.span_id)
 
 
@@ -57,15 +54,14 @@ current: ContextVar[Context | None] = ContextVar("context", default=None)
 
 def begin(request_id: str | None = None, traceparent: str | None = None) -> Context:
     """Return a step of the request and the trace that the caller names, if they are valid."""
-    fresh = os.urandom(24).hex()
-    trace_id, span_id, flags, parent_id = fresh[:32], fresh[32:], fresh_flags, ""
+    trace_id, flags, parent_id = os.urandom(16).hex(), fresh_flags, ""
     if traceparent and (found := _TRACEPARENT.fullmatch(traceparent)):
         version, trace, parent, given, more = found.groups()
-        if trace != _NO_TRACE and parent != _NO_SPAN and not (version == "00" and more):
+        if not (version == "00" and more):
             trace_id, flags, parent_id = trace, given, parent
     if not request_id or not _REQUEST_ID.fullmatch(request_id):
         request_id = trace_id
-    return Context(request_id, trace_id, span_id, flags, parent_id)
+    return Context(request_id, trace_id, os.urandom(8).hex(), flags, parent_id)
 
 
 @contextmanager

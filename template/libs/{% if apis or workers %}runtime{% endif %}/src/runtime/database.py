@@ -43,16 +43,15 @@ def create_pool(settings: CommonSettings, size: int = 10) -> Pool:
     return pool
 
 
-def _measure() -> None:
-    stats = [pool.get_stats() for pool in _pools]
-    idle = sum(each.get("pool_available", 0) for each in stats)
-    size = sum(each.get("pool_size", 0) for each in stats)
-    metrics.DATABASE_CONNECTIONS.labels("idle").set(idle)
-    metrics.DATABASE_CONNECTIONS.labels("used").set(size - idle)
-    metrics.DATABASE_WAITING.set(sum(each.get("requests_waiting", 0) for each in stats))
+def _total(number: str) -> int:
+    return sum(pool.get_stats().get(number, 0) for pool in _pools)
 
 
-metrics.before_scrape.append(_measure)
+metrics.DATABASE_CONNECTIONS.labels("idle").set_function(lambda: _total("pool_available"))
+metrics.DATABASE_CONNECTIONS.labels("used").set_function(
+    lambda: _total("pool_size") - _total("pool_available")
+)
+metrics.DATABASE_WAITING.set_function(lambda: _total("requests_waiting"))
 
 
 def address(database_url: SecretStr) -> str:

@@ -4,7 +4,8 @@ OpenTelemetry conventions for generative AI.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import perf_counter, time
+from dataclasses import dataclass
+from time import perf_counter
 
 import structlog
 
@@ -14,20 +15,20 @@ from runtime.context import begin, current, entered
 log = structlog.stdlib.get_logger(__name__)
 
 
+@dataclass
 class Call:
     """A call that is being made.
 
     Attributes:
         headers: what the request to the model takes along: the id and the trace of this call.
         error_type: why it failed, in one of a few words; "" as long as it has not.
-        input_tokens, output_tokens: what the answer says that it cost; None if it does not say.
+        input_tokens, output_tokens: how many it used; None if the answer does not say.
     """
 
-    def __init__(self, headers: dict[str, str]) -> None:
-        self.headers = headers
-        self.error_type = ""
-        self.input_tokens: int | None = None
-        self.output_tokens: int | None = None
+    headers: dict[str, str]
+    error_type: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
 
 
 @contextmanager
@@ -36,12 +37,12 @@ def call(provider: str, model: str, operation: str = "chat") -> Iterator[Call]:
 
     Args:
         provider: whose protocol is spoken, such as `openai`.
-        model: the model that is asked for, from the settings: names of users' choice have no end.
+        model: the model that is asked for, from the settings: a label needs few values.
         operation: what it is asked to do.
     """
     above = current.get()
     with entered(above.child() if above else begin()) as context:
-        call = Call(context.carried)
+        call = Call(context.headers)
         start = perf_counter()
         try:
             yield call
@@ -52,12 +53,11 @@ def call(provider: str, model: str, operation: str = "chat") -> Iterator[Call]:
             duration = perf_counter() - start
             labels = (operation, provider, model)
             metrics.LLM_DURATION.labels(*labels, call.error_type).observe(duration)
-            tokens = {"input": call.input_tokens, "output": call.output_tokens}
-            for kind, count in tokens.items():
-                if count is not None:
-                    metrics.LLM_TOKENS.labels(*labels, kind).observe(count)
-            say = log.warning if call.error_type else log.info
-            say(
+            if call.input_tokens is not None:
+                metrics.LLM_TOKENS.labels(*labels, "input").observe(call.input_tokens)
+            if call.output_tokens is not None:
+                metrics.LLM_TOKENS.labels(*labels, "output").observe(call.output_tokens)
+            (log.warning if call.error_type else log.info)(
                 "llm call",
                 operation=operation,
                 provider=provider,
@@ -67,13 +67,11 @@ def call(provider: str, model: str, operation: str = "chat") -> Iterator[Call]:
                 input_tokens=call.input_tokens,
                 output_tokens=call.output_tokens,
             )
-            tracing.record(
-                context,
-                f"{operation} {model}",
-                "CLIENT",
-                (time(), duration),
-                bool(call.error_type),
-                gen_ai__operation__name=operation,
-                gen_ai__provider__name=provider,
-                gen_ai__request__model=model,
-            )
+            attributes = {
+                "gen_ai.operation.name": operation,
+                "gen_ai.provider.name": provider,
+                "gen_ai.request.model": model,
+            }
+            failed = bool(call.error_type)
+            name = f"{operation} {model}"
+            tracing.record(context, name, "CLIENT", duration, failed, attributes)

@@ -2,25 +2,24 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextvars import ContextVar
 
 import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from runtime import database, depth, exposition
+from runtime import database, depth
 from runtime.program import CannotStart
 from runtime.settings import ServiceSettings
 
 
 def app(settings: ServiceSettings, pool: database.Pool) -> Starlette:
-    """Return the routes: the process is up (200), it can do its work (200, or 503), its metrics.
+    """Return the routes: the process is up (200), it can do its work (200 or 503), its metrics.
 
     Args:
         settings: of the service.
@@ -32,15 +31,16 @@ def app(settings: ServiceSettings, pool: database.Pool) -> Starlette:
         return JSONResponse({"status": "up"})
 
     async def readyz(request: Request) -> Response:
-        reason = await database.why_not_ready(pool)
-        if reason:
+        if reason := await database.why_not_ready(pool):
             return JSONResponse({"status": "not ready", "reason": reason}, status_code=503)
         return JSONResponse({"status": "ready"})
 
     async def metrics(request: Request) -> Response:
         if settings.reads_queues:
             await depths.read()
-        return Response(exposition.text(), headers={"content-type": exposition.CONTENT_TYPE})
+        # In a thread: with thousands of series it takes long, and requests need not wait for it.
+        text = await asyncio.to_thread(generate_latest)
+        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     return Starlette(
         routes=[
@@ -51,22 +51,13 @@ def app(settings: ServiceSettings, pool: database.Pool) -> Starlette:
     )
 
 
-class _Server(uvicorn.Server):
-    """uvicorn beside the main work of a process, which keeps the signals and the log to itself."""
+class Server(uvicorn.Server):
+    """uvicorn that leaves signals alone: two servers in a process would both take them."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        logger = logging.getLogger("uvicorn.error")
-        logger.addFilter(_is_no_chat)
-        _beside.set(True)
+        """Capture none."""
         yield
-
-
-_beside: ContextVar[bool] = ContextVar("beside", default=False)
-
-
-def _is_no_chat(record: logging.LogRecord) -> bool:
-    return record.levelno >= logging.WARNING or not _beside.get()
 
 
 def listen(host: str, port: int, variable: str) -> socket.socket:
@@ -76,7 +67,7 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
         CannotStart: it is taken; the text names the address and the variable to change.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without its protocol asyncio does not take it for TCP, and each answer waits 40 ms for Nagle.
+    # Without the protocol asyncio does not know that it is TCP: each answer waits 40 ms for Nagle.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -99,19 +90,21 @@ async def served(settings: ServiceSettings) -> AsyncIterator[None]:
         CannotStart: the port is taken; the text names it and the variable to change.
     """
     variable = settings.variable("internal_port")
-    listener = listen(settings.host, settings.internal_port, variable)
-    async with database.create_pool(settings, size=2) as pool:
-        config = uvicorn.Config(
-            app(settings, pool),
-            access_log=False,
-            lifespan="off",
-            log_config=None,
-            timeout_graceful_shutdown=1,
+    with listen(settings.host, settings.internal_port, variable) as listener:
+        pool = database.create_pool(settings, size=2)
+        server = Server(
+            uvicorn.Config(
+                app(settings, pool),
+                access_log=False,
+                lifespan="off",
+                log_config=None,
+                timeout_graceful_shutdown=1,
+            )
         )
-        server = _Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        try:
-            yield
-        finally:
-            server.should_exit = True
-            await serving
+        async with pool:
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            try:
+                yield
+            finally:
+                server.should_exit = True
+                await serving

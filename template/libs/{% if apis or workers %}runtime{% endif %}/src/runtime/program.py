@@ -27,17 +27,15 @@ def run(kind: type[S], work: Callable[[S], None]) -> None:
         SystemExit: with status 1; the last line of the log says why.
     """
     origin = kind.guessed_origin()
-    log = structlog.stdlib.get_logger(origin.service)
+    logs.configure(origin)
     try:
         settings = kind.load()
         logs.configure(settings.origin)
         metrics.describe(settings)
         tracing.start(settings)
         work(settings)
-    except (SettingsError, CannotStart, tracing.TracingError) as error:
-        if isinstance(error, SettingsError):
-            logs.configure(origin)
-        log.critical(str(error))
+    except (SettingsError, CannotStart) as error:
+        structlog.stdlib.get_logger(origin.service).critical(str(error))
         sys.exit(1)
     finally:
         tracing.stop()

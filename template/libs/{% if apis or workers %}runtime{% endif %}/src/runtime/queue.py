@@ -84,7 +84,7 @@ def create_app(queue: str, stalled_after: float) -> App:
             "worker_middleware": [tasks.observed],
         },
     )
-    name = f"retry_stalled_{queue}"
+    name = f"{tasks.QUIET}{queue}"
 
     # Every ten seconds, never two in the line. No `lock`: a dead worker would keep it for ever.
     @app.periodic(cron="* * * * * */10")

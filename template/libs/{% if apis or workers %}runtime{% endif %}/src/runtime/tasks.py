@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any
 
 import structlog
@@ -16,8 +16,10 @@ from runtime.context import begin, current, entered
 
 log = structlog.stdlib.get_logger(__name__)
 
-# Under this name the context of who asked stands among the arguments of a task.
+# The argument of a task that holds the context of who asked.
 ARGUMENT = "_context"
+# A task whose name begins so is logged only if it fails: it runs often and logs itself what it did.
+QUIET = "retry_stalled_"
 
 _WAIT = """
     SELECT extract(epoch FROM max(at) FILTER (WHERE type = 'started') - greatest(
@@ -31,24 +33,23 @@ _WAIT = """
 def carried() -> dict[str, Any]:
     """Return what the arguments of a task take along from the current context."""
     context = current.get()
-    return {ARGUMENT: context.carried} if context else {}
+    return {ARGUMENT: context.headers} if context else {}
 
 
 async def observed(
     call_next: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker
 ) -> Any:
-    """Run a task: a middleware for the whole worker."""
+    """Run a task: a middleware of the worker, see procrastinate's documentation."""
     job = context.job
-    popped = job.task_kwargs.pop(ARGUMENT, None)
-    given = {k: str(v) for k, v in popped.items()} if isinstance(popped, dict) else {}
+    given = job.task_kwargs.pop(ARGUMENT, None)
+    headers = {k: str(v) for k, v in given.items()} if isinstance(given, dict) else {}
     wait = await _wait(context)
     if wait is not None:
         metrics.TASK_WAIT.labels(job.queue, job.task_name).observe(wait)
+    step = begin(headers.get("x-request-id"), headers.get("traceparent"))
     error: BaseException | None = None
-    in_progress = metrics.TASKS_IN_PROGRESS.labels(job.queue)
-    in_progress.inc()
-    with entered(begin(given.get("x-request-id"), given.get("traceparent"))) as step:
-        start = perf_counter()
+    start = perf_counter()
+    with entered(step), metrics.TASKS_IN_PROGRESS.labels(job.queue).track_inprogress():
         try:
             return await call_next()
         except BaseException as caught:
@@ -56,12 +57,13 @@ async def observed(
             raise
         finally:
             duration = perf_counter() - start
-            in_progress.dec()
             outcome = _outcome(error, context)
             metrics.TASKS.labels(job.task_name, outcome).inc()
             metrics.TASK_DURATION.labels(job.task_name).observe(duration)
             failed = outcome in ("failed", "retried")
             say = log.error if outcome == "failed" else log.warning if error else log.info
+            if error is None and job.task_name.startswith(QUIET):
+                say = log.debug
             say(
                 "task",
                 task=job.task_name,
@@ -73,27 +75,22 @@ async def observed(
                 wait_seconds=None if wait is None else round(wait, 6),
                 **({"exc_info": error} if failed else {}),
             )
-            tracing.record(
-                step,
-                f"task {job.task_name}",
-                "CONSUMER",
-                (time(), duration),
-                failed,
-                messaging__system="procrastinate",
-                messaging__destination__name=job.queue,
-                messaging__message__id=str(job.id),
-            )
+            attributes = {
+                "messaging.system": "procrastinate",
+                "messaging.destination.name": job.queue,
+                "messaging.message.id": str(job.id),
+            }
+            name = f"task {job.task_name}"
+            tracing.record(step, name, "CONSUMER", duration, failed, attributes)
 
 
 async def _wait(context: JobContext) -> float | None:
     """Return the seconds for which a task could have run before it did, by the database's clock."""
     try:
-        connector = context.app.connector
-        row = await connector.execute_query_one_async(_WAIT, job_id=context.job.id)
+        row = await context.app.connector.execute_query_one_async(_WAIT, job_id=context.job.id)
     except ConnectorException:  # the task will notice it as well
         return None
-    wait = row["wait"]
-    return None if wait is None else max(0.0, float(wait))
+    return None if row["wait"] is None else max(0.0, float(row["wait"]))
 
 
 def _outcome(error: BaseException | None, context: JobContext) -> str:

@@ -1,162 +1,103 @@
 """What every API is served with: an id, a line of the log and the metrics for each request."""
 
 import asyncio
-import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from time import perf_counter, time
-from typing import Any
+from time import perf_counter
 
 import structlog
 import uvicorn
+from prometheus_fastapi_instrumentator.routing import get_route_name
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runtime import health, logs, metrics, routes, tracing
-from runtime.context import Context, begin, current
+from runtime import health, metrics, tracing
+from runtime.context import begin, entered
 from runtime.settings import ApiSettings
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 GRACE = 8  # seconds that requests in progress get to finish
+UNMATCHED = "unmatched"  # the route of every path that no route has
 _METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT QUERY".split())
 _CLIENT_LEFT = 499  # what proxies write for it
 log = structlog.stdlib.get_logger(__name__)
 
 
 class Observed:
-    """An ASGI application whose requests are logged, counted, timed and have an id.
+    """ASGI middleware that gives each request an id, one line of the log, and its metrics.
 
-    It stands outside of the whole application: errors that nobody caught are logged here, once.
+    Wrap the whole application in it: it also logs, once, the errors that nobody caught.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self._routes = routes.Routes(app)
-        self._in_progress = 0
-        metrics.before_scrape.append(lambda: metrics.HTTP_IN_PROGRESS.set(self._in_progress))
-        self._known: dict[
-            tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None], logs.Repeated]
-        ] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or whatever else the server asks for."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        start = perf_counter()
-        context = begin(*_given(scope))
-        own = (b"x-request-id", context.request_id.encode())
-        status = 0
+        start, status, error = perf_counter(), 0, None
+        route = route_of(self.app, scope)  # now: the application changes the scope
+        headers = Headers(scope=scope)
+        context = begin(headers.get("x-request-id"), headers.get("traceparent"))
 
-        async def answer(message: MutableMapping[str, Any]) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), own]
+                message.setdefault("headers", [])
+                MutableHeaders(scope=message)["x-request-id"] = context.request_id
             await send(message)
 
-        error: BaseException | None = None
-        token = current.set(context)
-        self._in_progress += 1
-        try:
+        with entered(context), metrics.HTTP_IN_PROGRESS.track_inprogress():
             try:
-                await self.app(scope, receive, answer)
-            except Exception as caught:  # the server would log it a second time
+                await self.app(scope, receive, send_with_id)
+            except Exception as caught:  # not raised again: the server would log it as well
                 error = caught
                 if not status:
-                    await _apologise(answer)
-            except BaseException as caught:
-                status, error = status or _CLIENT_LEFT, caught
-                raise
-        finally:
-            self._in_progress -= 1
-            self._record(scope, context, status or _CLIENT_LEFT, perf_counter() - start, error)
-            current.reset(token)
-
-    def _record(
-        self,
-        scope: Scope,
-        context: Context,
-        status: int,
-        duration: float,
-        error: BaseException | None,
-    ) -> None:
-        method, route = scope["method"], self._routes.template(scope)
-        if method not in _METHODS:
-            method = "OTHER"
-        key = (method, route, status)
-        if not (known := self._known.get(key)):
-            known = self._known[key] = (
-                metrics.HTTP_REQUESTS.labels(method, route, str(status)).inc,
-                metrics.HTTP_DURATION.labels(method, route).observe,
-                logs.Repeated(__name__, "request", method=method, route=route, status=status),
-            )
-        count, observe, say = known
-        count()
-        observe(duration)
-        path, seconds = scope["path"][:200], round(duration, 6)
-        if error is None and status < 500:
-            say(path=path, duration_seconds=seconds)
-        else:
-            more = {"exc_info": error} if isinstance(error, Exception) else {}
-            (log.error if status >= 500 else log.info)(
-                "request",
-                method=method,
-                route=route,
-                path=path,
-                status=status,
-                duration_seconds=seconds,
-                **more,
-            )
-        if tracing.on():
-            tracing.record(
-                context,
-                f"{method} {route}",
-                "SERVER",
-                (time(), duration),
-                failed=status >= 500,
-                http__request__method=method,
-                http__route=route,
-                http__response__status_code=status,
-            )
+                    response = JSONResponse({"detail": "Internal Server Error"}, 500)
+                    await response(scope, receive, send_with_id)
+            finally:
+                status = status or _CLIENT_LEFT
+                method = scope["method"] if scope["method"] in _METHODS else "OTHER"
+                duration = perf_counter() - start
+                metrics.HTTP_REQUESTS.labels(method, route, status).inc()
+                metrics.HTTP_DURATION.labels(method, route).observe(duration)
+                (log.error if status >= 500 else log.info)(
+                    "request",
+                    method=method,
+                    route=route,
+                    path=scope["path"][:200],
+                    status=status,
+                    duration_seconds=round(duration, 6),
+                    **({"exc_info": error} if error else {}),
+                )
+                attributes = {
+                    "http.request.method": method,
+                    "http.route": route,
+                    "http.response.status_code": status,
+                }
+                name = f"{method} {route}"
+                tracing.record(context, name, "SERVER", duration, status >= 500, attributes)
 
 
-def _given(scope: Scope) -> tuple[str | None, str | None]:
-    """What a request says of itself: its id and its trace; neither is to be trusted."""
-    request_id = traceparent = None
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            request_id = value.decode("latin-1")
-        elif name == b"traceparent":
-            traceparent = value.decode("latin-1")
-    return request_id, traceparent
+def route_of(app: ASGIApp, scope: Scope) -> str:
+    """Return the template of the route that a request is for, such as `/questions/{id}`.
+
+    Paths have no end and templates do, so only templates are labels of metrics.
+    """
+    # For a path with one slash too many, get_route_name returns the path itself, unless it is given
+    # the router in place of the application.
+    known = {
+        "app": getattr(app, "router", app),
+        "root_path": getattr(app, "root_path", "") or scope.get("root_path", ""),
+    }
+    connection = HTTPConnection({**scope, **known})
+    return get_route_name(connection, should_include_root_path=False) or UNMATCHED
 
 
-async def _apologise(send: Send) -> None:
-    """Answer in place of an application that could not."""
-    headers = [(b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": 500, "headers": headers})
-    await send({"type": "http.response.body", "body": b'{"detail":"Internal Server Error"}'})
-
-
-class _Server(uvicorn.Server):
-    """uvicorn that ends with status 0 when a signal asks it to: nothing has gone wrong then."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
-
-
-def serve(app: App, settings: ApiSettings) -> None:
+def serve(app: ASGIApp, settings: ApiSettings) -> None:
     """Serve an API, and beside it its health and metrics, until SIGTERM or SIGINT.
 
     Raises:
@@ -164,16 +105,20 @@ def serve(app: App, settings: ApiSettings) -> None:
         SystemExit: the application could not start; the log says why.
     """
     listener = health.listen(settings.host, settings.port, settings.variable("port"))
-    config = uvicorn.Config(
-        Observed(app),
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
+    server = health.Server(
+        uvicorn.Config(
+            Observed(app),
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE,
+        )
     )
-    server = _Server(config)
 
     async def run() -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, server.handle_exit, number, None)
         async with health.served(settings):
             await server.serve(sockets=[listener])
 
