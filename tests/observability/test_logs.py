@@ -223,15 +223,15 @@ def test_the_metrics_tell_the_same_story(story: Story) -> None:
     )
     for error in ("", "429", "500", "timeout", "invalid_answer"):
         name = "gen_ai_client_operation_duration_seconds_count"
-        assert f'{name}{{{labels},error_type="{error}"}} ' in told
+        assert f'{name}{{error_type="{error}",{labels}}} ' in told
     for kind, tokens in (("input", 21), ("output", 27)):
         name = f'gen_ai_client_token_usage_sum{{{labels},gen_ai_token_type="{kind}"}} '
         assert f"{name}{tokens}.0\n" in told
     for outcome, count in (("succeeded", 3), ("failed", 1)):
-        assert f'tasks_total{{task="answer_question",outcome="{outcome}"}} {count}.0\n' in told
+        assert f'tasks_total{{outcome="{outcome}",task="answer_question"}} {count}.0\n' in told
     assert 'task_queue_wait_seconds_count{queue="agents",task="answer_question"} ' in told
     for name, metrics in story.metrics.items():
-        assert f'build_info{{service="{name}",version="1.2.3",revision="abc"}} 1.0\n' in metrics
+        assert f'build_info{{revision="abc",service="{name}",version="1.2.3"}} 1.0\n' in metrics
         assert "process_cpu_seconds_total " in metrics and "database_connections{" in metrics
 
 
