@@ -220,6 +220,7 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("question", CHANGES)
 def test_an_answer_changes_what_it_names_and_nothing_else(
     renderings: Renderings, template: Path, tmp_path: Path, question: str
@@ -246,6 +247,7 @@ def tree(texts: Texts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
+@pytest.mark.slow
 def test_black_and_flake8_find_nothing(tree: Path) -> None:
     need((BIN / "black").exists(), "black and flake8, from the dependency group lint")
     config = tree / "default"

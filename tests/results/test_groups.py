@@ -248,6 +248,7 @@ def plan(stage: Stage, **variables: str) -> dict[str, Any]:
     return found | {"said": said}
 
 
+@pytest.mark.slow
 def test_where_nothing_is_known_everything_is_planned_and_the_title_always(planned: Stage) -> None:
     found = plan(planned)
     said = found.pop("said")
@@ -261,6 +262,7 @@ def test_where_nothing_is_known_everything_is_planned_and_the_title_always(plann
     assert page == "25 of 25 sessions run, in 5 groups; what does not took 0 s.\n"
 
 
+@pytest.mark.slow
 def test_what_has_not_changed_is_not_planned_and_it_is_said(planned: Stage) -> None:
     planned.green()
     found = plan(planned)
@@ -275,6 +277,7 @@ def test_what_has_not_changed_is_not_planned_and_it_is_said(planned: Stage) -> N
     assert "scan(web)" not in found["scan"]
 
 
+@pytest.mark.slow
 def test_what_is_planned_is_what_nox_then_runs(planned: Stage) -> None:
     planned.green()
     planned.write("services/api/src/api/__init__.py", "other\n")
@@ -285,6 +288,7 @@ def test_what_is_planned_is_what_nox_then_runs(planned: Stage) -> None:
     assert {name for name, how in ended.items() if how == "success"} == wanted and wanted
 
 
+@pytest.mark.slow
 def test_without_results_everything_is_planned(planned: Stage) -> None:
     planned.green()
     for mode in ("off", "write", "verify"):
@@ -292,6 +296,7 @@ def test_without_results_everything_is_planned(planned: Stage) -> None:
     assert "1 of 25 sessions run, in 1 group;" in plan(planned, RESULTS="read")["said"]
 
 
+@pytest.mark.slow
 def test_since_limits_a_plan_to_what_a_branch_touches(planned: Stage) -> None:
     planned.git("switch", "--quiet", "--create", "feat/it")
     planned.write("libs/solo/src/solo/__init__.py", "other\n")
@@ -300,12 +305,14 @@ def test_since_limits_a_plan_to_what_a_branch_touches(planned: Stage) -> None:
     assert found["lint"] == ["lint(solo)", "lint(repo)"]
 
 
+@pytest.mark.slow
 def test_a_plan_since_what_git_does_not_know_is_red_and_gives_nothing_on(planned: Stage) -> None:
     output = planned.path.parent / "output"
     said = planned.red("-s", "plan", SINCE="origin/mian", GITHUB_OUTPUT=str(output))
     assert "SINCE is 'origin/mian'" in said and not output.exists()
 
 
+@pytest.mark.slow
 def test_a_limit_that_no_plan_can_keep_is_red_and_gives_nothing_on(planned: Stage) -> None:
     planned.replace("pyproject.toml", "allowed = []", "allowed = []\ngroups = 4")
     output = planned.path.parent / "output"
@@ -314,6 +321,7 @@ def test_a_limit_that_no_plan_can_keep_is_red_and_gives_nothing_on(planned: Stag
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_a_project_says_how_many_groups_and_how_long(planned: Stage) -> None:
     planned.replace("pyproject.toml", "allowed = []", "allowed = []\nminutes = 1\ngroups = 9")
     found = plan(planned)
@@ -324,6 +332,7 @@ def test_a_project_says_how_many_groups_and_how_long(planned: Stage) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_session_of_ones_own_that_nox_runs_by_itself_is_planned(planned: Stage) -> None:
     planned.replace("noxfile.py", '"scan", "build"]', '"scan", "build", "docs"]')
     planned.write(
@@ -334,6 +343,7 @@ def test_a_session_of_ones_own_that_nox_runs_by_itself_is_planned(planned: Stage
     assert plan(planned)["docs"] == ["docs"]
 
 
+@pytest.mark.slow
 def test_a_group_runs_side_by_side_and_skips_what_is_unchanged(planned: Stage) -> None:
     chosen = "lint(core),lint(solo),lint(api)"
     said = planned.green(NOXSESSION=chosen)

@@ -11,6 +11,8 @@ import pytest
 from results.stage import Stage
 from support import BIN
 
+pytestmark = pytest.mark.slow
+
 CORE = "libs/core/src/core/__init__.py"
 
 
