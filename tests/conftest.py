@@ -34,11 +34,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts slow tests first, so that quick ones fill the end of a run with several workers.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts slow tests first where several workers run, so that quick ones fill the end.
 
     The tests of the warm clone are one group: it is warmed up once, not by each worker.
     """
+    if not hasattr(config, "workerinput"):
+        return
     for item in items:
         if "_bench" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("bench"))
@@ -46,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _when(item: pytest.Item) -> int:
-    """The place of a test in the run: groups, as they are long, then slow tests, then others."""
+    """The place of a test in the run: groups first, because they are long, then slow tests."""
     if item.get_closest_marker("slow") is None:
         return 2
     return 0 if item.get_closest_marker("xdist_group") else 1

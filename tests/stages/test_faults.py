@@ -35,7 +35,13 @@ BACKEND, FRONTEND = "services/backend/src/backend", "apps/frontend/src"
 SHELL = 'import subprocess\n\nsubprocess.run("ls *", shell=True)\n'
 # Two runs of nox: what stops a session or breaks the build is apart from what it would hide.
 SIDE_BY_SIDE = [
-    Fault("black", "lint(backend)", f"{BACKEND}/f_black.py", '"""A."""\n\nX = \'a\'\n', "f_black"),
+    Fault(
+        "black",
+        "lint(backend)",
+        f"{BACKEND}/f_black.py",
+        '"""A."""\n\nX = \'a\'\n',
+        r"\+\+\+ .*/f_black\.py",
+    ),
     Fault(
         "flake8",
         "lint(backend)",
