@@ -40,7 +40,7 @@ def clean_environment(**extra: str) -> dict[str, str]:
 
 
 def run(
-    *command: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 600
+    *command: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 1200
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command with output and errors in one text; never raises for its exit status."""
     return subprocess.run(
@@ -132,7 +132,7 @@ class Project:
     path: Path
 
     def run(
-        self, *command: str | Path, timeout: float = 600, **env: str
+        self, *command: str | Path, timeout: float = 1200, **env: str
     ) -> subprocess.CompletedProcess[str]:
         """Runs a command at the project's root, with `env` added to a clean environment."""
         return run(*command, cwd=self.path, env=clean_environment(**env), timeout=timeout)
