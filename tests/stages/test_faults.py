@@ -75,7 +75,7 @@ SIDE_BY_SIDE = [
         "lint(frontend)",
         f"{FRONTEND}/f_prettier.ts",
         "export const a = {b:1}\n",
-        "f_prettier.ts",
+        r"\[warn\] .*f_prettier\.ts",
     ),
     Fault(
         "eslint",
@@ -103,7 +103,7 @@ SIDE_BY_SIDE = [
         "lint(frontend)",
         f"{FRONTEND}/f_tsc.ts",
         'export const a: number = "b";\n',
-        r"f_tsc.ts.*TS2322",
+        r"f_tsc\.ts.*TS2322",
     ),
     Fault(
         "pytest",
