@@ -2,7 +2,7 @@ import { useRef, useState } from "react";
 
 import type { Question } from "./api";
 import { Composer } from "./Composer";
-import { useConfig, useQuestions } from "./hooks";
+import { useConfig, useQuestions, useWholeAnswer } from "./hooks";
 
 const EXAMPLES = [
   "What can you help with?",
@@ -60,7 +60,7 @@ function Conversation({ api }: { api: string }) {
           <ol className="questions">
             {questions.map((question) => (
               <li key={question.id}>
-                <Card question={question} onAgain={compose} />
+                <Card api={api} question={question} onAgain={compose} />
               </li>
             ))}
           </ol>
@@ -70,8 +70,15 @@ function Conversation({ api }: { api: string }) {
   );
 }
 
-function Card({ question, onAgain }: { question: Question; onAgain: (text: string) => void }) {
-  const { id, text, status, answer, model, asked_at } = question;
+interface CardProps {
+  api: string;
+  question: Question;
+  onAgain: (text: string) => void;
+}
+
+function Card({ api, question, onAgain }: CardProps) {
+  const { id, text, status, model, asked_at } = question;
+  const { answer, problem, load } = useWholeAnswer(api, question);
   const heading = `question-${String(id)}`;
   return (
     <article className="card" aria-labelledby={heading}>
@@ -91,6 +98,8 @@ function Card({ question, onAgain }: { question: Question; onAgain: (text: strin
         {status === "answered" && (
           <>
             <p className="answer">{answer}</p>
+            {load && <button onClick={load}>Show the whole answer</button>}
+            {problem !== undefined && <p role="alert">{problem}</p>}
             <p className="source">
               {model !== null && <span className="model">{model}</span>}
               {duration(question)}

@@ -22,6 +22,8 @@ const questionSchema = v.object({
   model: v.nullable(v.string()),
   asked_at: timestamp,
   answered_at: v.nullable(timestamp),
+  /** Whether the answer is only the beginning of a long one. */
+  truncated: v.optional(v.boolean(), false),
 });
 
 const refusalSchema = v.object({ detail: v.string() });
@@ -42,9 +44,14 @@ export async function loadConfig(signal: AbortSignal): Promise<Config> {
   return request(configSchema, "/config.json", { cache: "no-cache", signal });
 }
 
-/** The newest questions, newest first. Raises ApiError. */
+/** The newest questions, newest first, with the beginning of each answer. Raises ApiError. */
 export async function listQuestions(api: string, signal: AbortSignal): Promise<Question[]> {
   return request(v.array(questionSchema), `${api}/questions`, { signal });
+}
+
+/** One question with its whole answer. Raises ApiError. */
+export async function getQuestion(api: string, id: number, signal: AbortSignal): Promise<Question> {
+  return request(questionSchema, `${api}/questions/${String(id)}`, { signal });
 }
 
 /** Stores a question (1 to 2000 characters) and returns it, still waiting. Raises ApiError. */

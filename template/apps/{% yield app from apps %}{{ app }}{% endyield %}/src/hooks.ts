@@ -1,6 +1,14 @@
 import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
 
-import { askQuestion, explain, listQuestions, loadConfig, type Config, type Question } from "./api";
+import {
+  askQuestion,
+  explain,
+  getQuestion,
+  listQuestions,
+  loadConfig,
+  type Config,
+  type Question,
+} from "./api";
 
 /** Milliseconds between two looks at what waits: the first pause, its growth, and the longest. */
 const PAUSE = { first: 1000, growth: 1.5, longest: 15_000 };
@@ -104,4 +112,29 @@ export function useQuestions(api: string) {
     setRound((count) => count + 1);
   };
   return { questions, problem, ask, retry };
+}
+
+/** The answer to a question. Of a long one only the beginning, until `load` has brought the rest. */
+export function useWholeAnswer(api: string, { id, answer, truncated }: Question) {
+  const [whole, setWhole] = useState<Question>();
+  const [problem, setProblem] = useState<string>();
+  const loading = useRef<AbortController>(undefined);
+
+  useEffect(
+    () => () => {
+      loading.current?.abort();
+    },
+    [],
+  );
+
+  const load = () => {
+    const { signal } = (loading.current = new AbortController());
+    setProblem(undefined);
+    getQuestion(api, id, signal).then(setWhole, (error: unknown) => {
+      if (!signal.aborted) setProblem(explain(error));
+    });
+  };
+
+  if (whole) return { answer: whole.answer };
+  return { answer: truncated ? `${answer ?? ""}…` : answer, problem, load: truncated && load };
 }

@@ -20,6 +20,7 @@ describe("the client", () => {
       model: null,
       asked_at: "2026-11-22T17:04:00+00:00",
       answered_at: null,
+      truncated: false,
     };
     fetchDouble.mockResolvedValue(Response.json(asked, { status: 201 }));
     expect(await askQuestion("/api/shop", "Why?", signal)).toEqual(asked);

@@ -21,6 +21,7 @@ async function respond(url: string, init: RequestInit = {}): Promise<Response> {
   init.signal?.throwIfAborted();
   if (server.broken) return new Response("", { status: server.broken });
   if (url === "/config.json") return Response.json(server.config);
+  if (url.endsWith("/questions/7")) return Response.json(answered({ id: 7, answer: "All of it." }));
   if (init.method !== "POST") return Response.json(server.questions);
   const { text } = JSON.parse(init.body as string) as { text: string };
   const asked = question({ id: 10 + server.questions.length, text });
@@ -37,6 +38,7 @@ function question(fields: Partial<Question>): Question {
     model: null,
     asked_at: "2026-11-22T17:04:00.123456Z",
     answered_at: null,
+    truncated: false,
     ...fields,
   };
 }
@@ -264,6 +266,22 @@ describe("a question", () => {
     expect(failed.getByText("This question could not be answered.")).toBeTruthy();
     fireEvent.click(failed.getByRole("button", { name: "Ask again" }));
     expect(field().value).toBe("How deep?");
+  });
+
+  it("shows the beginning of a long answer, and all of it when asked to", async () => {
+    server.questions = [answered({ id: 7, answer: "All", truncated: true })];
+    const { unmount } = await open();
+    expect(screen.getByText("All…")).toBeTruthy();
+    server.broken = 502;
+    await press("Show the whole answer");
+    expect(alerts().join()).toContain("The API answered 502.");
+    server.broken = 0;
+    await press("Show the whole answer");
+    expect(screen.getByText("All of it.")).toBeTruthy();
+    expect(screen.queryByRole("button", { name: "Show the whole answer" })).toBeNull();
+    expect(alerts()).toEqual([""]);
+    unmount();
+    expect(server.signals.at(-1)?.aborted).toBe(true);
   });
 
   it("stands above the older ones, with the time that its answer took", async () => {

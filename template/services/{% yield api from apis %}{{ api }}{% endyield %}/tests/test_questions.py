@@ -28,6 +28,7 @@ def test_a_question_is_stored_and_enqueued_together(client: TestClient, database
         "answer": None,
         "model": None,
         "answered_at": None,
+        "truncated": False,
     }
     ((queue, task, arguments),) = rows(database_url, JOBS)
     assert (queue, task, arguments["question_id"]) == ("answers", "answer_question", 1)
@@ -82,6 +83,18 @@ def test_a_body_that_cannot_be_read_is_refused(client: TestClient, body: bytes) 
     assert response.json()["detail"]
 
 
+@pytest.mark.parametrize("declared", [True, False], ids=["with its length", "in chunks"])
+def test_a_body_over_the_limit_is_refused(client: TestClient, declared: bool) -> None:
+    body = b'{"text": "Why?"}'.ljust(1_000_001)
+    headers = {"content-type": "application/json"}
+    response = client.post("/questions", content=body if declared else iter([body]), headers=headers)
+    assert ("content-length" in response.request.headers) == declared
+    assert response.status_code == 413
+    assert client.get("/questions").json() == []
+    response = client.post("/questions", content=body[:-1], headers=headers)
+    assert response.status_code == 201
+
+
 def test_the_longest_text_is_a_question(client: TestClient) -> None:
     assert client.post("/questions", json={"text": f" {'ü' * 2000} "}).status_code == 201
 
@@ -110,6 +123,24 @@ def test_an_answer_is_shown(client: TestClient, database_url: str) -> None:
     question = client.get(place).json()
     assert [question[key] for key in ("status", "answer", "model")] == ["answered", "So.", "wise"]
     assert question["answered_at"] > question["asked_at"]
+
+
+def test_a_long_answer_is_listed_by_its_beginning_and_shown_whole_by_itself(
+    client: TestClient, database_url: str
+) -> None:
+    for text in ("Long?", "Short?"):
+        client.post("/questions", json={"text": text})
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE questions SET status = 'answered', model = 'wise', answered_at = now(), "
+            "answer = repeat('ü', CASE text WHEN 'Long?' THEN 3000000 ELSE 2000 END)"
+        )
+    response = client.get("/questions")
+    assert len(response.content) < 10_000
+    listed = [(each["text"], each["answer"], each["truncated"]) for each in response.json()]
+    assert listed == [("Short?", "ü" * 2000, False), ("Long?", "ü" * 2000, True)]
+    whole = client.get("/questions/1").json()
+    assert (len(whole["answer"]), whole["truncated"]) == (3_000_000, False)
 
 
 def test_the_questions_of_another_service_are_not_shown(

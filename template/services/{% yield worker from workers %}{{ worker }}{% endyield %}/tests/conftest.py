@@ -20,10 +20,11 @@ def endpoint() -> Iterator[SimpleNamespace]:
         replies: what it answers next, each as (status, body, seconds to wait before); "So." after.
         requests: what it was asked, each as (path, headers, body).
         asked: a threading.Event, set with the first request.
+        cut: the same, set when a reply was not read to its end.
     """
     said = json.dumps({"choices": [{"message": {"role": "assistant", "content": "So."}}]})
     closing = threading.Event()
-    double = SimpleNamespace(replies=[], requests=[], asked=threading.Event())
+    double = SimpleNamespace(replies=[], requests=[], asked=threading.Event(), cut=threading.Event())
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -35,7 +36,10 @@ def endpoint() -> Iterator[SimpleNamespace]:
                 return
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(body.encode())
+            try:
+                self.wfile.write(body.encode())
+            except OSError:
+                double.cut.set()
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""

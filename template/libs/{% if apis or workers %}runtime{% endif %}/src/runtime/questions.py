@@ -13,7 +13,8 @@ from pydantic import AfterValidator, BaseModel, StringConstraints
 from runtime import queue as queues
 
 TASK = "answer_question"  # what the queue calls the work; its one argument is `question_id`
-NEWEST = 50
+NEWEST = 50  # questions in a list
+PREVIEW = 2000  # characters of each answer in it
 
 
 def _storable(text: str) -> str:
@@ -30,7 +31,10 @@ QuestionText = Annotated[
 
 
 class Question(BaseModel):
-    """A question as everybody sees it; `answer`, `model` and `answered_at` come with the answer."""
+    """A question as everybody sees it; `answer`, `model` and `answered_at` come with the answer.
+
+    In a list, `answer` is the beginning of a long one, and `truncated` is true.
+    """
 
     id: int
     text: str
@@ -39,6 +43,7 @@ class Question(BaseModel):
     model: str | None
     asked_at: datetime
     answered_at: datetime | None
+    truncated: bool = False
 
 
 async def ask(connection: AsyncConnection, service: str, text: str, queue: str) -> Question:
@@ -61,11 +66,16 @@ async def ask(connection: AsyncConnection, service: str, text: str, queue: str) 
 
 
 async def newest(connection: AsyncConnection, service: str) -> list[Question]:
-    """Return at most 50 questions that `service` has asked, newest first."""
+    """Return at most 50 questions that `service` has asked, newest first.
+
+    Of each answer there are at most 2000 characters; `get` returns all of it.
+    """
     async with connection.cursor(row_factory=class_row(Question)) as cursor:
         await cursor.execute(
-            "SELECT * FROM questions WHERE service = %s ORDER BY id DESC LIMIT %s",
-            (service, NEWEST),
+            "SELECT id, text, status, left(answer, %(preview)s) AS answer, model, asked_at, "
+            "answered_at, coalesce(length(answer) > %(preview)s, false) AS truncated "
+            "FROM questions WHERE service = %(service)s ORDER BY id DESC LIMIT %(newest)s",
+            {"service": service, "newest": NEWEST, "preview": PREVIEW},
         )
         return await cursor.fetchall()
 

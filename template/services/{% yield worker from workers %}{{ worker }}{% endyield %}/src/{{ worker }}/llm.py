@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 from pydantic import BaseModel, Field, ValidationError
@@ -11,6 +12,7 @@ from .settings import Settings
 
 ECHO = "echo"
 PROVIDER = "openai"  # whose protocol is spoken, whoever answers
+LONGEST = 1_000_000  # bytes of an endpoint's answer: a long text has a tenth of that
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,10 @@ def create_client(settings: Settings) -> httpx2.AsyncClient:
     key = settings.llm_api_key
     return httpx2.AsyncClient(
         base_url=str(settings.llm_url or ""),
-        headers={"authorization": f"Bearer {key.get_secret_value()}"} if key else {},
+        headers={
+            "accept-encoding": "identity",  # a few compressed bytes could hold gigabytes
+            **({"authorization": f"Bearer {key.get_secret_value()}"} if key else {}),
+        },
         timeout=settings.llm_timeout,
     )
 
@@ -62,7 +67,7 @@ async def ask(client: httpx2.AsyncClient, settings: Settings, text: str) -> Answ
 
     Raises:
         LlmUnavailable: no connection, no answer in time, too many requests, or a server's error.
-        LlmRefused: the request was refused, or the answer is no chat completion with a text.
+        LlmRefused: the request was refused, or the answer is too long or has no text.
     """
     if settings.llm_model is None:
         with genai.call(ECHO, ECHO):
@@ -76,21 +81,22 @@ async def _ask(client: httpx2.AsyncClient, settings: Settings, text: str, call: 
     try:
         # The client's own timeout is for each read: an endpoint that trickles would never end.
         async with asyncio.timeout(settings.llm_timeout):
-            response = await client.post("chat/completions", json=body, headers=call.headers)
+            status, said = await _post(client, body, call.headers)
     except (TimeoutError, httpx2.TimeoutException):
         call.error_type = "timeout"
         raise LlmUnavailable(f"no answer within {settings.llm_timeout:g} seconds") from None
     except httpx2.TransportError as error:
         call.error_type = "connection"
         raise LlmUnavailable(f"no connection ({type(error).__name__})") from None
-    status = response.status_code
     if status != 200:
         call.error_type = str(status)
         kind = LlmUnavailable if status in (408, 429) or status >= 500 else LlmRefused
         raise kind(f"the endpoint answered with status {status}")
     call.error_type = "invalid_answer"  # until it is found to be a good one
+    if len(said) > LONGEST:
+        raise LlmRefused(f"the endpoint's answer is longer than {LONGEST:,} bytes")
     try:
-        completion = _Completion.model_validate_json(response.content)
+        completion = _Completion.model_validate_json(said)
     except ValidationError:
         raise LlmRefused("the endpoint's answer is not a chat completion with a text") from None
     call.input_tokens = completion.usage.prompt_tokens
@@ -101,3 +107,17 @@ async def _ask(client: httpx2.AsyncClient, settings: Settings, text: str, call: 
         raise LlmRefused("the endpoint's answer is empty")
     call.error_type = ""
     return answer
+
+
+async def _post(
+    client: httpx2.AsyncClient, body: dict[str, Any], headers: dict[str, str]
+) -> tuple[int, bytes]:
+    """Return the status and what was read of the answer: all of it, or just more than LONGEST."""
+    said = bytearray()
+    async with client.stream("POST", "chat/completions", json=body, headers=headers) as response:
+        if response.status_code == 200:
+            async for part in response.aiter_raw():
+                said += part
+                if len(said) > LONGEST:
+                    break
+    return response.status_code, bytes(said)
