@@ -90,6 +90,14 @@ def refusals(
     return [str(each) for each in _probe(asked, root, python)]
 
 
+def once(variables: list[Variable]) -> list[Variable]:
+    """Each name once, as its first reader has it: several services read the same APP_ variable."""
+    found: dict[str, Variable] = {}
+    for variable in variables:
+        found.setdefault(variable.name, variable)
+    return list(found.values())
+
+
 def example(variables: list[Variable]) -> str:
     """The text of .env.example."""
     parts = [
@@ -97,6 +105,7 @@ def example(variables: list[Variable]) -> str:
         "settings.\n"
         "# `inv env.init NAME` makes .env.NAME of it. A line that begins with # shows a default.\n"
     ]
+    variables = once(variables)
     for service in dict.fromkeys(variable.service for variable in variables):
         parts.append(f"\n# --- {service}\n")
         for variable in variables:
@@ -130,7 +139,7 @@ def assignment(variable: Variable, value: str = "") -> str:
 def table(variables: list[Variable]) -> str:
     """The contract as a table in Markdown."""
     rows = ["| variable | what it holds | default | meaning |", "|---|---|---|---|"]
-    for variable in {variable.name: variable for variable in variables}.values():
+    for variable in once(variables):
         default = f"`{variable.default}`" if variable.default else "none"
         if variable.given:
             default = "given"

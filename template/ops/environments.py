@@ -146,7 +146,7 @@ def initialise(name: str, root: Path = ROOT) -> tuple[Path, list[Variable]]:
             f"{file.name} is there already, and its secrets may be in use. See what it lacks: "
             f"inv env.check {name}"
         )
-    variables = [variable for variable in contract.read(root) if variable.known(name)]
+    variables = [each for each in contract.once(contract.read(root)) if each.known(name)]
     password = secrets.token_urlsafe(24)  # only characters that URLs and files leave alone
     text = [
         f"# The variables of {name}. Keep this file to yourself; `inv env.check {name}` tests it."

@@ -1,6 +1,8 @@
 """What the API promises to those who run it."""
 
+import http.client
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -8,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import structlog
@@ -114,6 +117,18 @@ def test_the_program_names_a_variable_that_it_does_not_know(
     assert typo in said and "hunter2" not in said
 
 
+def flood(port: int) -> int:
+    """The status of a POST of 5 MB that does not say how long it is."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        headers = {"transfer-encoding": "chunked"}
+        chunks = iter([b"x" * 100_000] * 50)
+        connection.request("POST", "/questions", chunks, headers, encode_chunked=True)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_a_real_process_answers_and_ends_on_sigterm(
     package: str, variable: Callable[[str], str], database_url: str
 ) -> None:
@@ -145,6 +160,13 @@ def test_a_real_process_answers_and_ends_on_sigterm(
         assert f'service="{package}"' in said
         assert 'task_queue_depth{queue="answers",state="todo"} 0.0' in said
         assert 'http_requests_total{method="GET",route="/questions",status="200"} 1.0' in said
+        # Fifty clients send 5 MB each, in chunks, and none of it is kept.
+        with ThreadPoolExecutor(50) as pool:
+            assert set(pool.map(flood, [port] * 50)) == {413}
+        with urllib.request.urlopen(f"http://127.0.0.1:{internal}/metrics") as response:
+            lines = response.read().decode()
+        [memory] = re.findall(r"^process_resident_memory_bytes (\S+)", lines, re.MULTILINE)
+        assert float(memory) < 200e6
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=10) == 0
     finally:

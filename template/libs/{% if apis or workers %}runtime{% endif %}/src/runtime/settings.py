@@ -229,6 +229,13 @@ class ApiSettings(ServiceSettings):
     reads_queues = True
 
     port: int = Field(default=8000, ge=1, le=65535, description="TCP port to listen on.")
+    max_body_size: int = Field(
+        default=1_000_000,
+        ge=1,
+        validation_alias="APP_MAX_BODY_SIZE",
+        description="Largest body of a request, in bytes. "
+        "The same for every API and for the proxy in front of them.",
+    )
 
 
 def _names_in(source: PydanticBaseSettingsSource) -> dict[str, str | None]:

@@ -11,8 +11,9 @@ from fastapi.responses import JSONResponse
 from psycopg import OperationalError
 from psycopg.errors import UndefinedTable
 from pydantic import BaseModel
-from runtime import database, questions
+from runtime import database, limits, questions
 from runtime.questions import Question, QuestionText
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from .settings import Settings
 
@@ -35,10 +36,12 @@ def create_app(settings: Settings) -> FastAPI:
             yield
 
     app = FastAPI(title=settings.service, version=settings.version, lifespan=lifespan)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_size)
+    app.add_middleware(limits.BodyTimeout)
 
     @app.get("/questions")
     async def newest() -> list[Question]:
-        """The newest questions of this API, at most 50."""
+        """The newest questions of this API, at most 50; of a long answer, its beginning."""
         async with pool.connection() as connection:
             return await questions.newest(connection, settings.service)
 
