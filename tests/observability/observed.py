@@ -23,9 +23,9 @@ STANDINS = Path(__file__).parent / "standins"
 REPLACED = {
     "prom/alertmanager": "alertmanager",
     "prom/blackbox-exporter": "blackbox",
-    "grafana/loki": "other",
-    "grafana/alloy": "other",
-    "grafana/grafana": "other",
+    "grafana/loki": "loki",
+    "grafana/alloy": "alloy",
+    "grafana/grafana": "grafana",
 }
 # What people do, one after another, again and again: method, path, body. No model has answered a
 # "400" or ever will, so such a task fails at once; a "429" is asked again.
