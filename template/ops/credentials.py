@@ -1,22 +1,41 @@
-"""Logins to registries: what `docker login` has kept, and the tokens they are changed into."""
+"""Logins to registries: what `docker login` has kept, and the tokens they are exchanged for.
+
+A registry names the address where a login is exchanged, its realm. A login is sent only over TLS
+or to this machine, and only to the registry's own host, to the realm that REALMS lists for it, or
+to `registry_realm` of `[tool.slipway]` in pyproject.toml.
+"""
 
 from __future__ import annotations
 
 import base64
+import ipaddress
 import json
 import os
 import re
 import subprocess
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 
+from ops import workspace
 from ops.errors import SlipwayError
 
 HUB = "https://index.docker.io/v1/"  # what docker calls docker.io in its configuration
-TIMEOUT = 30  # seconds
+# https://docs.docker.com/reference/api/registry/auth/, and GitLab's own registry; the others
+# (ghcr.io, quay.io, *.pkg.dev, *.azurecr.io, Harbor, Gitea) have the realm on their own host.
+REALMS = {
+    "docker.io": "auth.docker.io",
+    "index.docker.io": "auth.docker.io",
+    "registry-1.docker.io": "auth.docker.io",
+    "registry.gitlab.com": "gitlab.com",
+}
+
+# Sends a request and follows no redirect: (method, url, headers=…, …) -> response
+Send = Callable[..., requests.Response]
 
 
 class CredentialsError(SlipwayError):
@@ -65,14 +84,14 @@ def challenge(host: str, scope: str, said: str) -> None:
         _headers.pop((host, scope), None)
 
 
-def header(session: requests.Session, host: str, scope: str, *, fresh: bool) -> str | None:
+def header(send: Send, host: str, scope: str, *, fresh: bool) -> str | None:
     """The header Authorization for requests of a scope; None where nothing was asked for.
 
     Args:
-        fresh: whether to log in again: what was had before was refused.
+        fresh: whether to log in again because the registry refused the last header.
 
     Raises:
-        CredentialsError: the registry's login service does not give a token.
+        CredentialsError: the registry's login service gives no token, or its address is not safe.
     """
     with _lock:
         if not fresh or (host, scope) not in _challenges:
@@ -83,7 +102,7 @@ def header(session: requests.Session, host: str, scope: str, *, fresh: bool) -> 
         if kind == "basic":
             value = _basic(known) if known else None
         elif kind == "bearer":
-            value = f"Bearer {_token(session, host, scope, said, known)}"
+            value = f"Bearer {_token(send, host, scope, said, known)}"
         else:
             raise CredentialsError(f"{host} wants a login of an unknown kind: {kind or 'none'}")
         if value:
@@ -91,37 +110,76 @@ def header(session: requests.Session, host: str, scope: str, *, fresh: bool) -> 
         return value
 
 
-def plain(error: Exception) -> str:
-    """What went wrong, without the addresses that may hold a login."""
-    text = str(error) if isinstance(error, CredentialsError) else type(error).__name__
-    if isinstance(error, requests.ConnectionError):
-        reason = re.search(r"(Connection refused|Name or service not known|timed out)", str(error))
-        text = reason[0] if reason else "the connection was dropped"
-    return text
+def loopback(host: str) -> bool:
+    """Whether the name of a host (no port, no brackets) can only be this machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+def address(url: str, base: str = "") -> SplitResult:
+    """Takes an address apart as requests does when it connects: other parsers may differ.
+
+    Args:
+        base: what a relative address is relative to.
+
+    Raises:
+        CredentialsError: it is not an address, or it leads to another machine without TLS.
+    """
+    try:
+        found = urlsplit(str(requests.Request("GET", urljoin(base, url)).prepare().url))
+        host, _ = found.hostname or "", found.port
+    except (requests.RequestException, ValueError):
+        raise CredentialsError("the registry names an address that cannot be read") from None
+    if not re.fullmatch(r"[\w.:-]+", host, re.ASCII):
+        raise CredentialsError("the registry names an address that cannot be read")
+    if found.scheme != "https" and not (found.scheme == "http" and loopback(host)):
+        raise CredentialsError(f"the registry names an address without TLS on {host}")
+    return found
 
 
 def _basic(known: Login) -> str:
     return "Basic " + base64.b64encode(f"{known.user}:{known.secret}".encode()).decode()
 
 
-def _token(session: requests.Session, host: str, scope: str, said: str, known: Login | None) -> str:
-    """Changes a login into a token for a scope, as the challenge says."""
+def _token(send: Send, host: str, scope: str, said: str, known: Login | None) -> str:
+    """Exchanges a login for a token of a scope, as the challenge says."""
     words = dict(re.findall(r'(\w+)="([^"]*)"', said))
-    if not words.get("realm", "").startswith(("https://", "http://127.", "http://localhost")):
-        raise CredentialsError(f"{host} wants a login at an address that is not safe")
+    realm = address(words.get("realm", ""))
+    if not _trusted(str(realm.hostname), host):
+        raise CredentialsError(
+            f"it asks for the login on another host, {realm.hostname}. If the registry's operator "
+            f'documents that host, write registry_realm = "{realm.hostname}" into [tool.slipway] '
+            "of pyproject.toml"
+        )
     asked = {"service": words.get("service", host), "scope": words.get("scope") or scope}
     if known and known.user == "<token>":
         form = {"grant_type": "refresh_token", "refresh_token": known.secret, "client_id": "inv"}
-        answer = session.post(words["realm"], data=asked | form, timeout=TIMEOUT)
+        answer = send("POST", realm.geturl(), data=asked | form)
     else:
         headers = {"Authorization": _basic(known)} if known else {}
-        answer = session.get(words["realm"], params=asked, headers=headers, timeout=TIMEOUT)
-    if not answer.ok:
+        answer = send("GET", realm.geturl(), params=asked, headers=headers)
+    if answer.status_code != 200:
         raise CredentialsError(
             f"the login was refused ({answer.status_code}): type `docker login {host}`"
         )
-    given = answer.json()
-    return str(given.get("token") or given.get("access_token"))
+    try:
+        given = json.loads(answer.content)
+        token = given.get("token") or given["access_token"]
+    except (ValueError, RecursionError, AttributeError, KeyError):
+        token = None  # the error must not quote the answer: it may hold a token
+    if not isinstance(token, str):
+        raise CredentialsError(f"{realm.hostname} does not answer with a token")
+    return token
+
+
+def _trusted(realm: str, registry: str) -> bool:
+    """Whether the login of a registry (a host, perhaps with a port) may be sent to a realm."""
+    own = urlsplit(f"//{registry}").hostname
+    if realm in (own, REALMS.get(registry)):
+        return True
+    return realm == workspace.settings().get("registry_realm")
 
 
 def _from_helper(helper: str, name: str) -> Login | None:

@@ -45,7 +45,8 @@ READERS |= dict.fromkeys(
     ("", "repo"),
 )
 CI_CODE = ("noxfile.py", "ops/*.py")
-OF_REPO = ("ci", "registry", "release", "results", "slug", "tested", "uses")  # of [tool.slipway]
+# Of [tool.slipway]:
+OF_REPO = ("ci", "registry", "registry_realm", "release", "results", "slug", "tested", "uses")
 
 
 def tables(manifest: Mapping[str, Any]) -> dict[str, str]:

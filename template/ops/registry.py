@@ -3,6 +3,7 @@
 The protocol is the OCI distribution specification
 (https://github.com/opencontainers/distribution-spec/blob/main/spec.md), logging in follows
 https://distribution.github.io/distribution/spec/auth/token/ with the credentials of `docker login`.
+What a registry answers is checked before it is used: media type, JSON and digest.
 """
 
 from __future__ import annotations
@@ -10,11 +11,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import sys
+import threading
+import time
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -24,15 +30,18 @@ from ops import credentials
 from ops.errors import SlipwayError
 
 INDEX = "application/vnd.oci.image.index.v1+json"
+INDEXES = (INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = (
-    INDEX,
-    "application/vnd.docker.distribution.manifest.list.v2+json",
+    *INDEXES,
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 REVISION = "org.opencontainers.image.revision"
 TIMEOUT = (10, 60)  # seconds to connect, and between two bytes
-RETRIES = 5  # after a dropped connection, a 429 or a 5xx: 0.3, 0.6, 1.2 … seconds apart
+RETRIES = 5  # after a dropped connection or a 500, 502 or 504: 0.3, 0.6, 1.2 … seconds apart
+PATIENCE = 60  # seconds that a command waits in all because registries are busy (429, 503)
+REDIRECTS = 5
 HOSTS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 
 
@@ -55,7 +64,8 @@ class Reference:
         Raises:
             RegistryError: it has another shape.
         """
-        found = re.fullmatch(r"([^/]+)/([^:@]+)(?::([^:@]+)|@(sha256:[0-9a-f]{64}))?", text)
+        host = r"(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?"
+        found = re.fullmatch(rf"({host})/([^:@]+)(?::([^:@]+)|@({DIGEST.pattern}))?", text)
         if not found:
             raise RegistryError(f"{text!r} is no image: write host/path:tag or host/path@sha256:…")
         return cls(found[1], found[2], found[3] or found[4] or "")
@@ -63,8 +73,9 @@ class Reference:
     @property
     def url(self) -> str:
         """Where the registry answers for this repository."""
-        inner = re.match(r"(localhost|127\.[\d.]+|\[::1\])(:|\Z)", self.host)
-        scheme = "http" if inner else "https"  # docker's rule too: only loopback goes without TLS
+        # Docker's rule too: only loopback goes without TLS.
+        inner = credentials.loopback(urlsplit(f"//{self.host}").hostname or "")
+        scheme = "http" if inner else "https"
         return f"{scheme}://{HOSTS.get(self.host, self.host)}/v2/{self.path}"
 
     def __str__(self) -> str:
@@ -90,18 +101,26 @@ def manifest(reference: str) -> Manifest | None:
     """What a reference names, byte by byte; None where the registry has nothing of that name.
 
     Raises:
-        RegistryError: the registry refuses or cannot be reached, or its answer has another digest.
+        RegistryError: the registry refuses or cannot be reached, or its answer is not a manifest
+            of a kind that was asked for, or has another digest.
     """
     place = Reference.parse(reference)
     headers = {"Accept": ", ".join(MANIFESTS)}
     answer = _ask("GET", place, f"/manifests/{place.name}", headers=headers, missing=True)
     if answer is None:
         return None
-    digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
-    for said in (answer.headers.get("Docker-Content-Digest"), place.name):
-        if said and said.startswith("sha256:") and said != digest:
-            raise RegistryError(f"{place} came damaged from its registry: try again.")
-    return Manifest(digest, answer.headers.get("Content-Type", MANIFESTS[0]), answer.content)
+    kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if kind not in MANIFESTS:
+        raise _unusable(place, answer, f"{kind or 'no media type'} instead of a manifest")
+    content = _object(place, answer)
+    parts = content.get("manifests") if kind in INDEXES else [content.get("config")]
+    if (
+        content.get("mediaType", kind) != kind
+        or not isinstance(parts, list)
+        or not all(isinstance(p, dict) and DIGEST.fullmatch(str(p.get("digest"))) for p in parts)
+    ):
+        raise _unusable(place, answer, f"something else than {kind}")
+    return Manifest(_checked(place, answer, place.name), kind, answer.content)
 
 
 def put(reference: str, found: Manifest) -> None:
@@ -142,8 +161,11 @@ def config_of(reference: str) -> dict[str, Any]:
         if not images:
             raise RegistryError(f"{place} is an index without an image.")
         return config_of(f"{place.host}/{place.path}@{images[0]['digest']}")
-    answer = _ask("GET", place, f"/blobs/{found.content['config']['digest']}")
-    return dict(answer.json()) if answer is not None else {}
+    digest = found.content["config"]["digest"]
+    answer = _ask("GET", place, f"/blobs/{digest}")
+    assert answer is not None  # only `missing` makes it None
+    _checked(place, answer, digest)
+    return _object(place, answer)
 
 
 def revision_of(reference: str) -> str:
@@ -169,7 +191,10 @@ def tags(repository: str) -> list[str]:
         answer = _ask("GET", place, rest, missing=True)
         if answer is None:
             return found
-        found += answer.json().get("tags") or []
+        listed = _object(place, answer).get("tags") or []
+        if not isinstance(listed, list):
+            raise _unusable(place, answer, "something else than a list of tags")
+        found += map(str, listed)
         rest = answer.links.get("next", {}).get("url")
         if rest:  # relative to the registry, or complete
             rest = urljoin(place.url, rest).removeprefix(place.url)
@@ -215,9 +240,10 @@ def _session() -> requests.Session:
     retry = Retry(
         total=RETRIES,
         backoff_factor=0.3,
-        status_forcelist=(429, 500, 502, 503, 504),
+        status_forcelist=(500, 502, 504),
         allowed_methods=None,  # also PUT and DELETE: both may be repeated here
         raise_on_status=False,
+        respect_retry_after_header=False,  # _send waits, and says so
     )
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=16))
@@ -241,18 +267,22 @@ def _ask(
     headers = dict(rest.pop("headers", {}))
     try:
         for fresh in (False, True):
-            login = credentials.header(_session(), place.host, scope, fresh=fresh)
+            login = credentials.header(_send, place.host, scope, fresh=fresh)
             sent = headers | ({"Authorization": login} if login else {})
-            answer = _session().request(
-                method, place.url + path, headers=sent, timeout=TIMEOUT, **rest
-            )
+            answer = _follow(method, place.url + path, sent, rest)
             if answer.status_code != 401 or fresh:
                 break
             credentials.challenge(place.host, scope, answer.headers.get("WWW-Authenticate", ""))
-    except (requests.RequestException, credentials.CredentialsError) as error:
+    except credentials.CredentialsError as error:
+        raise RegistryError(f"The registry {place.host} cannot be used: {error}.") from error
+    except requests.RequestException as error:
         raise RegistryError(
-            f"The registry {place.host} cannot be asked: {credentials.plain(error)}. "
+            f"The registry {place.host} cannot be asked: {_reason(error)}. "
             "Look at the network and at the registry, then type the command again."
+        ) from error
+    except ValueError as error:  # requests lets those through that an unreadable Location causes
+        raise RegistryError(
+            f"The registry {place.host} redirects to an address that cannot be read."
         ) from error
     if answer.status_code == 404 and missing:
         return None
@@ -261,12 +291,139 @@ def _ask(
             f"The registry {place.host} does not let you {_verb(method)} {place.path}. "
             f"Type `docker login {place.host}` with an account that may, then try again."
         )
-    if not answer.ok:
+    if not 200 <= answer.status_code < 300:
         raise RegistryError(
-            f"The registry {place.host} answers {answer.status_code} {answer.reason} to {method} "
-            f"of {place}."
+            f"The registry {place.host} answers {answer.status_code} to {method} of {place}: "
+            f"{_first_line(answer)}"
         )
     return answer
+
+
+def _follow(
+    method: str, url: str, headers: dict[str, str], rest: dict[str, Any]
+) -> requests.Response:
+    """Sends a request and follows redirects of a GET; no other origin gets the Authorization."""
+    answer = _send(method, url, headers=headers, **rest)
+    for _ in range(REDIRECTS):
+        if method != "GET" or not answer.is_redirect:
+            break
+        before = credentials.address(url)
+        after = credentials.address(answer.headers["Location"], url)
+        if before.scheme == "https" and after.scheme == "http":
+            raise credentials.CredentialsError("it redirects to an address without TLS")
+        if (before.scheme, before.netloc) != (after.scheme, after.netloc):
+            headers = {name: value for name, value in headers.items() if name != "Authorization"}
+        url = after.geturl()
+        answer = _send(method, url, headers=headers, **rest)
+    return answer
+
+
+def _send(method: str, url: str, **rest: Any) -> requests.Response:
+    """One request, repeated while the server is busy; redirects are not followed.
+
+    Raises:
+        RegistryError: it stays busy for longer than a command waits.
+        requests.RequestException: it cannot be reached.
+    """
+    if url.startswith("http:"):
+        rest["proxies"] = {"http": ""}  # this machine: a proxy would see it without TLS
+    for number in range(100):  # _wait ends it
+        answer = _session().request(method, url, timeout=TIMEOUT, allow_redirects=False, **rest)
+        if answer.status_code not in (429, 503):
+            break
+        _wait(url, answer, number)
+    return answer
+
+
+_lock = threading.Lock()
+_waited = 0.0  # seconds, by all threads of this command
+
+
+def _wait(url: str, answer: requests.Response, number: int) -> None:
+    """Waits as long as a busy server asks for, or twice as long as the last time.
+
+    Raises:
+        RegistryError: that is longer than PATIENCE allows.
+    """
+    global _waited
+    asked = _retry_after(answer)
+    until = time.time() + max(asked, 2**number)
+    host = urlsplit(url).netloc
+    with _lock:  # requests side by side wait together
+        pause = until - time.time()
+        if pause <= 0:
+            return
+        if _waited + pause > PATIENCE:
+            when = datetime.fromtimestamp(until, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
+            raise RegistryError(
+                f"The registry {host} is too busy ({answer.status_code}). Type the command again "
+                + (f"after {when}." if asked else "in some minutes.")
+            )
+        text = f"The registry {host} is busy ({answer.status_code}): waiting {pause:.0f} s.\n"
+        sys.stderr.write(text)
+        sys.stderr.flush()
+        time.sleep(pause)
+        _waited += pause
+
+
+def _retry_after(answer: requests.Response) -> float:
+    """Seconds until a server wants to be asked again, a month at most; 0 if it does not say.
+
+    https://www.rfc-editor.org/rfc/rfc9110#field.retry-after: seconds, or a date.
+    """
+    said = answer.headers.get("Retry-After", "").strip()
+    month = 30 * 86400.0
+    if re.fullmatch(r"[0-9]+", said):
+        return min(float(said), month)
+    try:
+        date = parsedate_to_datetime(said)
+    except ValueError:
+        return 0
+    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return min(max(aware.timestamp() - time.time(), 0), month)
+
+
+def _object(place: Reference, answer: requests.Response) -> dict[str, Any]:
+    """The JSON object that an answer holds."""
+    try:
+        found = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        raise _unusable(place, answer, "text that is not JSON") from None
+    if not isinstance(found, dict):
+        raise _unusable(place, answer, "something else than a JSON object")
+    return found
+
+
+def _checked(place: Reference, answer: requests.Response, wanted: str) -> str:
+    """The digest of an answer, which must be the one that was asked for and the one it states."""
+    digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
+    for said in (answer.headers.get("Docker-Content-Digest"), wanted):
+        if said and said.startswith("sha256:") and said != digest:
+            raise RegistryError(f"{place} came damaged from its registry: try again.")
+    return digest
+
+
+def _unusable(place: Reference, answer: requests.Response, what: str) -> RegistryError:
+    """The error for an answer that cannot be used, with its first line."""
+    return RegistryError(
+        f"The registry {place.host} answers for {place} with {what}: {_first_line(answer)}\n"
+        "A proxy or a login page may answer in its place. Check the address of the registry and "
+        "the network, then type the command again."
+    )
+
+
+def _first_line(answer: requests.Response) -> str:
+    """The first line of an answer, without what would steer a terminal."""
+    lines = answer.content[:4000].decode("utf-8", "replace").strip().splitlines() or ["(empty)"]
+    return "".join(c if c.isprintable() else "?" for c in lines[0])[:200]
+
+
+def _reason(error: requests.RequestException) -> str:
+    """Why a request failed, without addresses: they may hold a login."""
+    if not isinstance(error, requests.ConnectionError):
+        return type(error).__name__
+    found = re.search(r"(Connection refused|Name or service not known|timed out)", str(error))
+    return found[0] if found else "the connection was dropped"
 
 
 def _verb(method: str) -> str:
@@ -275,4 +432,4 @@ def _verb(method: str) -> str:
 
 def _platform(entry: dict[str, Any]) -> str:
     """The operating system of an index's entry; `unknown` is what attestations have."""
-    return str(entry.get("platform", {}).get("os", ""))
+    return str((entry.get("platform") or {}).get("os", ""))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
+import json
 import shutil
 import subprocess
 import threading
@@ -14,7 +16,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import requests
 from dev.terminal import free_ports
+from ops import registry as client
+from ops.registry import Manifest
 from support import need
 
 USER, PASSWORD = "tester", "correct-horse"
@@ -91,20 +96,65 @@ def proxy(target: str, disturb: Callable[[BaseHTTPRequestHandler, bytes], bool])
                 return b"".join(parts)
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = handle_one
+        do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = handle_one
 
         def log_message(self, format: str, *args: object) -> None:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def double(behave: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """A server with no registry behind it, as `127.0.0.1:port`; `behave` answers each request."""
+
+    def always(request: BaseHTTPRequestHandler, body: bytes) -> bool:
+        behave(request)
+        return True
+
+    with proxy("", always) as address:
+        yield address
+
+
+def answer(request: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:
+    """Answers a request; `_` in the name of a header stands for a hyphen."""
+    request.send_response(status)
+    for name, value in ({"Content_Length": str(len(body))} | headers).items():
+        request.send_header(name.replace("_", "-"), value)
+    request.end_headers()
+    request.wfile.write(body)
+
+
+def seed(reference: str) -> Manifest:
+    """Writes an image without layers to a registry, without an engine."""
+    repository, _, _ = reference.rpartition(":")
+    host, _, path = repository.partition("/")
+    config = json.dumps({"config": {"Labels": {client.REVISION: "abc"}}}).encode()
+    place = {"digest": digest(config), "size": len(config)}
+    begun = requests.post(f"http://{host}/v2/{path}/blobs/uploads/", timeout=10)
+    begun.raise_for_status()
+    at, ask = begun.headers["Location"], {"digest": place["digest"]}
+    requests.put(at, params=ask, data=config, timeout=10).raise_for_status()
+    kind = "application/vnd.oci.image.manifest.v1+json"
+    described = place | {"mediaType": "application/vnd.oci.image.config.v1+json"}
+    content = {"schemaVersion": 2, "mediaType": kind, "config": described, "layers": []}
+    body = json.dumps(content).encode()
+    found = Manifest(digest(body), kind, body)
+    client.put(reference, found)
+    return found
+
+
+def digest(data: bytes) -> str:
+    """The digest of data, as registries write it."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def _await(url: str) -> None:
