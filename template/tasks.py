@@ -100,8 +100,15 @@ def env_current(context: Context) -> None:
 
 @operation(name="use", help=NAME | {"yes": "Do not ask for the name of production."})
 def env_use(context: Context, name: str, yes: bool = False) -> None:
-    """Make an environment the active one."""
-    environments.file_of(name)
+    """Make an environment the active one, if it meets the contract."""
+    found = environments.findings(name)
+    if found:
+        print(*found, sep="\n")
+        raise Exit(
+            f"{name} does not meet the contract, so it was not made active: {len(found)} to "
+            f"correct. Edit .env.{name}, then type the command again.",
+            code=1,
+        )
     environments.confirm(name, yes)
     environments.use(name)
     print(f"{name} is active.")
@@ -119,7 +126,7 @@ def env_init(context: Context, name: str) -> None:
 
 @operation(name="show", help={"name": "The active environment if none is named."})
 def env_show(context: Context, name: str = "") -> None:
-    """Show the variables of an environment; secrets are masked."""
+    """Show the variables of an environment; secrets and what URLs keep private are masked."""
     seen = environments.shown(name or environments.active())
     print(*(f"{key}={value}" for key, value in seen.items()), sep="\n")
 
@@ -136,9 +143,9 @@ def env_check(context: Context, name: str) -> None:
 
 @operation(name="diff", help={"a": "One environment.", "b": "Another."})
 def env_diff(context: Context, a: str, b: str) -> None:
-    """Show the variables in which two environments differ; secrets are masked."""
-    for key, first, second in environments.differences(a, b):
-        print(f"{key}: {a} {first or 'empty'}, {b} {second or 'empty'}")
+    """Show the variables in which two environments differ; of secrets only whether they do."""
+    for key, text in environments.differences(a, b):
+        print(f"{key}: {text}")
 
 
 @operation(name="contract")

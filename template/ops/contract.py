@@ -260,7 +260,7 @@ def _deployment(root: Path) -> list[Variable]:
             ),
             own("LOGS_TO", "datadog or elasticsearch", "Where logs go in place of Loki."),
             own("LOGS_URL", "web address", "What takes logs there, by OTLP over HTTP."),
-            own("LOGS_KEY", "text", "API key for that.", secret=True),
+            own("LOGS_KEY", "header value", "API key for that.", secret=True),
         ]
     engine = "such as ssh://deploy@staging.example. Without it, this machine's."
     return [

@@ -19,13 +19,12 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from ops import contract
+from ops import contract, masking
 from ops.contract import Variable
 from ops.errors import SlipwayError
 from ops.workspace import ROOT
 
 NAMES = ("development", "staging", "production")
-MASK = "********"
 ADDRESS = r"https?://[\w.~:/?#@!$&()*+,;=%\[\]-]+"  # nothing that a shell or YAML would read
 DATABASE = "postgresql://app:{password}@database:5432/app"
 
@@ -197,32 +196,38 @@ def use(name: str, root: Path = ROOT) -> None:
 
 
 def shown(name: str, root: Path = ROOT) -> dict[str, str]:
-    """The variables of an environment as they may be seen: secrets are masked.
+    """The variables of an environment as they may be seen: secrets and passwords are masked.
 
     Raises:
         EnvironmentsError: it has none.
     """
-    known = {variable.name: variable for variable in contract.read(root)}
-    return {
-        key: value if not value or (key in known and not known[key].secret) else MASK
-        for key, value in values(name, root).items()
-    }
+    return _seen(values(name, root), {v.name: v for v in contract.read(root)})
 
 
-def differences(first: str, second: str, root: Path = ROOT) -> list[tuple[str, str, str]]:
-    """The variables in which two environments differ: name, and what may be seen of both.
+def differences(first: str, second: str, root: Path = ROOT) -> list[tuple[str, str]]:
+    """The variables in which two environments differ, and all secrets, each with what to say of it.
+
+    Of a secret that is `same`, `differs` or `only in NAME`, never a part of its value.
 
     Raises:
         EnvironmentsError: one of them has none.
     """
+    by_name = {variable.name: variable for variable in contract.read(root)}
     raw = [values(name, root) for name in (first, second)]
-    seen = [shown(name, root) for name in (first, second)]
-    names = sorted(raw[0].keys() | raw[1].keys())
-    return [
-        (key, seen[0].get(key, "not set"), seen[1].get(key, "not set"))
-        for key in names
-        if raw[0].get(key) != raw[1].get(key)
-    ]
+    seen = [_seen(each, by_name) for each in raw]
+    found = []
+    for key in sorted(raw[0].keys() | raw[1].keys()):
+        one, other = raw[0].get(key), raw[1].get(key)
+        if key not in by_name or by_name[key].secret:
+            if one and other:
+                found.append((key, "same" if one == other else "differs"))
+            elif one or other:
+                found.append((key, f"only in {first if one else second}"))
+        elif one != other:
+            one, other = (each.get(key, "not set") or "empty" for each in seen)
+            masked = "; what is masked differs" if one == other else ""
+            found.append((key, f"{first} {one}, {second} {other}{masked}"))
+    return found
 
 
 def confirm(name: str, yes: bool = False) -> None:
@@ -239,6 +244,18 @@ def confirm(name: str, yes: bool = False) -> None:
         )
     if input("This changes production. Type its name to go on: ").strip() != "production":
         raise EnvironmentsError("Nothing was changed.")
+
+
+def _seen(found: Mapping[str, str], by_name: Mapping[str, Variable]) -> dict[str, str]:
+    """Values as they may be seen; what the contract does not know may be a secret."""
+    return {
+        key: (
+            masking.seen(value, by_name[key].type, by_name[key].secret)
+            if key in by_name
+            else masking.seen(value, "", secret=True)
+        )
+        for key, value in found.items()
+    }
 
 
 def _needed(name: str, root: Path) -> bool:
@@ -269,6 +286,9 @@ def _ill_typed(variable: Variable, value: str) -> list[str]:
         if not all(re.fullmatch(ADDRESS, word) for word in words):
             like = "https://shop.example"
             return [f"{variable.name} is no {variable.type}: write it like {like}"]
+    elif variable.type == "header value":
+        if not re.fullmatch(r"[!-~]+", value):
+            return [f"{variable.name} cannot be sent in a header: use only ASCII, without spaces"]
     elif variable.secret and not re.fullmatch(r"[A-Za-z0-9_.~-]+", value):
         return [f"{variable.name} has characters that URLs change: take letters, digits, - _ . ~"]
     return []

@@ -74,6 +74,8 @@ def test_an_environment_is_made_filled_in_checked_used_and_compared(shop: Projec
     assert inv(shop, "env.check", "staging") == "staging meets the contract.\n"
 
     assert inv(shop, "env.use", "development") == "development is active.\n"
+    url = "https://app:hunter2@llm.example/v1"
+    edit(shop, "staging", AGENTS_LLM_URL=url)
     assert inv(shop, "env.use", "staging") == "staging is active.\n"
     assert inv(shop, "env.current") == "staging\n"
     assert "* staging      active" in inv(shop, "env.list")
@@ -82,7 +84,9 @@ def test_an_environment_is_made_filled_in_checked_used_and_compared(shop: Projec
     assert len(set(secrets)) == 2 and all(len(secret) >= 32 for secret in secrets)
     seen = inv(shop, "env.show") + inv(shop, "env.diff", "development", "staging")
     assert "AGENTS_LLM_MODEL=large" in seen
-    assert "DATABASE_PASSWORD: development ********, staging ********" in seen
+    assert "DATABASE_PASSWORD: differs" in seen
+    assert "AGENTS_LLM_URL=https://********@llm.example/v1" in seen and "hunter2" not in seen
+    assert "BACKEND_DATABASE_URL=postgresql://********@database:5432/********" in seen
     assert not any(secret in seen for secret in secrets)
     assert "LOG_LEVEL" not in seen
 
@@ -93,6 +97,7 @@ def test_every_breach_of_the_contract_is_named_and_no_value_is_shown(shop: Proje
         "AGENTS_LLM_URL": "https://llm.example/v1",
         "AGENTS_LLM_MODEL": "large",
     }
+    good["LOGS_KEY"] = "VnVhQ2ZHY0JDZGJrUW0=="  # base64, as Elastic's keys
     edit(shop, "staging", **good)
     inv(shop, "env.check", "staging")
     kept = dict(values(shop, "staging"))
@@ -118,6 +123,10 @@ def test_every_breach_of_the_contract_is_named_and_no_value_is_shown(shop: Proje
         ({"ALERTS_URL": "hunter2"}, "ALERTS_URL is no web address: write it like https://"),
         ({"PUBLIC_URLS": "https://a.example hunter2'"}, "PUBLIC_URLS is no web addresses: write"),
         ({"DOCKER_HOST": "hunter2"}, "DOCKER_HOST is no engine"),
+        ({"AGENTS_LLM_API_KEY": "hunter2é"}, "AGENTS_LLM_API_KEY: Use only ASCII letters"),
+        ({"AGENTS_LLM_API_KEY": '"hunter2\\nx"'}, "AGENTS_LLM_API_KEY: Use only ASCII letters"),
+        ({"LOGS_KEY": "hunter2é=="}, "LOGS_KEY cannot be sent in a header: use only ASCII"),
+        ({"LOGS_KEY": '"hunter2==\\n"'}, "LOGS_KEY cannot be sent in a header: use only ASCII"),
         ({"DATABASE_PASSWORD": "hunter2/@:"}, "DATABASE_PASSWORD has characters that URLs"),
     ]
     for changed, finding in breaches:
@@ -134,8 +143,13 @@ def test_every_breach_of_the_contract_is_named_and_no_value_is_shown(shop: Proje
     assert "do not meet the contract" in said and "chmod 600" in said
 
 
-def test_production_asks_for_its_name_and_without_a_terminal_for_yes(shop: Project) -> None:
+def test_production_must_meet_the_contract_and_asks_for_its_name_or_for_yes(shop: Project) -> None:
     inv(shop, "env.init", "production")
+    said = inv(shop, "env.use", "production", "--yes", status=1)
+    assert "AGENTS_LLM_URL (agents) is empty" in said and "AGENTS_LLM_MODEL (agents)" in said
+    assert "production does not meet the contract, so it was not made active" in said
+    assert not (shop.path / ".env").exists()
+    edit(shop, "production", AGENTS_LLM_URL="https://llm.example/v1", AGENTS_LLM_MODEL="large")
     said = inv(shop, "env.use", "production", status=1)
     assert "Add --yes if you mean it" in said
     assert not (shop.path / ".env").exists()

@@ -141,7 +141,7 @@ def seed(reference: str) -> Manifest:
     place = {"digest": digest(config), "size": len(config)}
     begun = requests.post(f"http://{host}/v2/{path}/blobs/uploads/", timeout=10)
     begun.raise_for_status()
-    at, ask = begun.headers["Location"], {"digest": place["digest"]}
+    at, ask = begun.headers["Location"], {"digest": digest(config)}
     requests.put(at, params=ask, data=config, timeout=10).raise_for_status()
     kind = "application/vnd.oci.image.manifest.v1+json"
     described = place | {"mediaType": "application/vnd.oci.image.config.v1+json"}

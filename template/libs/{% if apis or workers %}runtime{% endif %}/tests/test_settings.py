@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field, SecretStr
 from runtime import migrate
-from runtime.settings import ApiSettings, CommonSettings, SettingsError, prefixed
+from runtime.settings import ApiSettings, CommonSettings, HeaderSecret, SettingsError, prefixed
 
 HIDDEN = "hunter2"
 
@@ -16,6 +16,7 @@ class Settings(ApiSettings):
     model_config = prefixed("demo.settings")
 
     key: SecretStr = Field(default=SecretStr("development"), description="A secret.")
+    header: HeaderSecret | None = Field(default=None, description="A secret for a header.")
     names: list[str] = Field(default=[], description="Something that is written as JSON.")
 
 
@@ -112,6 +113,25 @@ def test_a_refused_value_is_named_by_its_variable_and_not_shown(
 ) -> None:
     monkeypatch.setenv(variable, value)
     assert variable.removeprefix("DEMO_") in refusal().upper()
+
+
+@pytest.mark.parametrize(
+    "value", [f"{HIDDEN}é", f"{HIDDEN}\n", f"a\r\nb: {HIDDEN}", f" {HIDDEN}", f"{HIDDEN}\x7f"]
+)
+def test_a_secret_that_no_header_can_hold_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEMO_HEADER", value)
+    assert refusal().startswith("DEMO_HEADER: Use only ASCII")
+
+
+def test_a_secret_for_a_header_may_hold_all_that_is_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    value = "".join(map(chr, range(0x21, 0x7F))) + " x"
+    monkeypatch.setenv("DEMO_HEADER", value)
+    header = Settings.load().header
+    assert header and header.get_secret_value() == value
 
 
 def test_a_secret_does_not_show_in_the_text_of_the_settings() -> None:

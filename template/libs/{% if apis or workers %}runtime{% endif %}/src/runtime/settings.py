@@ -4,12 +4,13 @@ Each service has one subclass; its fields are the service's variables and their 
 documentation. The prefix of the variables is the upper-case name of the service's package.
 """
 
+import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import Field, HttpUrl, JsonValue, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, HttpUrl, JsonValue, SecretStr, ValidationError
 from pydantic import field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 from pydantic_settings import SettingsConfigDict
@@ -29,6 +30,17 @@ def prefixed(package: str | None) -> SettingsConfigDict:
 
 # Give it to a Field as json_schema_extra: without a value, the service starts in development only.
 REQUIRED_OUTSIDE_DEVELOPMENT: dict[str, JsonValue] = {"required_outside_development": True}
+
+
+def _fits_a_header(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]([ -~]*[!-~])?", value.get_secret_value()):
+        raise ValueError("Use only ASCII letters, digits and punctuation, without line breaks")
+    return value
+
+
+# A secret that is sent in an HTTP header: printable ASCII, without blanks around it.
+# https://www.rfc-editor.org/rfc/rfc9110#name-field-values
+HeaderSecret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 
 
 @dataclass(frozen=True)
