@@ -74,7 +74,7 @@ def web(session: nox.Session, member: Member, root: Path = ROOT) -> None:
 
 def _end(session: nox.Session, member: Member, root: Path, ask: Ask) -> None:
     """Return when the audit is clean; else end the session as failed or (no audit) as skipped."""
-    merged = {**os.environ, **session.env}
+    merged = {**os.environ, **locks.UV, **session.env}
     environment = {name: value for name, value in merged.items() if value is not None}
     places = [*(session.bin_paths or []), environment.get("PATH", os.defpath)]
     places.append(str(Path(sys.executable).parent))  # where `nox[uv]` puts uv

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +21,6 @@ from ops.errors import SlipwayError
 from ops.workspace import ROOT, Member
 
 COMMON = Path("deploy", "docker-bake.hcl")
-STALE = "uv.lock does not fit the pyproject.toml files. Type `uv lock`, then commit it."
 GET_DOCKER = "https://docs.docker.com/engine/install/"
 EVERY_LIBRARY = "libs/*/src"  # in Dockerfiles; the libraries that a service needs take its place
 
@@ -156,7 +154,7 @@ def targets(
         uv = tools.find_uv()
         locks.ensure(uv, root)
         if locks.is_stale(uv, root):
-            raise locks.LockError(STALE)
+            raise locks.LockError(locks.STALE)
     for member in images(root):
         name = re.sub(r"[^A-Za-z0-9_-]", "_", member.name)
         text = (member.path / "Dockerfile").read_text(encoding="utf-8")
@@ -176,9 +174,8 @@ def _needed(member: Member, root: Path) -> list[str]:
     """The folders of what a service depends on in this workspace, seen from the root."""
     uv = tools.find_uv()
     words = ["--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-annotate", "--no-header"]
-    command = [uv, "export", *words, "--python", sys.executable, "--package", member.name]
-    done = subprocess.run(command, cwd=root, text=True, capture_output=True)
+    done = locks.run_uv([uv, "export", *words, "--package", member.name], root)
     if done.returncode:
-        raise locks.LockError(f"{STALE}\n{done.stderr.strip()}")
+        raise locks.LockError(f"{locks.STALE}\n{done.stderr.strip()}")
     found = re.findall(r"^(?:-e )?\./(\S+)", done.stdout, re.MULTILINE)
     return [folder for folder in found if folder != member.path.relative_to(root).as_posix()]

@@ -19,6 +19,10 @@ from ops import workspace
 from ops.errors import SlipwayError
 
 NEW = "uv.lock is new, with the versions this template was tested with: commit it."
+STALE = "uv.lock does not fit the pyproject.toml files. Type `uv lock`, then commit it."
+# What every call of uv gets: environments and locks are for the Python that runs this, which is
+# also part of the keys. uv neither looks for another one nor downloads it.
+UV = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
 
 
 class LockError(SlipwayError):
@@ -60,9 +64,7 @@ def ensure(uv: str, root: Path = workspace.ROOT) -> bool:
             return False
         try:
             for limit in (["--exclude-newer", tested], []):
-                done = subprocess.run(
-                    [uv, "lock", "--quiet", *limit], cwd=root, text=True, capture_output=True
-                )
+                done = run_uv([uv, "lock", "--quiet", *limit], root)
                 if done.returncode:
                     raise LockError(f"uv could not make uv.lock:\n{done.stderr.strip()}")
         except BaseException:  # Ctrl-C too: half a lock would pass for a whole one
@@ -73,6 +75,15 @@ def ensure(uv: str, root: Path = workspace.ROOT) -> bool:
 
 def is_stale(uv: str, root: Path = workspace.ROOT) -> bool:
     """Whether uv.lock no longer fits the pyproject.toml files."""
-    command = [uv, "lock", "--check", "--quiet", "--python", sys.executable]
-    check = subprocess.run(command, cwd=root, capture_output=True)
-    return check.returncode != 0
+    return run_uv([uv, "lock", "--check", "--quiet"], root).returncode != 0
+
+
+def run_uv(command: list[str], root: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs uv at the root of a project, with the Python that runs this.
+
+    Args:
+        command: the path of uv, and its words.
+        variables: are set besides those of this process.
+    """
+    env = {**os.environ, **UV, **variables}
+    return subprocess.run(command, cwd=root, env=env, text=True, capture_output=True)

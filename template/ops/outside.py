@@ -17,7 +17,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -156,13 +155,6 @@ class Locked:
             self.changed = True
         return bool(self.known["fits"][self._all])
 
-    def prepare(self, selections: Iterable[tuple[str, ...]]) -> None:
-        """Asks for several selections side by side."""
-        new = {s for s in selections if " ".join(s) not in self.known["exports"]}
-        if len(new) > 1:
-            with ThreadPoolExecutor(os.cpu_count()) as pool:
-                list(pool.map(self.packages, sorted(new)))
-
     def packages(self, selection: tuple[str, ...]) -> dict[str, str]:
         """The packages of a selection with version and digest of their files.
 
@@ -177,8 +169,8 @@ class Locked:
         exports: dict[str, dict[str, str]] = self.known["exports"]
         name = " ".join(selection)
         if name not in exports:
-            command = [tools.find_uv(), "export", *EXPORT, "--python", sys.executable, *selection]
-            done = subprocess.run(command, cwd=self._root, text=True, capture_output=True)
+            command = [tools.find_uv(), "export", *EXPORT, *selection]
+            done = locks.run_uv(command, self._root)
             if done.returncode:
                 raise tools.ToolError(f"`uv export {name}` failed: {done.stderr.strip()}")
             exports[name] = dict(_entries(done.stdout))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from ops import tools, workspace
+from ops import locks, tools, workspace
 from ops.errors import SlipwayError
 from ops.workspace import Member
 
@@ -81,7 +81,7 @@ def _npm(member: Member) -> dict[str, Any]:
 
 
 def _made(command: list[str], where: Path) -> dict[str, Any]:
-    env = {k: v for k, v in os.environ.items() if not k.endswith("_TOKEN")}
+    env = {k: v for k, v in os.environ.items() if not k.endswith("_TOKEN")} | locks.UV
     done = subprocess.run(command, cwd=where, env=env, text=True, capture_output=True)
     try:
         return dict(json.loads(done.stdout))

@@ -86,6 +86,8 @@ def enter(
     With `use_paths` the words after `--` are paths from the root; the session looks at those that
     lie in this member, and is skipped if none does.
 
+    A member without code ends the session as failed.
+
     Args:
         also: names of files in the member's folder that count too, where they exist.
     """
@@ -94,7 +96,7 @@ def enter(
     # Many containers set it, and every import of every run would be compiled again.
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
     if not (use_paths and session.posargs):
-        return [*member.sources, *also]
+        return [*_sources(session, member), *also]
     inside = []
     for word in session.posargs:
         path = (ROOT / word).resolve()
@@ -107,7 +109,16 @@ def enter(
             inside += also if path == member.path else ()
     if not inside:
         session.skip("none of the named paths is for it")
+    _sources(session, member)
     return inside
+
+
+def _sources(session: nox.Session, member: Member) -> list[str]:
+    """The member's sources; the session fails where there are none: it would check nothing."""
+    try:
+        return member.sources
+    except workspace.WorkspaceError as error:
+        session.error(str(error))
 
 
 def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
@@ -124,7 +135,9 @@ def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
     environment = ROOT / session.env_dir
     _uv_sync(session, environment, *selection)
     _put_on_path(session, environment / "bin")
-    session.env["VIRTUAL_ENV"] = str(environment)
+    # For `uv build`, which then has the build backend of this environment.
+    own = {"VIRTUAL_ENV": str(environment), "UV_PYTHON": str(environment / "bin" / "python")}
+    session.env.update(locks.UV | own)
 
 
 def sync_all(session: nox.Session, *groups: str) -> None:
@@ -284,8 +297,7 @@ def _say_python(session: nox.Session) -> None:
 
 def _uv_sync(session: nox.Session, environment: Path, *selection: str) -> None:
     try:
-        # Every environment is of the Python that runs nox: it is a part of the sessions' keys.
-        if tools.uv_sync(environment, f"--python={sys.executable}", *selection):
+        if tools.uv_sync(environment, *selection):
             session.log(locks.NEW)
     except SlipwayError as error:
         session.error(str(error))

@@ -48,18 +48,11 @@ def uv_sync(environment: Path, *selection: str) -> bool:
     """
     uv = find_uv()
     made = locks.ensure(uv)
-    env = os.environ | {
-        "UV_PROJECT_ENVIRONMENT": str(environment),
-        "UV_PYTHON_DOWNLOADS": "never",
-        "VIRTUAL_ENV": str(environment),
-    }
-    command = [uv, "sync", "--locked", "--quiet", *selection]
-    done = subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True)
+    places = {"UV_PROJECT_ENVIRONMENT": str(environment), "VIRTUAL_ENV": str(environment)}
+    done = locks.run_uv([uv, "sync", "--locked", "--quiet", *selection], ROOT, **places)
     if done.returncode:
         if locks.is_stale(uv):
-            raise locks.LockError(
-                "uv.lock does not fit the pyproject.toml files. Type `uv lock`, then commit it."
-            )
+            raise locks.LockError(locks.STALE)
         raise ToolError(f"`uv sync {' '.join(selection)}` failed:\n{done.stderr.strip()}")
     return made
 
@@ -126,11 +119,11 @@ def install(members: Iterable[Member], say: Callable[[str], object]) -> bool:
         ToolError: a tool is missing or failed.
     """
     environment = ROOT / ".venv"
-    say("Seeing to .venv")
+    say("Installing .venv")
     without = ["--no-group=node"] if has_node() else []
     made = uv_sync(environment, "--all-packages", "--inexact", "--all-groups", *without)
     for member in members:
         if member.language == "web":
-            say(f"Seeing to node_modules of {member}")
+            say(f"Installing node_modules of {member}")
             npm_ci(member, os.pathsep.join([str(environment / "bin"), os.environ["PATH"]]))
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,26 @@ class Member:
 
     @property
     def sources(self) -> list[str]:
-        """The paths that its tools look at, relative to its folder."""
-        if self.language == "web":
-            return ["."]
-        names = ("noxfile.py", "tasks.py", "ops") if self.kind == "repo" else ("src", "tests")
-        return [name for name in names if (self.path / name).exists()]
+        """The paths that its tools look at, relative to its folder.
+
+        Raises:
+            WorkspaceError: there is no code where they look: they would check nothing and succeed.
+        """
+        if self.kind == "repo":
+            return ["noxfile.py", "tasks.py", "ops"]
+        web = self.language == "web"
+        where, kinds, manifest = (
+            (self.folder, (".ts", ".tsx", ".js", ".jsx"), "package.json")
+            if web
+            else (f"{self.folder}/src", (".py",), "pyproject.toml")
+        )
+        if not _has_code(self.path if web else self.path / "src", kinds):
+            raise WorkspaceError(
+                f"{self.name} has no code that could be checked: there is no {' or '.join(kinds)} "
+                f"file in {where}. Move its code there. If {self.folder} should not be checked at "
+                f"all, delete its {manifest}."
+            )
+        return ["."] if web else [name for name in ("src", "tests") if (self.path / name).exists()]
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -102,6 +118,15 @@ def owner(path: Path, root: Path = ROOT) -> Member:
     return max(
         (m for m in members(root) if path.is_relative_to(m.path)), key=lambda m: len(m.path.parts)
     )
+
+
+def _has_code(top: Path, kinds: tuple[str, ...]) -> bool:
+    """Whether a folder holds code, apart from tests, configuration and what tools made."""
+    for _, folders, files in os.walk(top):
+        if any(name.endswith(kinds) and ".config." not in name for name in files):
+            return True
+        folders[:] = [name for name in folders if name not in ("dist", "node_modules", "tests")]
+    return False
 
 
 def _kind(folder: str, manifest: Path) -> str:

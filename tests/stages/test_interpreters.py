@@ -1,0 +1,93 @@
+"""One Python everywhere: uv is told which, looks for no other, and the lock fits on all of them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import pythons
+from ops import bake, growth, locks, outside, sbom, tools, workspace
+from support import BIN, REPOSITORY, clean_environment, copy, need, run
+
+MANIFEST = """\
+[project]
+name = "{name}"
+version = "0"
+requires-python = ">=3.11"
+[tool.slipway]
+tested = "2026-11-14"
+[tool.uv.workspace]
+members = ["libs/*"]
+"""
+CODE = """\
+import sys
+from pathlib import Path
+from ops import locks
+uv, root = sys.argv[1], Path(sys.argv[2])
+print(locks.ensure(uv, root), locks.is_stale(uv, root))
+"""
+
+
+@pytest.fixture(scope="module")
+def installed() -> list[Path]:
+    """The Pythons of this machine that the template supports, oldest first."""
+    found = [path for version in pythons.SUPPORTED if (path := pythons.find(version))]
+    need(len(found) > 1, "two of the Pythons that the template supports")
+    return found
+
+
+@pytest.mark.slow
+def test_a_lock_of_a_project_without_members_fits_on_every_python(
+    installed: list[Path], template: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "shop"
+    done = copy(template, project, apis=[], workers=[], apps=[])
+    assert done.returncode == 0, done.stdout
+    for first, last in ((installed[0], installed[-1]), (installed[-1], installed[0])):
+        (project / "uv.lock").unlink(missing_ok=True)
+        # Whatever is first on PATH, and whatever a person has set.
+        path = f"{installed[0].parent}:{os.environ['PATH']}"
+        env = clean_environment(UV_PYTHON="3.9", PYTHONPATH=str(project), CI="") | {"PATH": path}
+        for python, made in ((first, True), (first, False), (last, False)):
+            done = run(python, "-c", CODE, BIN / "uv", project, cwd=project, env=env)
+            assert done.stdout == f"{made} False\n", python
+
+
+def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The calls go to a program that writes down what it is told."""
+    said = tmp_path / "said"
+    uv = tmp_path / "uv"
+    uv.write_text(
+        f'#!/bin/sh\necho "$1 $UV_PYTHON $UV_PYTHON_DOWNLOADS" >> {said}\necho "{{}}"\n',
+        encoding="utf-8",
+    )
+    uv.chmod(0o755)
+    root = tmp_path / "shop"
+    member = workspace.Member("core", root / "libs/core", "library")
+    member.path.mkdir(parents=True)
+    for folder, name in ((root, "repo"), (member.path, "core")):
+        (folder / "pyproject.toml").write_text(MANIFEST.format(name=name), encoding="utf-8")
+    (root / "deploy").mkdir()
+    shutil.copy(REPOSITORY / "template/deploy/docker-bake.hcl", root / "deploy")
+    monkeypatch.setattr(tools, "find_uv", lambda: str(uv))
+    monkeypatch.setattr(tools, "ROOT", root)
+    monkeypatch.setenv("UV_PYTHON", "3.9")
+    monkeypatch.setenv("CI", "")
+
+    locks.ensure(str(uv), root)
+    locks.is_stale(str(uv), root)
+    monkeypatch.setattr(locks, "ensure", lambda uv: False)
+    tools.uv_sync(root / ".venv", "--all-packages")
+    outside.Locked(root, {"uv.lock": "1", "pyproject.toml": "1"}, {}).packages(("--group=a",))
+    bake._needed(member, root)
+    sbom._python(member, root)
+    growth.upgrade(root)
+    calls = said.read_text(encoding="utf-8").splitlines()
+    assert len(calls) >= 7
+    for call in calls:
+        assert call.split() == [call.split()[0], sys.executable, "never"], calls

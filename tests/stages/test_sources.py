@@ -1,0 +1,70 @@
+"""A member whose code is not found is an error in every stage: no stage is green over nothing."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from ops import keys
+from results.stage import Stage
+from support import REPOSITORY, Project
+
+MANIFEST = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.11"\n'
+FILES = {
+    "pyproject.toml": '[tool.slipway]\nslug = "shop"\npython = "3.13"\ntested = "2026-11-14"\n',
+    # Its package is not in src/.
+    "services/flat/pyproject.toml": MANIFEST.format("flat"),
+    "services/flat/flat/__init__.py": "",
+    "services/flat/tests/test_flat.py": "def test_it() -> None:\n    assert True\n",
+    # Its src/ is empty.
+    "libs/empty/pyproject.toml": MANIFEST.format("empty"),
+    "libs/empty/src/README.md": "Nothing yet.\n",
+    # It has tools and their configuration, and nothing that they could check.
+    "apps/bare/package.json": '{"name": "bare"}\n',
+    "apps/bare/vite.config.ts": "export default {};\n",
+    "apps/bare/node_modules/other/index.js": "1;\n",
+    # This one has what it needs.
+    "libs/whole/pyproject.toml": MANIFEST.format("whole"),
+    "libs/whole/src/whole/deep/__init__.py": "",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The template's stages, with members that no tool needs to be installed for."""
+    made = Project(tmp_path_factory.mktemp("sources") / "shop")
+    for name, text in FILES.items():
+        made.write(name, text)
+    template = REPOSITORY / "template"
+    shutil.copy(template / "noxfile.py", made.path)
+    shutil.copytree(template / "ops", made.path / "ops", ignore=lambda *_: ["__pycache__"])
+    return made
+
+
+def test_every_stage_of_a_member_without_code_fails_and_says_where_it_looked(
+    project: Project,
+) -> None:
+    looked = {"flat": "services/flat/src", "empty": "libs/empty/src", "bare": "apps/bare"}
+    sessions = [f"{stage}({name})" for name in looked for stage in keys.STAGES]
+    output = project.red("-s", *sessions, RESULTS="off")
+    assert Stage.results(output).keys() == set(sessions)
+    assert not {"success", "skipped"}.intersection(Stage.results(output).values()), output
+    for name, place in looked.items():
+        told = [line for line in output.splitlines() if f"{name} has no code" in line]
+        assert len(told) >= len(keys.STAGES), output
+        assert all(f" in {place}. " in line for line in told)
+
+
+def test_words_after_the_dashes_do_not_make_such_a_member_green(project: Project) -> None:
+    output = project.red(
+        "-s", "lint(flat)", "--", "services/flat/tests/test_flat.py", RESULTS="off"
+    )
+    assert "flat has no code" in output
+
+
+def test_code_in_a_folder_below_is_found(project: Project) -> None:
+    from ops import workspace
+
+    whole = next(m for m in workspace.members(project.path) if m.name == "whole")
+    assert whole.sources == ["src"]
