@@ -44,17 +44,24 @@ def dev(context: Context, port: int = development.BASE) -> None:
 KIND = {"kind": "One of: api, worker, app, library.", "name": "The member's name."}
 
 
+# At once, also where the output goes to a file.
+say = functools.partial(print, flush=True)
+
+
 @operation(help=KIND)
 def add(context: Context, kind: str, name: str) -> None:
-    """Render one more member, wired everywhere; your edits are kept."""
-    growth.add(kind, name)
-    print(f"{name} is there. Look at it with `git status`, check it with `nox -t {name}`.")
+    """Render one more member, wired everywhere, lock and install it; your edits are kept."""
+    new = growth.add(kind, name, say)
+    if new:
+        print("New variables, for the files of the environments:")
+        print(*(f"  {v.name}: {v.meaning}{' Required.' * v.required}" for v in new), sep="\n")
+    print(f"{name} is ready. Look at it with `git status`, check it with `nox -t {name}`.")
 
 
 @operation(help=KIND)
 def remove(context: Context, kind: str, name: str) -> None:
     """Take a member out; files that you added to it stay, git keeps what you edited."""
-    growth.remove(kind, name)
+    growth.remove(kind, name, say)
     print(f"{name} is gone. Look at what changed with `git status`.")
 
 
