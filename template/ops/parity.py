@@ -3,7 +3,8 @@
 `python -m ops.parity` prints what is not so. Workflows may run nox and, besides, what
 `[tool.slipway.ci]` in pyproject.toml lists, with the permissions that it lists; the job that the
 ruleset requires must need every other one; each stage must check something, with a floor for
-coverage; sessions, tasks and files that workflows, hooks and documents name must be there.
+coverage; sessions, tasks and files that workflows, hooks and documents name must be there, and so
+must what `[tool.slipway.uses]` names.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from ops import gate, stages, workflows
+from ops import gate, stages, workflows, workspace
 from ops.errors import SlipwayError
 from ops.names import Names, names, unknown, words_of
 from ops.workspace import ROOT
@@ -46,6 +47,7 @@ def findings(root: Path, known: Names, also: tuple[Path, ...] = ()) -> list[str]
         gate.findings(root, documents, known),
         stages.findings(root, known.defaults),
         _named(root, known, (root, *also)),
+        _used(root),
     )
     return list(dict.fromkeys(found))  # a matrix says one thing many times
 
@@ -58,6 +60,24 @@ def _named(root: Path, known: Names, places: tuple[Path, ...]) -> Iterator[str]:
         for at, what in sorted(_absent(file, text, known, places)):
             number = text.count("\n", 0, at) + 1
             yield f"{file.relative_to(root)}:{number}: there is no {what}."
+
+
+def _used(root: Path) -> Iterator[str]:
+    """What `[tool.slipway.uses]` names and what is not there: its changes would count nowhere."""
+    there = {member.name for member in workspace.members(root)}
+    table = "pyproject.toml, [tool.slipway.uses]"
+    for member, uses in workspace.settings(root).get("uses", {}).items():
+        if member not in there:
+            yield f"{table}: there is no member {member}. Correct the name, or delete the line."
+        if not isinstance(uses, list):
+            yield f"{table}: what {member} uses is not a list. Put it in square brackets."
+            continue
+        for name in uses:
+            if name not in there and not (root / str(name)).exists():
+                yield (
+                    f"{table}: {member} uses {name}, which is neither a member nor a path from "
+                    "the root. Correct or delete it."
+                )
 
 
 def _absent(
