@@ -89,6 +89,13 @@ def test(session: nox.Session) -> None:
     session.run("pytest", *spread, *session.posargs)
 
 
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"], download_python="never")
+def pythons(session: nox.Session) -> None:
+    """The fast tests on each Python of this machine that sessions of a project may run on."""
+    install(session, "lint")
+    session.run("pytest", "-m", "not slow", *session.posargs)
+
+
 @nox.session
 def scan(session: nox.Session) -> None:
     """bandit here, but for the tests; scan in a default project."""

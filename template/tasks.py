@@ -53,7 +53,7 @@ def add(context: Context, kind: str, name: str) -> None:
     """Render one more member, wired everywhere, lock and install it; your edits are kept."""
     new = growth.add(kind, name, say)
     if new:
-        print("New variables, for the files of the environments:")
+        print("New variables; `inv env.check NAME` says which of them an environment still needs:")
         print(*(f"  {v.name}: {v.meaning}{' Required.' * v.required}" for v in new), sep="\n")
     print(f"{name} is ready. Look at it with `git status`, check it with `nox -t {name}`.")
 

@@ -58,11 +58,12 @@ def add(kind: str, name: str, say: Say, root: Path = ROOT) -> list[Variable]:
 
 
 def remove(kind: str, name: str, say: Say, root: Path = ROOT) -> None:
-    """Takes a member out: the files of the template go, edited or not; those that you added stay.
+    """Takes a member out: the template's files go, edited or not; what you added to an app stays.
 
     Raises:
         GrowthError: there is no such member, there is uncommitted work, an edit of yours conflicts
-            with the change, or uv or npm failed. Nothing has changed then.
+            with the change, a service has files that you added, or uv or npm failed. Nothing has
+            changed then.
     """
     names = _answered(kind, root)
     if name not in names:
@@ -137,7 +138,12 @@ def _rendered(answer: str, root: Path, folder: Path) -> Path:
     clone, patch = folder / root.name, folder / "patch"
     _run(["git", "clone", "--quiet", "--shared", str(root), str(clone)], root)
     # From the root: the template's address may be a path that is relative to it.
-    _run([sys.executable, "-m", *update, str(clone)], root)
+    command = [sys.executable, "-m", *update, str(clone)]
+    done = subprocess.run(command, cwd=root, text=True, capture_output=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["copier failed"])[-1]  # after its traceback
+        why = re.sub(r"^\W*(\w+Error: )?(Validation error for question '\w+': )?", "", last)
+        raise GrowthError(f"Nothing was changed. {why}")
     conflicts = _git(clone, "diff", "--name-only", "--diff-filter=U").splitlines()
     # An edited file of a member that is removed counts as a conflict too, and goes all the same.
     if conflicts := [name for name in conflicts if (clone / name).exists()]:
@@ -148,6 +154,12 @@ def _rendered(answer: str, root: Path, folder: Path) -> Path:
             f"in these files, then type the other two:\n  {shlex.join(update)}\n"
             "  uv lock\n  nox -s setup"
         )
+    for folder in (path for part in ("services", "libs") for path in clone.glob(f"{part}/*/")):
+        if not (folder / "pyproject.toml").exists():
+            raise GrowthError(
+                f"Nothing was changed, because {folder.relative_to(clone)} has files of yours, and "
+                "uv takes each folder there for a member. Move them elsewhere, and commit that."
+            )
     _git(clone, "add", "--all")
     _git(clone, "diff-index", "--cached", "--binary", "--patch", f"--output={patch}", "HEAD")
     return patch
@@ -166,8 +178,5 @@ def _git(root: Path, *words: str) -> str:
 def _run(command: list[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
     if done.returncode:
-        said = done.stderr.strip()
-        if "Traceback" in said:  # Copier's refusals end with one: the last line is the sentence
-            said = said.splitlines()[-1]
-        raise GrowthError(f"`{Path(command[0]).name} {' '.join(command[1:])}` failed.\n{said}")
+        raise GrowthError(f"`{shlex.join(command)}` failed.\n{done.stderr.strip()}")
     return done.stdout

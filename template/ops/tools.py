@@ -47,11 +47,11 @@ def uv_sync(environment: Path, *selection: str) -> bool:
         ToolError: uv is missing, or failed for another reason.
     """
     uv = find_uv()
-    made = locks.ensure(uv)
+    made = locks.ensure(uv, ROOT)
     places = {"UV_PROJECT_ENVIRONMENT": str(environment), "VIRTUAL_ENV": str(environment)}
     done = locks.run_uv([uv, "sync", "--locked", "--quiet", *selection], ROOT, **places)
     if done.returncode:
-        if locks.is_stale(uv):
+        if locks.is_stale(uv, ROOT):
             raise locks.LockError(locks.STALE)
         raise ToolError(f"`uv sync {' '.join(selection)}` failed:\n{done.stderr.strip()}")
     return made

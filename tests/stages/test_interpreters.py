@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import pythons
 from ops import bake, growth, locks, outside, sbom, tools, workspace
 from support import BIN, REPOSITORY, clean_environment, copy, need, run
 
@@ -34,7 +33,15 @@ print(locks.ensure(uv, root), locks.is_stale(uv, root))
 @pytest.fixture(scope="module")
 def installed() -> list[Path]:
     """The Pythons of this machine that the template supports, oldest first."""
-    found = [path for version in pythons.SUPPORTED if (path := pythons.find(version))]
+    # Also where pyenv keeps them: its `python3.13` on PATH only works where a folder asks for it.
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = []
+    for name in ("python3.11", "python3.12", "python3.13", "python3.14"):
+        for place in (*os.get_exec_path(), *pyenv.glob("versions/*/bin")):
+            path = shutil.which(name, path=place)
+            if path and run(path, "-c", "", cwd=REPOSITORY).returncode == 0:
+                found.append(Path(path))
+                break
     need(len(found) > 1, "two of the Pythons that the template supports")
     return found
 
@@ -81,7 +88,7 @@ def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
 
     locks.ensure(str(uv), root)
     locks.is_stale(str(uv), root)
-    monkeypatch.setattr(locks, "ensure", lambda uv: False)
+    monkeypatch.setattr(locks, "ensure", lambda uv, root: False)
     tools.uv_sync(root / ".venv", "--all-packages")
     outside.Locked(root, {"uv.lock": "1", "pyproject.toml": "1"}, {}).packages(("--group=a",))
     bake._needed(member, root)
