@@ -82,6 +82,9 @@ def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
     # The team grows: one more API, by one word.
     done = shop.run(".venv/bin/inv", "add", "api", "billing")
     assert done.returncode == 0, done.stdout[-4000:]
+    assert "BILLING_DATABASE_URL" in done.stdout
+    done = shop.run(".venv/bin/python", "-c", "import billing.app")
+    assert done.returncode == 0, done.stdout[-4000:]
     changed = shop.git("status", "--porcelain", "--untracked-files=all")
     assert "services/billing/src/billing/app.py" in changed and " M uv.lock" in changed
     assert (shop.path / "libs/runtime/src/runtime/text.py").exists()

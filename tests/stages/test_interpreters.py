@@ -35,9 +35,10 @@ def installed() -> list[Path]:
     """The Pythons of this machine that the template supports, oldest first."""
     # Also where pyenv keeps them: its `python3.13` on PATH only works where a folder asks for it.
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    places = [*os.get_exec_path(), *map(str, pyenv.glob("versions/*/bin"))]
     found = []
     for name in ("python3.11", "python3.12", "python3.13", "python3.14"):
-        for place in (*os.get_exec_path(), *pyenv.glob("versions/*/bin")):
+        for place in places:
             path = shutil.which(name, path=place)
             if path and run(path, "-c", "", cwd=REPOSITORY).returncode == 0:
                 found.append(Path(path))
