@@ -132,9 +132,10 @@ def flood(port: int) -> int:
 def test_a_real_process_answers_and_ends_on_sigterm(
     package: str, variable: Callable[[str], str], database_url: str
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(
-        ("127.0.0.1", 0)
-    ) as also_free:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as free,
+        socket.create_server(("127.0.0.1", 0)) as also_free,
+    ):
         port, internal = free.getsockname()[1], also_free.getsockname()[1]
     environment = os.environ | {
         variable("port"): str(port),
