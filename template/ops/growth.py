@@ -123,7 +123,7 @@ def _grow(kind: str, names: list[str], step: str, root: Path, say: Say) -> None:
             if locked is not None:
                 lock.write_bytes(locked)
             _git(root, "apply", "--whitespace=nowarn", "--reverse", str(patch))
-            if isinstance(error, (GrowthError, locks.LockError, tools.ToolError)):
+            if isinstance(error, SlipwayError):
                 raise GrowthError(f"{error}\nNothing was changed.") from error
             raise
 
