@@ -176,9 +176,9 @@ ALONE = [
     Fault(
         "the build of a bundle",
         "build(frontend)",
-        "apps/frontend/src/main.tsx",
-        '\nimport "./gone";\n',
-        "gone",
+        "apps/frontend/index.html",
+        '<script type="module" src="/src/gone.ts"></script>\n',
+        r"src/gone\.ts",
     ),
 ]
 FAULTS = [pytest.param(fault, id=fault.check) for fault in SIDE_BY_SIDE + ALONE]
