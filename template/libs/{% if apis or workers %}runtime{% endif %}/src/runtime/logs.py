@@ -32,7 +32,6 @@ def configure(origin: Origin) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
     last: list[Processor] = [limit, structlog.processors.JSONRenderer(separators=(",", ":"))]
@@ -46,8 +45,9 @@ def configure(origin: Origin) -> None:
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 # A plain traceback: structlog's others show local variables, which hold secrets.
                 structlog.processors.format_exc_info,
-                _contract(origin),
                 mask,
+                structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
+                _contract(origin),
                 *last,
             ],
         )

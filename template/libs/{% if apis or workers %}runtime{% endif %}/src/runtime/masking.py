@@ -17,6 +17,7 @@ _SECRET = (
     r"|access[_-]?key|private[_-]?key|authorization|cookie|credential|signature"
 )
 _SECRET_NAME = re.compile(rf"{_SECRET}|(?:^|[_-])(?:auth|bearer|dsn|jwt|pass|pwd)$", re.IGNORECASE)
+_MARK = re.compile(r"[:=\s]")  # each of the patterns needs one
 _PATTERNS = (
     # the user and password of a URL
     (re.compile(r"(?<=://)[^\s/@:\"']*:[^\s/\"']*(?=@)"), MASK),
@@ -47,8 +48,9 @@ def is_secret(name: str) -> bool:
 
 def text(value: str) -> str:
     """Return a text without passwords in URLs, values after a secret's name, and bearer tokens."""
-    for pattern, replacement in _PATTERNS:
-        value = pattern.sub(replacement, value)
+    if _MARK.search(value):  # most texts are one word
+        for pattern, replacement in _PATTERNS:
+            value = pattern.sub(replacement, value)
     # Half a character, as os.fsdecode makes them, is not valid in JSON.
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
