@@ -61,7 +61,7 @@ def migrate(settings: CommonSettings) -> list[str]:
     except psycopg.Error as error:
         reason = str(error).strip().splitlines()[0]
         raise MigrationError(
-            f"The database {place} refused a change ({reason}). Mend that, {again}"
+            f"The database {place} refused a change ({reason}). Fix that, {again}"
         ) from error
 
 
