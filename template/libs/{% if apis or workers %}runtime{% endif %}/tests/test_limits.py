@@ -29,7 +29,7 @@ APP = Starlette(routes=ROUTES, middleware=[Middleware(BodyTimeout, seconds=0.1)]
 
 
 async def post(path: str, *messages: tuple[float, dict[str, Any]]) -> list[Any]:
-    """What is answered to a POST whose messages arrive after so many seconds; then nothing comes."""
+    """What is answered to a POST whose messages each arrive after so many seconds."""
     waiting, sent = list(messages), []
 
     async def receive() -> dict[str, Any]:
