@@ -21,9 +21,9 @@ from ops.workspace import ROOT
 OWN = {"up", "ALERTS", "probe_success", "probe_ssl_earliest_cert_expiry"}
 # Metrics of the code that no dashboard and no rule needs, and why.
 LEFT_OUT = {
-    "python_gc_collections": "garbage is seen as memory and CPU",
-    "python_gc_objects_collected": "the same",
-    "python_gc_objects_uncollectable": "the same",
+    "python_gc_collections_total": "garbage is seen as memory and CPU",
+    "python_gc_objects_collected_total": "the same",
+    "python_gc_objects_uncollectable_total": "the same",
     "process_virtual_memory_bytes": "what is reserved costs nothing",
     "python_info": "an image has one Python",
 }
