@@ -70,9 +70,8 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     need(engine(), "a container engine: https://docs.docker.com/engine/install/")
     text = (REPOSITORY / "template/deploy/Caddyfile").read_text(encoding="utf-8")
     assert "read_body 30s" in text and "read_header 10s" in text
-    text = text.replace("read_body 30s", "read_body 2s").replace(
-        "read_header 10s", "read_header 2s"
-    )
+    for name in ("read_body 30s", "read_header 10s"):
+        text = text.replace(name, f"{name.split()[0]} 2s")
     file = Path(tmp_path_factory.mktemp("caddy"), "Caddyfile")
     file.write_text(text, encoding="utf-8")
     name = f"limits-{uuid.uuid4().hex[:8]}"

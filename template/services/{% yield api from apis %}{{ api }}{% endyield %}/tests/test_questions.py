@@ -87,7 +87,8 @@ def test_a_body_that_cannot_be_read_is_refused(client: TestClient, body: bytes) 
 def test_a_body_over_the_limit_is_refused(client: TestClient, declared: bool) -> None:
     body = b'{"text": "Why?"}'.ljust(1_000_001)
     headers = {"content-type": "application/json"}
-    response = client.post("/questions", content=body if declared else iter([body]), headers=headers)
+    content = body if declared else iter([body])
+    response = client.post("/questions", content=content, headers=headers)
     assert ("content-length" in response.request.headers) == declared
     assert response.status_code == 413
     assert client.get("/questions").json() == []

@@ -24,7 +24,8 @@ def endpoint() -> Iterator[SimpleNamespace]:
     """
     said = json.dumps({"choices": [{"message": {"role": "assistant", "content": "So."}}]})
     closing = threading.Event()
-    double = SimpleNamespace(replies=[], requests=[], asked=threading.Event(), cut=threading.Event())
+    asked, cut = threading.Event(), threading.Event()
+    double = SimpleNamespace(replies=[], requests=[], asked=asked, cut=cut)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
