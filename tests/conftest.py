@@ -33,18 +33,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.basetemp = tempfile.mkdtemp(prefix="slipway-")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Puts slow tests first where several workers run, so that quick ones fill the end.
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Makes the tests of the warm clone one group: it is warmed up once, not by each worker."""
+    if "_bench" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.xdist_group("bench"))
 
-    The tests of the warm clone are one group: it is warmed up once, not by each worker.
-    """
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        if "_bench" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("bench"))
-    items.sort(key=_when)
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Puts slow tests first where several workers run, so that quick ones fill the end."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=_when)
 
 
 def _when(item: pytest.Item) -> int:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support import Shared
+from support import BIN, Shared, run
 
 
 def test_those_who_ask_at_the_same_time_get_what_one_of_them_made(tmp_path: Path) -> None:
@@ -36,3 +36,28 @@ def test_what_could_not_be_made_is_made_anew_by_the_next(tmp_path: Path) -> None
     with pytest.raises(OSError):
         shared.once("thing", fail)
     assert shared.once("thing", Path.mkdir).is_dir()
+
+
+def test_the_tests_of_a_group_run_in_one_worker(tmp_path: Path) -> None:
+    code = """
+import os
+
+import pytest
+
+
+@pytest.mark.xdist_group("group")
+@pytest.mark.parametrize("number", range(6))
+def test_it(number: int) -> None:
+    with open("workers", "a") as file:
+        print(os.environ["PYTEST_XDIST_WORKER"], file=file)
+
+
+def test_another() -> None:
+    pass
+"""
+    (tmp_path / "test_it.py").write_text(code, encoding="utf-8")
+    (tmp_path / "pytest.ini").touch()
+    done = run(BIN / "pytest", "--numprocesses=2", "--dist=loadgroup", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    workers = (tmp_path / "workers").read_text(encoding="utf-8").split()
+    assert len(workers) == 6 and len(set(workers)) == 1
