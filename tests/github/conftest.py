@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support import copy
+from support import Project
 
 from github.double import Double, double
 
@@ -21,17 +21,8 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def rules(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder .github of a new project."""
-    destination = tmp_path_factory.mktemp("rules") / "shop"
-    done = copy(template, destination)
-    assert done.returncode == 0, done.stdout
-    return destination / ".github"
-
-
 @pytest.fixture
-def root(rules: Path, tmp_path: Path) -> Path:
+def root(rendered: Project, tmp_path: Path) -> Path:
     """A folder with the rules that a project is born with."""
-    shutil.copytree(rules, tmp_path / "shop" / ".github")
+    shutil.copytree(rendered.path / ".github", tmp_path / "shop" / ".github")
     return tmp_path / "shop"
