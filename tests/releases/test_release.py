@@ -90,8 +90,8 @@ def test_version_changelog_tag_release_files_and_images_agree(shop: World, tmp_p
 
 
 def test_the_next_version_follows_from_the_commits_since_the_last(shop: World) -> None:
-    shop.merge("feat: refunds")
-    assert shop.release()[0] == 0
+    shop.merge("feat: refunds", images=False)
+    shop.tag("v1.0.0")
     # Nothing for users: green, and no version.
     shop.merge("docs: how to refund")
     status, said = shop.release()
@@ -110,8 +110,8 @@ def test_the_next_version_follows_from_the_commits_since_the_last(shop: World) -
     status, said = shop.release()
     assert status == 0, said
     state = shop.state()
-    assert state.of("v1.0.1") == state.of("v1.0.0") == ALL
-    assert state.stamp == "1.0.1"
+    assert state.of("v1.0.1") == ALL
+    assert state.entries == {"v1.0.1": 1, "v1.0.0": 1} and state.stamp == "1.0.1"
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,7 @@ def test_what_a_commit_asks_for_is_what_is_said_of_it(
     messages: list[str], version: str, shop: World
 ) -> None:
     shop.merge("feat: refunds", images=False)
-    shop.git("tag", "v1.0.0")
-    shop.git("push", "--quiet", "origin", "v1.0.0")
+    shop.tag("v1.0.0")
     for message in messages:
         shop.merge(message, images=False)
     status, said = dry(shop)
@@ -211,8 +210,7 @@ def test_a_tag_alone_needs_no_commit_on_main(shop: World) -> None:
 
 def test_an_older_version_is_completed_by_its_name(shop: World) -> None:
     shop.merge("feat: refunds")
-    shop.git("tag", "v1.0.0")
-    shop.git("push", "--quiet", "origin", "v1.0.0")
+    shop.tag("v1.0.0")
     shop.merge("feat: vouchers")
     status, said = shop.release(VERSION="v1.0.0")
     assert status == 0, said
@@ -300,8 +298,8 @@ def test_a_merge_during_a_release_changes_nothing_of_it(shop: World) -> None:
 
 def test_a_commit_that_a_later_version_holds_is_not_released_again(shop: World) -> None:
     first = shop.merge("fix: rounding")
-    shop.merge("feat: refunds")
-    assert shop.release()[0] == 0
+    shop.merge("feat: refunds", images=False)
+    shop.tag("v1.0.0")
     shop.git("reset", "--quiet", "--hard", first)
     status, said = shop.release()
     assert status == 0 and "is part of v1.0.0 already: nothing to release" in said, said
@@ -331,8 +329,8 @@ def test_of_two_releases_at_once_one_makes_the_version_and_the_other_says_so(
 
 @pytest.mark.parametrize("kind", ["shallow", "detached"])
 def test_a_checkout_of_ci_is_enough(kind: str, shop: World, tmp_path: Path) -> None:
-    shop.merge("feat: refunds")
-    assert shop.release()[0] == 0
+    shop.merge("feat: refunds", images=False)
+    shop.tag("v1.0.0")
     commit = shop.merge("feat: vouchers")
     place = tmp_path / "checkout"
     words = ["--depth=1"] if kind == "shallow" else []
@@ -381,8 +379,7 @@ def test_what_cannot_be_released_is_refused_before_anything_is_done(
 
 def test_a_draft_and_a_file_whose_upload_ended_are_put_right(shop: World) -> None:
     shop.merge("feat: refunds")
-    shop.git("tag", "v1.0.0")
-    shop.git("push", "--quiet", "origin", "v1.0.0")
+    shop.tag("v1.0.0")
     assert shop.release()[0] == 0
     release = next(iter(shop.hub.releases.values()))
     release |= {"draft": True, "body": "Edited"}
@@ -417,5 +414,7 @@ def test_what_comes_next_is_known_at_once_in_a_history_of_a_thousand_commits(sho
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         best = min(best, spent)
+        if best < 4:
+            break
     assert status == 0 and said.startswith("v1.20.0 comes next"), said
     assert best < 4, f"{best:.1f} s"

@@ -115,6 +115,11 @@ class World(Project):
             self.build(commit)
         return commit
 
+    def tag(self, version: str) -> None:
+        """A version that somebody has tagged at HEAD: a tag on origin, and nothing else."""
+        self.git("tag", version)
+        self.git("push", "--quiet", "origin", version)
+
     def build(self, commit: str) -> None:
         """Images of a commit, as `nox -s publish` leaves them."""
         for member in MEMBERS:
