@@ -12,7 +12,7 @@ import pytest
 from ops import environments
 from support import REPOSITORY, Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("environments")]  # one .venv
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bench")]  # one .venv for all
 
 NAMES = ("development", "staging", "production")
 SETTINGS = "services/backend/src/backend/settings.py"

@@ -284,6 +284,7 @@ def test_questions_are_asked_again_when_the_connection_breaks_or_github_is_ill(
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("bench")  # one .venv for all
 def test_inv_protect_applies_the_rules_of_a_project_and_check_ends_with_1_where_they_differ(
     bench: Project, hub: Double
 ) -> None:

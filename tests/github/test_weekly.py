@@ -122,6 +122,7 @@ def test_the_program_reads_the_report_of_nox_and_its_refusal_is_a_sentence_with_
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("bench")  # one .venv for all
 def test_the_report_session_of_a_project_keeps_the_issue_and_is_red_when_github_refuses(
     bench: Project, hub: Double
 ) -> None:
