@@ -122,7 +122,8 @@ class Observed:
 def observed(template: Path, folder: Path) -> Iterator[Observed]:
     """The product, up, with a language model, a public address, and everything that observes it.
 
-    Prometheus looks every two seconds and alerts do not wait, so that a test need not either.
+    Prometheus looks every two seconds, alerts do not wait and agents give up after six seconds, so
+    that a test need not wait either.
     """
     for name in {*REPLACED.values(), "site"}:
         docker("build", "--quiet", "--target", name, "--tag", f"standin/{name}", str(STANDINS))
@@ -134,12 +135,15 @@ def observed(template: Path, folder: Path) -> Iterator[Observed]:
             assert changed == 1, image
         compose.write_text(text, encoding="utf-8")
         for name, old, new in (
-            ("prometheus/prometheus.yml", r"_interval: \d+s", "_interval: 2s"),
-            ("prometheus/rules/alerts.yaml", r"for: \w+", "for: 2s"),
-            ("alertmanager/team-alerts.yaml", r"group_wait: 30s", "group_wait: 1s"),
+            ("deploy/prometheus/prometheus.yml", r"_interval: \d+s", "_interval: 2s"),
+            ("deploy/prometheus/rules/alerts.yaml", r"for: \w+", "for: 2s"),
+            ("deploy/alertmanager/team-alerts.yaml", r"group_wait: 30s", "group_wait: 1s"),
+            ("services/agents/src/agents/worker.py", r"max_attempts=5", "max_attempts=2"),
         ):
-            file = project.path / "deploy" / name
-            file.write_text(re.sub(old, new, file.read_text(encoding="utf-8")), encoding="utf-8")
+            file = project.path / name
+            text, changed = re.subn(old, new, file.read_text(encoding="utf-8"))
+            assert changed, name
+            file.write_text(text, encoding="utf-8")
         ports = free_ports(5)
         project.initialise(
             "development",

@@ -141,7 +141,7 @@ def test_what_only_reads_the_engine_cannot_do_more(shop: Observed) -> None:
 
 def test_a_queue_without_agents_is_counted_once_and_alerts_arrive(shop: Observed) -> None:
     depth = 'max by (queue) (task_queue_depth{queue="agents",state="todo"})'
-    # Those that a model refused are asked again for a minute.
+    # Those that a model refused are asked again.
     busy = 'sum(max by (queue, state) (task_queue_depth{state=~"todo|scheduled|doing"}))'
     shop.until(busy, 0, 150)
     agents = [f"{shop.name}-agents-{number}" for number in (1, 2, 3)]
