@@ -90,8 +90,8 @@ def test_version_changelog_tag_release_files_and_images_agree(shop: World, tmp_p
 
 
 def test_the_next_version_follows_from_the_commits_since_the_last(shop: World) -> None:
-    shop.merge("feat: refunds", images=False)
-    shop.tag("v1.0.0")
+    shop.merge("feat: refunds")
+    assert shop.release()[0] == 0
     # Nothing for users: green, and no version.
     shop.merge("docs: how to refund")
     status, said = shop.release()
@@ -110,8 +110,8 @@ def test_the_next_version_follows_from_the_commits_since_the_last(shop: World) -
     status, said = shop.release()
     assert status == 0, said
     state = shop.state()
-    assert state.of("v1.0.1") == ALL
-    assert state.entries == {"v1.0.1": 1, "v1.0.0": 1} and state.stamp == "1.0.1"
+    assert state.of("v1.0.1") == state.of("v1.0.0") == ALL
+    assert state.stamp == "1.0.1"
 
 
 @pytest.mark.parametrize(
