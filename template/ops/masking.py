@@ -67,9 +67,9 @@ def _text(text: str) -> str:
 
 def _word(word: str) -> str:
     """A URL, perhaps in brackets or quotes or at the end of a sentence."""
-    found = re.fullmatch(r"""([("'<]*)(.*?)([)"'>.,;!]*)""", word)
-    assert found  # it matches every word
-    return f"{found[1]}{_url(found[2])}{found[3]}"
+    url = word.lstrip("(\"'<").rstrip(")\"'>.,;!]")
+    before, _, after = word.partition(url)
+    return f"{before}{_url(url)}{after}"
 
 
 def _json(value: Any) -> Any:

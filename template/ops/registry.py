@@ -162,8 +162,9 @@ def config_of(reference: str) -> dict[str, Any]:
             raise RegistryError(f"{place} is an index without an image.")
         return config_of(f"{place.host}/{place.path}@{images[0]['digest']}")
     digest = found.content["config"]["digest"]
-    answer = _ask("GET", place, f"/blobs/{digest}")
-    assert answer is not None  # only `missing` makes it None
+    answer = _ask("GET", place, f"/blobs/{digest}", missing=True)
+    if answer is None:
+        raise RegistryError(f"{place} has no configuration: push the image again.")
     _checked(place, answer, digest)
     return _object(place, answer)
 
