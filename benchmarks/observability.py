@@ -52,13 +52,12 @@ SERVERS = {
 LINE = """
 import json, time
 from runtime import logs
-from runtime.context import begin, entered
 from runtime.settings import Origin
 import structlog
 logs.configure(Origin("demo", "production", "1.2.3"))
 log = structlog.stdlib.get_logger("demo")
 times = []
-with entered(begin("a-request")):
+with structlog.contextvars.bound_contextvars(request_id="a-request"):
     for _ in range(7):
         start = time.perf_counter()
         for number in range(2000):

@@ -201,8 +201,6 @@ def test_one_id_joins_the_lines_of_api_and_agent_and_the_call_of_the_model(
     for call_line, seen in zip(calls, at_model, strict=True):
         assert seen["x-request-id"] == request_id
         assert seen["traceparent"] == f"00-{TRACE}-{call_line['span_id']}-01"
-    spans = [line["span_id"] for line in (lines[0], *tasks, *calls)]
-    assert len(set(spans)) == len(spans)
     outcomes = [(task["outcome"], call["outcome"]) for task, call in zip(tasks, calls, strict=True)]
     assert (
         outcomes
@@ -279,7 +277,9 @@ def test_the_registry_can_be_listed_by_machines(story: Story) -> None:
 
 
 @pytest.mark.parametrize("module", ["runtime.migrate", "agents.worker", "runtime.web"])
-def test_nothing_of_opentelemetry_is_loaded(story: Story, module: str) -> None:
+def test_what_sends_traces_is_not_loaded(story: Story, module: str) -> None:
     python = story.services["backend"].python
-    code = f"import sys, {module}; print([m for m in sys.modules if 'opentelemetry' in m])"
-    assert run(python, "-c", code, cwd=python.parent).stdout == "[]\n"
+    code = f"import sys, {module}; print(*sys.modules, sep='\\n')"
+    loaded = run(python, "-c", code, cwd=python.parent).stdout.splitlines()
+    assert module in loaded
+    assert not {"opentelemetry.sdk", "opentelemetry.exporter"} & set(loaded)

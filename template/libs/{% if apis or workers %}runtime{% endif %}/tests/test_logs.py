@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import structlog
+from opentelemetry.trace import SpanKind
 from pydantic import SecretStr
-from runtime import logs
-from runtime.context import begin, entered
+from runtime import logs, tracing
 from runtime.settings import Origin
 
 HIDDEN = "hunter2"
@@ -152,14 +152,19 @@ def test_words_that_do_not_fit_their_arguments_cost_no_line(lines: Lines) -> Non
 
 
 def test_a_line_knows_its_request_and_nothing_replaces_that(lines: Lines) -> None:
-    with entered(begin("an-id")) as context, structlog.contextvars.bound_contextvars(user=7):
+    trace, span = "0a" * 16, "b7" * 8
+    headers = {"x-request-id": "an-id", "traceparent": f"00-{trace}-{span}-01"}
+    with (
+        tracing.received(headers, "work", SpanKind.SERVER),
+        structlog.contextvars.bound_contextvars(user=7),
+    ):
         ours().info("inside", request_id="forged", service="forged", name="own")
         logging.getLogger("library").info("too")
     ours().info("outside")
     inside, library, outside = lines()
     for line in (inside, library):
         assert (line["request_id"], line["user"]) == ("an-id", 7)
-        assert (line["trace_id"], line["span_id"]) == (context.trace_id, context.span_id)
+        assert (line["trace_id"], line["span_id"]) == (trace, span)
     assert inside["name"] == "own"
     assert outside["request_id"] is None and "trace_id" not in outside
 
@@ -261,7 +266,7 @@ def test_in_development_lines_are_for_people_and_keep_secrets_too(
     for terminal in (False, True):
         monkeypatch.setattr(sys.stdout, "isatty", lambda terminal=terminal: terminal)
         logs.configure(Origin("demo", "development", "0.0.0"))
-        with entered(begin("an-id")):
+        with structlog.contextvars.bound_contextvars(request_id="an-id"):
             try:
                 fail_with_a_secret()
             except RuntimeError:

@@ -6,11 +6,16 @@ from typing import Any
 
 import pytest
 import structlog
+from opentelemetry.trace import SpanKind
 from procrastinate import App, JobContext
 from procrastinate.exceptions import JobAborted
 from prometheus_client import REGISTRY
-from runtime import database, genai, queue
-from runtime.context import Context, begin, current, entered
+from runtime import database, genai, queue, tracing
+
+ASKED = {
+    "x-request-id": "an-id",
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+}
 
 
 @pytest.fixture
@@ -28,7 +33,7 @@ def app() -> App:
 
     @app.task(name="work", queue="answers")
     async def work() -> None:
-        seen.append(current.get())
+        seen.append(tracing.headers())
 
     @app.task(name="fail", queue="answers")
     async def fail() -> None:
@@ -40,7 +45,7 @@ def app() -> App:
 
     @app.task(name="plain", queue="answers")
     def plain() -> None:
-        seen.append(current.get())
+        seen.append(tracing.headers())
 
     @app.task(name="abort", queue="answers", pass_context=True)
     async def abort(context: JobContext) -> None:
@@ -55,13 +60,13 @@ def app() -> App:
     return app
 
 
-seen: list[Context | None] = []
+seen: list[dict[str, str]] = []
 
 
-async def work(pool: database.Pool, app: App, *tasks: str, context: Context | None = None) -> None:
-    """Enqueue tasks in a context and run them to the end."""
+async def work(pool: database.Pool, app: App, *tasks: str) -> None:
+    """Enqueue tasks for a request and run them to the end."""
     seen.clear()
-    with entered(context) if context else entered(begin()):
+    with tracing.received(ASKED, "asking", SpanKind.SERVER):
         async with pool.connection() as connection:
             for task in tasks:
                 await queue.enqueue(connection, "answers", task)
@@ -104,17 +109,13 @@ async def test_each_run_of_a_task_is_one_line_with_its_outcome(
     assert value("tasks_in_progress", queue="answers") == 0
 
 
-async def test_a_task_runs_in_the_context_of_who_asked(pool: database.Pool, app: App) -> None:
-    asked = begin("an-id", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
-    await work(pool, app, "work", "plain", context=asked)
-    assert len(seen) == 2
-    for context in seen:
-        assert context and (context.request_id, context.trace_id) == ("an-id", asked.trace_id)
-        assert context.flags == "01" and context.span_id != asked.span_id
-    assert current.get() is None
+async def test_a_task_has_the_id_and_the_trace_of_who_asked(pool: database.Pool, app: App) -> None:
+    await work(pool, app, "work", "plain")
+    assert seen == [ASKED, ASKED]
+    assert tracing.headers() == {}
 
 
-async def test_a_task_that_brings_no_context_or_a_bad_one_gets_its_own(
+async def test_a_task_that_brings_no_id_or_a_bad_one_gets_its_own(
     pool: database.Pool, app: App
 ) -> None:
     seen.clear()
@@ -123,7 +124,7 @@ async def test_a_task_that_brings_no_context_or_a_bad_one_gets_its_own(
             job = app.configure_task("work", queue="answers")
             await job.defer_async(**odd)
         await app.run_worker_async(wait=False)
-    assert len(seen) == 3 and len({context.request_id for context in seen if context}) == 3
+    assert len({headers["x-request-id"] for headers in seen}) == 3
 
 
 async def test_a_wait_that_cannot_be_read_costs_no_task(
@@ -144,13 +145,12 @@ def test_a_call_of_a_model_is_one_line_and_measured_by_its_error(lines: list[Any
         "gen_ai_request_model": "wise",
     }
     name = "gen_ai_client_operation_duration_seconds_count"
-    with entered(begin("an-id")) as context:
-        with genai.call("openai", "wise") as call:
-            assert call.headers["x-request-id"] == "an-id"
-            assert context.trace_id in call.headers["traceparent"]
-            assert context.span_id not in call.headers["traceparent"]
-            call.input_tokens, call.output_tokens = 7, 9
-        assert current.get() == context
+    with (
+        tracing.received(ASKED, "asking", SpanKind.SERVER),
+        genai.call("openai", "wise") as call,
+    ):
+        assert call.headers == ASKED
+        call.input_tokens, call.output_tokens = 7, 9
     with pytest.raises(RuntimeError), genai.call("openai", "wise") as call:
         call.error_type = "429"
         raise RuntimeError("too many")

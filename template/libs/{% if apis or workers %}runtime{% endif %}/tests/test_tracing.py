@@ -1,6 +1,8 @@
-"""What traces promise, where somebody wants them: sent to a collector on this machine."""
+"""What is promised of a request's id and trace: who is believed, what is carried on and sent."""
 
 import gzip
+import json
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -9,17 +11,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.trace import SpanKind
 from pydantic import HttpUrl
-from runtime import genai, tracing
+from runtime import tracing
 from runtime.settings import ServiceSettings, SettingsError, prefixed
-from runtime.web import Observed
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
-from starlette.testclient import TestClient
 
 TRACE, PARENT = "0a" * 16, "b7" * 8
 
@@ -63,43 +59,100 @@ def collector() -> Iterator[SimpleNamespace]:
         thread.join()
 
 
-async def ask(request: Request) -> PlainTextResponse:
-    """Call a model."""
-    with genai.call("openai", "wise"):
-        return PlainTextResponse("So.")
+# A program of its own: OpenTelemetry is set up once in a process, and for good.
+PROGRAM = """
+import json, sys
+from pydantic import HttpUrl
+from runtime import genai, tracing
+from runtime.settings import ServiceSettings, prefixed
+from runtime.web import Observed
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+class Settings(ServiceSettings):
+    model_config = prefixed("demo")
+
+def ask(request):
+    with genai.call("openai", "wise") as call:
+        return JSONResponse(call.headers)
+
+def broken(request):
+    raise RuntimeError("hunter2")
+
+tracing.start(Settings(otlp_url=HttpUrl(sys.argv[1]), version="1.2"))
+client = TestClient(Observed(Starlette(routes=[Route("/ask", ask), Route("/broken", broken)])))
+paths = ("/ask", f"{sys.argv[2]}-01"), ("/ask", f"{sys.argv[2]}-00"), ("/broken", "")
+found = [client.get(path, headers={"traceparent": trace}) for path, trace in paths]
+print(json.dumps([answer.json() for answer in found[:2]]))
+"""
 
 
-def test_steps_are_sent_with_the_ids_of_their_lines(collector: SimpleNamespace) -> None:
-    tracing.start(Settings(otlp_url=HttpUrl(collector.url), version="1.2"))
-    client = TestClient(Observed(Starlette(routes=[Route("/ask", ask)])))
-    try:
-        client.get("/ask", headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-        client.get("/ask", headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})  # not wanted
-        own = client.get("/nothing").headers["x-request-id"]
-    finally:
-        tracing.stop()
+def test_a_request_and_its_call_of_a_model_are_sent_as_one_trace(
+    collector: SimpleNamespace,
+) -> None:
+    command = [sys.executable, "-c", PROGRAM, collector.url, f"00-{TRACE}-{PARENT}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
     assert collector.paths == {"/v1/traces"}
     assert collector.resource["service.name"] == "demo"
+    assert collector.resource["service.version"] == "1.2"
+    # The second request is not there: its caller does not want it to be recorded.
     call, request, alone = collector.spans
-    assert [span.name for span in (call, request, alone)] == [
-        "chat wise",
-        "GET /ask",
-        "GET unmatched",
-    ]
+    assert [span.name for span in collector.spans] == ["chat wise", "GET /ask", "GET /broken"]
     assert {call.trace_id.hex(), request.trace_id.hex()} == {TRACE}
     assert request.parent_span_id.hex() == PARENT and call.parent_span_id == request.span_id
-    assert (alone.trace_id.hex(), alone.parent_span_id) == (own, b"")
+    assert alone.trace_id.hex() != TRACE and alone.parent_span_id == b""
+    assert [span.status.code for span in collector.spans] == [0, 0, 2]
+    assert "hunter2" not in str(alone)
     attributes = {each.key: each.value for each in request.attributes}
     assert attributes["http.route"].string_value == "/ask"
     assert attributes["http.response.status_code"].int_value == 200
-    assert 0 < request.end_time_unix_nano - request.start_time_unix_nano < 5e9
+    sampled, unsampled = json.loads(done.stdout.splitlines()[-1])
+    assert sampled["traceparent"] == f"00-{TRACE}-{call.span_id.hex()}-01"
+    assert unsampled["traceparent"].startswith(f"00-{TRACE}-")
+    assert unsampled["traceparent"].endswith("-00")
 
 
-def test_without_a_place_to_send_them_nothing_is_recorded() -> None:
+def received(**headers: str) -> dict[str, str]:
+    """What is carried on from a request with these headers."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    with tracing.received(given, "work", SpanKind.SERVER):
+        return tracing.headers()
+
+
+@pytest.mark.parametrize("own", ["a", "b3c1-4f.5_6", "A" * 64])
+def test_a_safe_id_is_kept(own: str) -> None:
+    assert received(x_request_id=own) == {"x-request-id": own}
+
+
+@pytest.mark.parametrize("odd", ["", "A" * 65, "a b", "a\nb", "a\r", "ü", "a;b", '"', "$(x)"])
+def test_another_id_is_replaced(odd: str) -> None:
+    made = received(x_request_id=odd)["x-request-id"]
+    assert len(made) == 32 and received(x_request_id=odd) != {"x-request-id": made}
+    assert len(received()["x-request-id"]) == 32
+
+
+def test_a_trace_of_the_caller_is_carried_on_and_nothing_else() -> None:
+    traceparent = f"00-{TRACE}-{PARENT}-01"
+    carried = received(x_request_id="a", traceparent=traceparent, baggage="user=7", cookie="b")
+    assert carried == {"x-request-id": "a", "traceparent": traceparent}
+
+
+@pytest.mark.parametrize("odd", ["", "00", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{PARENT}"])
+def test_a_trace_that_is_not_valid_is_not_carried_on(odd: str) -> None:
+    assert received(x_request_id="a", traceparent=odd) == {"x-request-id": "a"}
+
+
+def test_a_request_ends_with_its_block() -> None:
+    received(x_request_id="a", traceparent=f"00-{TRACE}-{PARENT}-01")
+    assert tracing.headers() == {}
+
+
+def test_without_a_collector_nothing_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     tracing.start(Settings())
-    with structlog.testing.capture_logs() as lines, genai.call("openai", "wise") as call:
-        assert call.headers["traceparent"].endswith("-00")
-    assert len(lines) == 1
 
 
 def test_missing_packages_are_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import structlog
+from opentelemetry.trace import SpanKind, StatusCode
 
 from runtime import metrics, tracing
-from runtime.context import begin, current, entered
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -40,9 +40,8 @@ def call(provider: str, model: str, operation: str = "chat") -> Iterator[Call]:
         model: the model that is asked for, from the settings: a label needs few values.
         operation: what it is asked to do.
     """
-    above = current.get()
-    with entered(above.child() if above else begin()) as context:
-        call = Call(context.headers)
+    with tracing.span(f"{operation} {model}", SpanKind.CLIENT) as span:
+        call = Call(tracing.headers())
         start = perf_counter()
         try:
             yield call
@@ -67,11 +66,8 @@ def call(provider: str, model: str, operation: str = "chat") -> Iterator[Call]:
                 input_tokens=call.input_tokens,
                 output_tokens=call.output_tokens,
             )
-            attributes = {
-                "gen_ai.operation.name": operation,
-                "gen_ai.provider.name": provider,
-                "gen_ai.request.model": model,
-            }
-            failed = bool(call.error_type)
-            name = f"{operation} {model}"
-            tracing.record(context, name, "CLIENT", duration, failed, attributes)
+            span.set_attribute("gen_ai.operation.name", operation)
+            span.set_attribute("gen_ai.provider.name", provider)
+            span.set_attribute("gen_ai.request.model", model)
+            if call.error_type:
+                span.set_status(StatusCode.ERROR)

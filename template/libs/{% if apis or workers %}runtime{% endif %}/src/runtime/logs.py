@@ -13,9 +13,10 @@ from types import TracebackType
 from typing import Any
 
 import structlog
+from opentelemetry import trace
+from structlog.contextvars import get_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from runtime.context import current
 from runtime.masking import mask
 from runtime.settings import Origin
 
@@ -80,11 +81,12 @@ def _contract(origin: Origin) -> Processor:
     }
 
     def contract(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-        context = current.get()
         line = {name: event[name] for name in ("timestamp", "level", "event", "logger")}
-        line |= same | {"request_id": context.request_id if context else None}
-        if context:
-            line |= {"trace_id": context.trace_id, "span_id": context.span_id}
+        line |= same | {"request_id": get_contextvars().get("request_id")}
+        span = trace.get_current_span().get_span_context()
+        if span.is_valid:
+            line["trace_id"] = trace.format_trace_id(span.trace_id)
+            line["span_id"] = trace.format_span_id(span.span_id)
         event.pop("color_message", None)  # uvicorn's event again, with colours
         return line | {name: value for name, value in event.items() if name not in line}
 

@@ -37,5 +37,3 @@ def run(kind: type[S], work: Callable[[S], None]) -> None:
     except (SettingsError, CannotStart) as error:
         structlog.stdlib.get_logger(origin.service).critical(str(error))
         sys.exit(1)
-    finally:
-        tracing.stop()

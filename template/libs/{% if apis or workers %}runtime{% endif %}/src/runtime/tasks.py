@@ -6,13 +6,13 @@ from time import perf_counter
 from typing import Any
 
 import structlog
+from opentelemetry.trace import SpanKind, StatusCode
 from procrastinate import JobContext
 from procrastinate.exceptions import ConnectorException, JobAborted
 from procrastinate.job_context import AbortReason
 from procrastinate.worker import Worker
 
 from runtime import metrics, tracing
-from runtime.context import begin, current, entered
 
 log = structlog.stdlib.get_logger(__name__)
 
@@ -32,8 +32,7 @@ _WAIT = """
 
 def carried() -> dict[str, Any]:
     """Return what the arguments of a task take along from the current context."""
-    context = current.get()
-    return {ARGUMENT: context.headers} if context else {}
+    return {ARGUMENT: tracing.headers()}
 
 
 async def observed(
@@ -46,10 +45,12 @@ async def observed(
     wait = await _wait(context)
     if wait is not None:
         metrics.TASK_WAIT.labels(job.queue, job.task_name).observe(wait)
-    step = begin(headers.get("x-request-id"), headers.get("traceparent"))
     error: BaseException | None = None
     start = perf_counter()
-    with entered(step), metrics.TASKS_IN_PROGRESS.labels(job.queue).track_inprogress():
+    with (
+        tracing.received(headers, f"task {job.task_name}", SpanKind.CONSUMER) as span,
+        metrics.TASKS_IN_PROGRESS.labels(job.queue).track_inprogress(),
+    ):
         try:
             return await call_next()
         except BaseException as caught:
@@ -75,13 +76,11 @@ async def observed(
                 wait_seconds=None if wait is None else round(wait, 6),
                 **({"exc_info": error} if failed else {}),
             )
-            attributes = {
-                "messaging.system": "procrastinate",
-                "messaging.destination.name": job.queue,
-                "messaging.message.id": str(job.id),
-            }
-            name = f"task {job.task_name}"
-            tracing.record(step, name, "CONSUMER", duration, failed, attributes)
+            span.set_attribute("messaging.system", "procrastinate")
+            span.set_attribute("messaging.destination.name", job.queue)
+            span.set_attribute("messaging.message.id", str(job.id))
+            if failed:
+                span.set_status(StatusCode.ERROR)
 
 
 async def _wait(context: JobContext) -> float | None:

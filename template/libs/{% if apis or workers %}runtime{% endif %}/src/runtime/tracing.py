@@ -1,30 +1,35 @@
-"""Traces for OpenTelemetry, if a service is told where to send them; nothing is loaded otherwise.
+"""What one request carries through every process: an id and a W3C trace, here with OpenTelemetry.
 
-A step is recorded when it has ended, with the ids that its lines in the log have. The packages are
-an extra: write `runtime[tracing]` in the dependencies of the service.
+The id comes from the header X-Request-ID and is in every line of the log (structlog's context
+variables). Spans are sent to a collector if `<PREFIX>_OTLP_URL` is set. Otherwise none are made,
+and the traceparent of the caller is passed on as it is. Add spans of your own as the documentation
+of OpenTelemetry shows: `trace.get_tracer(__name__).start_as_current_span("name")`.
 """
 
-import threading
-from time import time
-from typing import TYPE_CHECKING, Any, Literal
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from uuid import uuid4
 
-from runtime import context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from structlog.contextvars import bound_contextvars, get_contextvars
+
 from runtime.settings import CommonSettings, SettingsError
 
-if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
-
-_provider: "TracerProvider | None" = None
-_next = threading.local()  # the ids that the next span is to have
+# Not OpenTelemetry's default, which would also pass on a client's baggage to everybody.
+_W3C = TraceContextTextMapPropagator()
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # safe in logs, headers and shells
+_tracer = trace.get_tracer("runtime")
 
 
 def start(settings: CommonSettings) -> None:
-    """Begin to record, if the settings say where to send it.
+    """Send spans to the collector that the settings name, if any.
 
     Raises:
-        SettingsError: the packages are not installed.
+        SettingsError: the packages for it are not installed.
     """
-    global _provider
     if not (url := getattr(settings, "otlp_url", None)):
         return
     try:
@@ -32,72 +37,50 @@ def start(settings: CommonSettings) -> None:
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from opentelemetry.sdk.trace.id_generator import IdGenerator
     except ImportError:
         raise SettingsError(
             f"{settings.variable('otlp_url')} is set, but the packages that send traces are "
             f"missing. Write runtime[tracing] in the dependencies of {settings.service}."
         ) from None
-
-    class IdsOfTheLog(IdGenerator):
-        def generate_span_id(self) -> int:
-            return int(_next.step.span_id, 16)
-
-        def generate_trace_id(self) -> int:
-            return int(_next.step.trace_id, 16)
-
-    attributes = {
+    resource = {
         "service.name": settings.service,
         "service.version": settings.version,
         "deployment.environment.name": settings.environment,
     }
-    _provider = TracerProvider(resource=Resource.create(attributes), id_generator=IdsOfTheLog())
+    provider = TracerProvider(resource=Resource.create(resource))  # sends the rest at exit
     exporter = OTLPSpanExporter(f"{str(url).rstrip('/')}/v1/traces")
-    _provider.add_span_processor(BatchSpanProcessor(exporter))
-    context.fresh_flags = "01"
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
 
 
-def stop() -> None:
-    """Send what was recorded, and record no more."""
-    global _provider
-    if _provider:
-        _provider.shutdown()
-    _provider, context.fresh_flags = None, "00"
+@contextmanager
+def received(headers: Mapping[str, str], name: str, kind: trace.SpanKind) -> Iterator[trace.Span]:
+    """Work for a request inside the `with` block, with the id and the trace of its `headers`.
 
-
-def record(
-    step: context.Context,
-    name: str,
-    kind: Literal["SERVER", "CONSUMER", "CLIENT"],
-    duration: float,
-    failed: bool,
-    attributes: dict[str, Any],
-) -> None:
-    """Record a step that ends now, unless its caller wants no trace or nobody collects them.
-
-    Args:
-        step: whose ids it gets.
-        name: one of few, such as `GET /questions/{question_id}`.
-        duration: how many seconds it took.
-        attributes: by the names of OpenTelemetry's conventions.
+    An id that is missing or unsafe is replaced, and so is a trace that is not valid.
     """
-    if not _provider or not int(step.flags, 16) & 1:
-        return
-    from opentelemetry import trace
+    request_id = headers.get("x-request-id", "")
+    if not _REQUEST_ID.fullmatch(request_id):
+        request_id = uuid4().hex
+    with bound_contextvars(request_id=request_id), span(name, kind, _W3C.extract(headers)) as made:
+        yield made
 
-    # Without a parent the id 0, which is not valid, makes a span the first of its trace.
-    above = trace.SpanContext(
-        int(step.trace_id, 16), int(step.parent_id or "0", 16), True, trace.TraceFlags(1)
-    )
-    end = time()
-    _next.step = step
-    span = _provider.get_tracer("runtime").start_span(
-        name,
-        context=trace.set_span_in_context(trace.NonRecordingSpan(above)),
-        kind=trace.SpanKind[kind],
-        start_time=int((end - duration) * 1e9),
-        attributes=attributes,
-    )
-    if failed:
-        span.set_status(trace.StatusCode.ERROR)
-    span.end(int(end * 1e9))
+
+@contextmanager
+def span(name: str, kind: trace.SpanKind, context: Context | None = None) -> Iterator[trace.Span]:
+    """Make a span the current one inside the `with` block. The caller sets its status.
+
+    Exceptions are not recorded: their texts may hold secrets. The log has them, masked.
+    """
+    with _tracer.start_as_current_span(
+        name, context, kind, record_exception=False, set_status_on_exception=False
+    ) as made:
+        yield made
+
+
+def headers() -> dict[str, str]:
+    """Return the headers for calls to others: the id of the request and its traceparent."""
+    request_id = get_contextvars().get("request_id")
+    found = {"x-request-id": request_id} if request_id else {}
+    _W3C.inject(found)
+    return found

@@ -6,6 +6,7 @@ from time import perf_counter
 
 import structlog
 import uvicorn
+from opentelemetry.trace import SpanKind, StatusCode
 from prometheus_fastapi_instrumentator.routing import get_route_name
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -13,7 +14,6 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runtime import health, metrics, tracing
-from runtime.context import begin, entered
 from runtime.settings import ApiSettings
 
 GRACE = 8  # seconds that requests in progress get to finish
@@ -39,18 +39,21 @@ class Observed:
             return
         start, status, error = perf_counter(), 0, None
         route = route_of(self.app, scope)  # now: the application changes the scope
-        headers = Headers(scope=scope)
-        context = begin(headers.get("x-request-id"), headers.get("traceparent"))
+        method = scope["method"] if scope["method"] in _METHODS else "OTHER"
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message.setdefault("headers", [])
-                MutableHeaders(scope=message)["x-request-id"] = context.request_id
+                MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
-        with entered(context), metrics.HTTP_IN_PROGRESS.track_inprogress():
+        with (
+            tracing.received(Headers(scope=scope), f"{method} {route}", SpanKind.SERVER) as span,
+            metrics.HTTP_IN_PROGRESS.track_inprogress(),
+        ):
+            request_id = structlog.contextvars.get_contextvars()["request_id"]
             try:
                 await self.app(scope, receive, send_with_id)
             except Exception as caught:  # not raised again: the server would log it as well
@@ -60,7 +63,6 @@ class Observed:
                     await response(scope, receive, send_with_id)
             finally:
                 status = status or _CLIENT_LEFT
-                method = scope["method"] if scope["method"] in _METHODS else "OTHER"
                 duration = perf_counter() - start
                 metrics.HTTP_REQUESTS.labels(method, route, status).inc()
                 metrics.HTTP_DURATION.labels(method, route).observe(duration)
@@ -73,13 +75,11 @@ class Observed:
                     duration_seconds=round(duration, 6),
                     **({"exc_info": error} if error else {}),
                 )
-                attributes = {
-                    "http.request.method": method,
-                    "http.route": route,
-                    "http.response.status_code": status,
-                }
-                name = f"{method} {route}"
-                tracing.record(context, name, "SERVER", duration, status >= 500, attributes)
+                span.set_attribute("http.request.method", method)
+                span.set_attribute("http.route", route)
+                span.set_attribute("http.response.status_code", status)
+                if status >= 500:
+                    span.set_status(StatusCode.ERROR)
 
 
 def route_of(app: ASGIApp, scope: Scope) -> str:
