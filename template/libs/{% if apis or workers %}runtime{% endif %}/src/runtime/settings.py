@@ -4,6 +4,7 @@ Each service has one subclass; its fields are the service's variables and their 
 documentation. The prefix of the variables is the upper-case name of the service's package.
 """
 
+import os
 import re
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
@@ -12,7 +13,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import AfterValidator, Field, HttpUrl, JsonValue, SecretStr, ValidationError
 from pydantic import field_validator, model_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource
 from pydantic_settings import SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
@@ -57,9 +58,8 @@ class CommonSettings(BaseSettings):
     """The variables that every program of this project knows."""
 
     model_config = SettingsConfigDict(
-        env_file=ENV_FILE,
-        env_ignore_empty=True,  # an empty value would otherwise pass as a valid one
-        extra="ignore",  # unknown names are refused below, in the environment as well as in .env
+        env_ignore_empty=True,  # an empty value counts as not set
+        extra="ignore",  # .env holds the variables of other services too
         frozen=True,
         hide_input_in_errors=True,
         validate_by_name=True,  # in code, the version is given as `version`
@@ -129,7 +129,7 @@ class CommonSettings(BaseSettings):
     @property
     def service(self) -> str:
         """Name of the service: what its variables start with, in lower case."""
-        return self._package()
+        return self._service()
 
     @property
     def origin(self) -> Origin:
@@ -138,79 +138,73 @@ class CommonSettings(BaseSettings):
 
     @classmethod
     def guessed_origin(cls) -> Origin:
-        """The same from an environment that cannot be used."""
-        found = _names_in(EnvSettingsSource(cls))
-        environment = found.get(cls.variable("environment")) or "development"
-        return Origin(cls._package(), environment, found.get(cls.variable("version")) or "0.0.0")
+        """Return the origin for lines about an environment that cannot be used."""
+        environment = os.environ.get(cls.variable("environment")) or "development"
+        version = os.environ.get(cls.variable("version")) or "0.0.0"
+        return Origin(cls._service(), environment, version)
 
     @classmethod
-    def _package(cls) -> str:
+    def _service(cls) -> str:
         return str(cls.model_config["env_prefix"]).removesuffix("_").lower()
 
     @classmethod
     def variable(cls, field: str) -> str:
         """Return the name of the environment variable that sets `field`."""
         alias = cls.model_fields[field].validation_alias
-        if isinstance(alias, str):
-            return alias
-        return f"{cls.model_config['env_prefix']}{field}".upper()
+        return alias if isinstance(alias, str) else f"{cls._service()}_{field}".upper()
 
     @classmethod
     def load(cls) -> Self:
-        """Read the environment (and in development `.env`).
+        """Read the environment, and in development the file `.env`.
 
         Raises:
-            SettingsError: a variable is unknown, missing or unusable; all of them are named.
+            SettingsError: a variable is unknown, missing or not valid; all of them are named.
         """
+        env_file = cls._env_file()
         try:
-            return cls()
+            return cls(_env_file=env_file)  # type: ignore[call-arg]  # unknown to mypy
         except ValidationError as error:
-            found = [(problem["loc"], problem["msg"]) for problem in error.errors()]
             sentences = [
-                f"{cls._named(str(place[0]))}: {message}." if place else f"{message}."
-                for place, message in found
+                (
+                    f"{cls._named(str(problem['loc'][0]))}: {problem['msg']}."
+                    if problem["loc"]
+                    else f"{problem['msg']}."
+                )
+                for problem in error.errors()
             ]
         except SourceError as error:  # a list or mapping that is not JSON
             sentences = [f"{error}."]
-        # Raised outside `except`: nothing that holds a value is chained to it.
+        # Raised outside `except`: the first error, which holds values, must not be chained to it.
         raise SettingsError(
-            "\n".join(text.replace("Value error, ", "") for text in sentences)
+            "\n".join(sentences).replace("Value error, ", "")
             + "\nCorrect the environment and start again."
         )
 
     @classmethod
-    def _named(cls, place: str) -> str:
-        return cls.variable(place) if place in cls.model_fields else place
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Leave `.env` out of everything but development and refuse names that no field has."""
-        variable = cls.variable("environment")
-        in_file = _names_in(dotenv_settings)
-        chosen = _names_in(env_settings).get(variable)
-        file_is_read = chosen in (None, "development")
-        if file_is_read and in_file.get(variable) not in (None, "development"):
-            raise SettingsError(
-                f"{ENV_FILE} is read in development only, so {variable} has no place in it. "
-                "Take it out, or set it in the environment of the process."
-            )
-        prefix = str(cls.model_config["env_prefix"])
-        seen = _names_in(env_settings) | (in_file if file_is_read else {})
+    def _env_file(cls) -> str | None:
+        """Return the file to read, if any. Refuse variables with our prefix that no field has."""
+        chosen = cls.variable("environment").lower()
+        found, env_file = dict(EnvSettingsSource(cls).env_vars), None
+        if found.get(chosen, "development") == "development":
+            env_file = ENV_FILE
+            found |= DotEnvSettingsSource(cls, env_file=ENV_FILE).env_vars
+            if found.get(chosen, "development") != "development":
+                raise SettingsError(
+                    f"{ENV_FILE} is read in development only, so {cls.variable('environment')} has "
+                    "no place in it. Take it out, or set it in the environment of the process."
+                )
         known = {cls.variable(field) for field in cls.model_fields}
-        unknown = sorted(name for name in seen if name.startswith(prefix) and name not in known)
-        if unknown:
+        ours = {name.upper() for name in found if name.startswith(f"{cls._service()}_")}
+        if ours - known:
             raise SettingsError(
-                f"Unknown variables: {', '.join(unknown)}. "
+                f"Unknown variables: {', '.join(sorted(ours - known))}. "
                 f"Remove them or correct their names; known are {', '.join(sorted(known))}."
             )
-        return (init_settings, env_settings, *([dotenv_settings] if file_is_read else []))
+        return env_file
+
+    @classmethod
+    def _named(cls, place: str) -> str:
+        return cls.variable(place) if place in cls.model_fields else place
 
 
 class ServiceSettings(CommonSettings):
@@ -248,9 +242,3 @@ class ApiSettings(ServiceSettings):
         description="Largest body of a request, in bytes. "
         "The same for every API and for the proxy in front of them.",
     )
-
-
-def _names_in(source: PydanticBaseSettingsSource) -> dict[str, str | None]:
-    """Return the variables of a source, names in upper case."""
-    variables = source.env_vars if isinstance(source, EnvSettingsSource) else {}
-    return {name.upper(): value for name, value in variables.items()}
