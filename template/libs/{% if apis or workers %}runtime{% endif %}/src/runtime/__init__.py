@@ -1,6 +1,6 @@
 """What every service of this project runs on.
 
-Read it in this order; each module's docstring says what it is for:
+Read the modules in this order:
 
 - `settings`: the variables of a service; `program`: how a program starts with them.
 - `logs`, `masking`: the lines of the log, without secrets.

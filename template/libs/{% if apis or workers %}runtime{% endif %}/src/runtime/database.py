@@ -1,4 +1,4 @@
-"""The database: a pool of connections, and whether it can be worked with."""
+"""PostgreSQL: a pool of connections, and whether the database is ready for this code."""
 
 from pathlib import Path
 from weakref import WeakSet
@@ -15,8 +15,8 @@ from runtime.settings import CommonSettings
 
 Pool = AsyncConnectionPool[AsyncConnection]
 
-# Revisions are named 0001_what.py, 0002_what.py, ...: the number is the revision, and text order
-# is their order. So a service that is older than the database knows that it may work with it.
+# Revisions are files called 0001_what.py, 0002_what.py, ... and their ids are the numbers. So code
+# that is older than the database can tell, and works with it.
 REVISIONS = Path(__file__).parent / "migrations" / "versions"
 MIGRATE = "python -m runtime.migrate"
 
@@ -24,17 +24,17 @@ _pools: WeakSet[Pool] = WeakSet()
 
 
 def create_pool(settings: CommonSettings, size: int = 10) -> Pool:
-    """Return a closed pool of at most `size` connections; open it with `async with`.
+    """Return a pool of at most `size` connections; open it with `async with`.
 
-    It opens without a database and connects when there is one; a request for a connection waits
-    at most 5 seconds and then raises psycopg_pool.PoolTimeout (a psycopg.OperationalError).
+    It opens even if there is no database yet. `connection()` waits up to 5 seconds, then raises
+    psycopg_pool.PoolTimeout, which is a psycopg.OperationalError.
     """
     pool = AsyncConnectionPool(
         settings.database_url.get_secret_value(),
         min_size=1,
         max_size=size,
         timeout=5,
-        reconnect_timeout=5,  # else the pauses between tries grow to minutes
+        reconnect_timeout=5,  # else it pauses for minutes between attempts
         open=False,
         check=AsyncConnectionPool.check_connection,
         kwargs={"connect_timeout": 5, "application_name": settings.service},
@@ -62,17 +62,17 @@ def address(database_url: SecretStr) -> str:
 
 
 def newest_revision() -> str:
-    """Return the revision of our own tables that this code needs."""
+    """Return the newest revision of our own tables."""
     return max(path.name.partition("_")[0] for path in REVISIONS.glob("*_*.py"))
 
 
 def queue_migrations() -> list[Path]:
-    """Return the SQL files that the installed queue ships, in the order to apply them."""
+    """Return the SQL files that ship with procrastinate, in the order to apply them."""
     return sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
 
 
 async def why_not_ready(pool: Pool) -> str | None:
-    """Return why services cannot work with the database now, or None when they can."""
+    """Return why the database cannot be used now, or None if it can."""
     try:
         async with pool.connection(timeout=1) as connection:
             ours = await connection.execute("SELECT max(version_num) FROM alembic_version")

@@ -1,7 +1,7 @@
-"""The depth of the queues, read from the database each time that Prometheus asks.
+"""The depth of all queues, read from the database each time that Prometheus asks.
 
-APIs read it: they are there when no worker is, and what every one of them says is the same, so
-that queries take the highest, `max by (queue, state)`, not the sum.
+APIs read it, because they also run when no worker does. All report the same numbers: query them
+with `max by (queue, state)`, not with `sum`.
 """
 
 from psycopg import Error
@@ -10,7 +10,7 @@ from runtime import metrics
 from runtime.database import Pool
 
 STATES = ("todo", "scheduled", "doing", "stalled", "failed")
-_DEAD = 60  # seconds without a heartbeat after which whoever runs a task is taken for dead
+_DEAD = 60  # seconds without a heartbeat after which a worker counts as dead
 
 _DEPTH = """
     SELECT queue_name, CASE
@@ -23,7 +23,7 @@ _DEPTH = """
     WHERE status IN ('todo', 'doing', 'failed')
     GROUP BY 1, 2
 """
-# Tasks that were put back are deferred again, and may be scheduled for later: the last one counts.
+# A task that was put back on the queue waits since then, or since the time it is scheduled for.
 _OLDEST = """
     SELECT queue_name, extract(epoch FROM max(now() - greatest(scheduled_at, (
         SELECT max(at) FROM procrastinate_events
@@ -41,11 +41,11 @@ _OLDEST = """
 
 
 class Reader:
-    """Sets the metrics of all queues; those of an empty queue are 0, of an unreadable one absent.
+    """Sets the metrics of all queues: 0 for an empty queue, none if they cannot be read.
 
     Args:
-        pool: where the queues are.
-        queue: the name of one that is there even as long as it has held no task; "" for none.
+        pool: of the database with the queues.
+        queue: a queue to report even if it never held a task; "" for none.
     """
 
     def __init__(self, pool: Pool, queue: str) -> None:
@@ -53,7 +53,7 @@ class Reader:
         self._known = {queue} - {""}
 
     async def read(self) -> None:
-        """Read them now; the database gets two seconds for it."""
+        """Read the queues and set the metrics, within about two seconds."""
         try:
             async with self._pool.connection(timeout=1) as connection:
                 await connection.execute("SET LOCAL statement_timeout = '2s'")

@@ -1,5 +1,6 @@
-"""Calls to language models: a line of the log and the metrics for each, by the names of the
-OpenTelemetry conventions for generative AI.
+"""Calls to language models: each gets a line in the log, metrics and a span.
+
+Names follow the OpenTelemetry conventions for generative AI.
 """
 
 from collections.abc import Iterator
@@ -17,12 +18,12 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass
 class Call:
-    """A call that is being made.
+    """A call in progress. Set the fields but `headers` to what the answer says.
 
     Attributes:
-        headers: what the request to the model takes along: the id and the trace of this call.
-        error_type: why it failed, in one of a few words; "" as long as it has not.
-        input_tokens, output_tokens: how many it used; None if the answer does not say.
+        headers: to send with the call: the id of the request and its traceparent.
+        error_type: why the call failed; a label of metrics, so use few different words.
+        input_tokens, output_tokens: how many it used; None if unknown.
     """
 
     headers: dict[str, str]
@@ -33,12 +34,12 @@ class Call:
 
 @contextmanager
 def call(provider: str, model: str, operation: str = "chat") -> Iterator[Call]:
-    """Log and measure the call that is made inside the `with` block.
+    """Log and measure the call made inside the `with` block.
 
     Args:
-        provider: whose protocol is spoken, such as `openai`.
-        model: the model that is asked for, from the settings: a label needs few values.
-        operation: what it is asked to do.
+        provider: the protocol, such as `openai`.
+        model: the model, as the settings name it.
+        operation: what the model does.
     """
     with tracing.span(f"{operation} {model}", SpanKind.CLIENT) as span:
         call = Call(tracing.headers())

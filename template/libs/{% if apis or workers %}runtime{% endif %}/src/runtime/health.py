@@ -1,4 +1,4 @@
-"""Health: /healthz, /readyz and /metrics of every service, on a port that is never published."""
+"""/healthz, /readyz and /metrics of every service, on a port that is never published."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,11 @@ from runtime.settings import ServiceSettings
 
 
 def app(settings: ServiceSettings, pool: database.Pool) -> Starlette:
-    """Return the routes: the process is up (200), it can do its work (200 or 503), its metrics.
+    """Return the application: is the process up, can it do its work, and its metrics.
 
     Args:
         settings: of the service.
-        pool: of connections that the service itself does not use, so that its load delays nothing.
+        pool: not the service's own pool, so that load does not make it look unready.
     """
     depths = depth.Reader(pool, getattr(settings, "queue", settings.service))
 
@@ -38,7 +38,7 @@ def app(settings: ServiceSettings, pool: database.Pool) -> Starlette:
     async def metrics(request: Request) -> Response:
         if settings.reads_queues:
             await depths.read()
-        # In a thread: with thousands of series it takes long, and requests need not wait for it.
+        # In a thread, because thousands of series take a while.
         text = await asyncio.to_thread(generate_latest)
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
@@ -52,22 +52,22 @@ def app(settings: ServiceSettings, pool: database.Pool) -> Starlette:
 
 
 class Server(uvicorn.Server):
-    """uvicorn that leaves signals alone: two servers in a process would both take them."""
+    """A uvicorn server that leaves signals alone, because there are two in a process."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
+        """Do nothing."""
         yield
 
 
 def listen(host: str, port: int, variable: str) -> socket.socket:
-    """Return a socket that listens.
+    """Return a listening socket.
 
     Raises:
-        CannotStart: it is taken; the text names the address and the variable to change.
+        CannotStart: the port is taken; the text names it and the variable to change.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Without the protocol asyncio does not know that it is TCP: each answer waits 40 ms for Nagle.
+    # With the protocol given, asyncio sets TCP_NODELAY. Without that, answers take 40 ms longer.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -84,7 +84,7 @@ def listen(host: str, port: int, variable: str) -> socket.socket:
 
 @contextlib.asynccontextmanager
 async def served(settings: ServiceSettings) -> AsyncIterator[None]:
-    """Serve the routes on the service's internal port inside the `async with` block.
+    """Serve `app` on the internal port inside the `async with` block.
 
     Raises:
         CannotStart: the port is taken; the text names it and the variable to change.

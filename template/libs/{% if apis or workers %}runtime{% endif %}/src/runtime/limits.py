@@ -1,6 +1,6 @@
-"""What a client may cost: how long it may take to send a request.
+"""A limit on how long a client may take to send a request.
 
-How large a request may be is checked by Starlette's RequestBodyLimitMiddleware.
+Starlette's RequestBodyLimitMiddleware limits how large it may be.
 """
 
 import asyncio
@@ -10,14 +10,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodyTimeout:
-    """ASGI middleware that answers 408 to a client that sends its body too slowly.
+    """ASGI middleware that answers 408 if the body takes longer than `seconds` to arrive.
 
-    uvicorn has no such limit: a client that sends one byte a minute would keep its request, and
-    the memory for it, for hours.
-
-    Args:
-        app: the application.
-        seconds: how long the whole body may take. Caddy in front of it waits as long (read_body).
+    uvicorn has no such limit, so slow clients could keep requests in memory for hours. Caddy has
+    the same limit (`read_body`).
     """
 
     def __init__(self, app: ASGIApp, seconds: float = 30) -> None:
@@ -25,7 +21,7 @@ class BodyTimeout:
         self.seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or whatever else the server asks for."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -34,7 +30,7 @@ class BodyTimeout:
 
         async def receive_in_time() -> Message:
             nonlocal complete
-            if complete:  # the next message is that the client has left
+            if complete:  # the next message says that the client has left
                 return await receive()
             try:
                 async with asyncio.timeout_at(deadline):

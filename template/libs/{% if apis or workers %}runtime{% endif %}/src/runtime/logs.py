@@ -61,8 +61,8 @@ def configure(origin: Origin) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    # They report every job and every call. Services say themselves what they did.
-    for chatty in ("procrastinate", "httpx2", "alembic"):
+    # They log every job and every call, as our own lines do.
+    for chatty in ("procrastinate", "httpx2"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     # How a job ended is in the job's own line, see runtime.tasks.
     logging.getLogger("procrastinate.worker").addFilter(_is_not_about_a_job)

@@ -1,4 +1,4 @@
-"""Masking: the processor of the log that replaces secrets, and makes every value fit for JSON."""
+"""A processor for structlog that masks secrets and makes every value fit for JSON."""
 
 import math
 import re
@@ -10,14 +10,14 @@ from structlog.typing import EventDict, WrappedLogger
 
 MASK = "***"
 _DEPTH = 6  # levels of lists and mappings that are shown
-_INTEGERS = 2**63  # many readers of JSON take only integers below it
+_INTEGERS = 2**63  # many JSON parsers fail above it
 
 _SECRET = (
     r"password|passwd|passphrase|secret|token(?!s|[_-]?(?:count|type|usage))|api[_-]?key"
     r"|access[_-]?key|private[_-]?key|authorization|cookie|credential|signature"
 )
 _SECRET_NAME = re.compile(rf"{_SECRET}|(?:^|[_-])(?:auth|bearer|dsn|jwt|pass|pwd)$", re.IGNORECASE)
-_MARK = re.compile(r"[:=\s]")  # each of the patterns needs one
+_MARK = re.compile(r"[:=\s]")  # every pattern needs one of these
 _PATTERNS = (
     # the user and password of a URL
     (re.compile(r"(?<=://)[^\s/@:\"']*:[^\s/\"']*(?=@)"), MASK),
@@ -36,22 +36,22 @@ _PATTERNS = (
 
 
 def mask(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Replace every secret in a line: a processor."""
+    """Replace all secrets in a line."""
     return {name: _field(name, value) for name, value in event.items()}
 
 
 @lru_cache(maxsize=4096)
 def is_secret(name: str) -> bool:
-    """Return whether a value of this name must not be seen."""
+    """Return whether a field with this name holds a secret."""
     return bool(_SECRET_NAME.search(name))
 
 
 def text(value: str) -> str:
-    """Return a text without passwords in URLs, values after a secret's name, and bearer tokens."""
-    if _MARK.search(value):  # most texts are one word
+    """Mask passwords in URLs, values after the name of a secret, and bearer tokens in a text."""
+    if _MARK.search(value):  # a fast test that most texts fail
         for pattern, replacement in _PATTERNS:
             value = pattern.sub(replacement, value)
-    # Half a character, as os.fsdecode makes them, is not valid in JSON.
+    # Lone surrogates, as os.fsdecode makes them, are not valid in JSON.
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -76,5 +76,5 @@ def _value(value: Any, depth: int) -> Any:
         return MASK
     try:
         return text(repr(value))
-    except Exception:  # its own fault must not cost the line
+    except Exception:  # a broken __repr__ must not lose the line
         return f"<a {type(value).__name__} that cannot be shown>"

@@ -1,4 +1,4 @@
-"""How every program of this project starts and fails: with lines of the log, and nothing else."""
+"""How every program of this project starts: settings, logs, metrics, then its work."""
 
 import sys
 from collections.abc import Callable
@@ -13,15 +13,11 @@ S = TypeVar("S", bound=CommonSettings)
 
 
 class CannotStart(Exception):
-    """Something outside of the program is in its way; the text says what, and what to do."""
+    """The program cannot start; the text says why and what to do."""
 
 
 def run(kind: type[S], work: Callable[[S], None]) -> None:
-    """Load the settings, set up logs and metrics, then do the work.
-
-    Args:
-        kind: the Settings class of the program.
-        work: is given the settings.
+    """Load settings of class `kind`, set up logs, metrics and traces, then call `work` with them.
 
     Raises:
         SystemExit: with status 1; the last line of the log says why.
