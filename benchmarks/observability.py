@@ -52,9 +52,9 @@ SERVERS = {
 LINE = """
 import json, time
 from runtime import logs
-from runtime.settings import Origin
+from runtime.settings import CommonSettings
 import structlog
-logs.configure(Origin("demo", "production", "1.2.3"))
+logs.configure(CommonSettings.model_construct(environment="production", version="1.2.3"))
 log = structlog.stdlib.get_logger("demo")
 times = []
 with structlog.contextvars.bound_contextvars(request_id="a-request"):

@@ -15,12 +15,20 @@ import structlog
 from opentelemetry.trace import SpanKind
 from pydantic import SecretStr
 from runtime import logs, tracing
-from runtime.settings import Origin
+from runtime.settings import CommonSettings, prefixed
 
 HIDDEN = "hunter2"
-STAGING = Origin("demo", "staging", "1.2")
 CONTRACT = ["timestamp", "level", "event", "logger", "service", "environment", "version"]
 Lines = Callable[[], list[dict[str, Any]]]
+
+
+class Settings(CommonSettings):
+    """The settings of a service called demo."""
+
+    model_config = prefixed("demo")
+
+
+STAGING = Settings.model_construct(environment="staging", version="1.2")
 
 
 @pytest.fixture(autouse=True)
@@ -265,7 +273,7 @@ def test_in_development_lines_are_for_people_and_keep_secrets_too(
 ) -> None:
     for terminal in (False, True):
         monkeypatch.setattr(sys.stdout, "isatty", lambda terminal=terminal: terminal)
-        logs.configure(Origin("demo", "development", "0.0.0"))
+        logs.configure(Settings())
         with structlog.contextvars.bound_contextvars(request_id="an-id"):
             try:
                 fail_with_a_secret()
@@ -283,9 +291,9 @@ def test_without_a_reader_lines_are_lost_and_nothing_else_happens() -> None:
     program = (
         "import time\n"
         "from runtime import logs\n"
-        "from runtime.settings import Origin\n"
+        "from runtime.settings import CommonSettings\n"
         "import structlog\n"
-        "logs.configure(Origin('demo', 'production', '1'))\n"
+        "logs.configure(CommonSettings.model_construct(environment='production'))\n"
         "for _ in range(3):\n"
         "    structlog.stdlib.get_logger('ours').info('x' * 9000)\n"
         "    time.sleep(0.1)\n"

@@ -195,7 +195,7 @@ def test_the_environment_is_guessed_where_it_cannot_be_used(
     monkeypatch.setenv("DEMO_INTERNAL_PORT", "none")
     with pytest.raises(SettingsError):
         Settings.load()
-    origin = Settings.guessed_origin()
+    origin = Settings.unchecked()
     assert (origin.service, origin.environment, origin.version) == ("demo", "production", "1.2")
 
 

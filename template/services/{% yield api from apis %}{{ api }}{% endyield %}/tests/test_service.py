@@ -110,7 +110,7 @@ def test_the_program_names_a_variable_that_it_does_not_know(
 ) -> None:
     typo = variable("port") + "S"
     monkeypatch.setenv(typo, "hunter2")
-    monkeypatch.setattr(logs, "configure", lambda origin: None)
+    monkeypatch.setattr(logs, "configure", lambda settings: None)
     with pytest.raises(SystemExit, match="1"):
         main()
     said = capsys.readouterr().out

@@ -20,6 +20,10 @@ Pool = AsyncConnectionPool[AsyncConnection]
 REVISIONS = Path(__file__).parent / "migrations" / "versions"
 MIGRATE = "python -m runtime.migrate"
 
+_NEW_ENOUGH = """
+    SELECT (SELECT max(version_num) FROM alembic_version) >= %s
+        AND (SELECT count(*) FROM queue_migrations WHERE name = ANY (%s)) = %s
+"""
 _pools: WeakSet[Pool] = WeakSet()
 
 
@@ -73,16 +77,15 @@ def queue_migrations() -> list[Path]:
 
 async def why_not_ready(pool: Pool) -> str | None:
     """Return why the database cannot be used now, or None if it can."""
+    files = [path.name for path in queue_migrations()]
     try:
         async with pool.connection(timeout=1) as connection:
-            ours = await connection.execute("SELECT max(version_num) FROM alembic_version")
-            queue = await connection.execute("SELECT name FROM queue_migrations")
-            revision = str(((await ours.fetchone()) or [None])[0] or "")
-            applied = {str(row[0]) for row in await queue.fetchall()}
+            cursor = await connection.execute(_NEW_ENOUGH, (newest_revision(), files, len(files)))
+            row = await cursor.fetchone()
     except UndefinedTable:
         return f"The database has not been migrated: run {MIGRATE}."
     except OperationalError:
         return "The database cannot be reached: start it or correct its URL."
-    if revision < newest_revision() or not applied.issuperset(p.name for p in queue_migrations()):
+    if row != (True,):
         return f"The database is older than this code: run {MIGRATE}."
     return None

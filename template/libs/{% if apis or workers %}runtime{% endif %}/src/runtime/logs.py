@@ -1,8 +1,7 @@
 """Logs: one JSON object per line on stdout; in development, lines for people.
 
-This is structlog's own recipe for an application whose libraries log with the standard library:
-https://www.structlog.org/en/stable/standard-library.html. Every line, whoever writes it, passes
-the processors below.
+This is structlog's recipe for one format of its own lines and those of the standard library:
+https://www.structlog.org/en/stable/standard-library.html
 """
 
 import json
@@ -18,17 +17,17 @@ from structlog.contextvars import get_contextvars
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from runtime.masking import mask
-from runtime.settings import Origin
+from runtime.settings import CommonSettings
 
-# Docker splits longer lines of a container into parts that are not JSON.
+# Docker splits longer lines into parts that are not JSON.
 LINE_LIMIT = 16_000  # bytes
 _FIELDS = 50  # that a line keeps when it is cut
 
 log = structlog.stdlib.get_logger(__name__)
 
 
-def configure(origin: Origin) -> None:
-    """Send every line of this process to stdout. Call it once, before the first line."""
+def configure(settings: CommonSettings) -> None:
+    """Send all lines of this process to stdout."""
     always: list[Processor] = [  # for our own lines and for those of libraries
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
@@ -36,7 +35,7 @@ def configure(origin: Origin) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     last: list[Processor] = [limit, structlog.processors.JSONRenderer(separators=(",", ":"))]
-    if origin.environment == "development":
+    if settings.environment == "development":
         last = [_shorten, structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
     handler = _Handler(sys.stdout)
     handler.setFormatter(
@@ -44,18 +43,18 @@ def configure(origin: Origin) -> None:
             foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *always],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                # A plain traceback: structlog's others show local variables, which hold secrets.
+                # A plain traceback: others show local variables, which may hold secrets.
                 structlog.processors.format_exc_info,
                 mask,
                 structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%S.%fZ", utc=True),
-                _contract(origin),
+                _contract(settings),
                 *last,
             ],
         )
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(origin.log_level)
+    root.setLevel(settings.log_level)
     structlog.configure(
         processors=[*always, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
@@ -64,7 +63,7 @@ def configure(origin: Origin) -> None:
     # They log every job and every call, as our own lines do.
     for chatty in ("procrastinate", "httpx2"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
-    # How a job ended is in the job's own line, see runtime.tasks.
+    # runtime.tasks logs how a job ended.
     logging.getLogger("procrastinate.worker").addFilter(_is_not_about_a_job)
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
@@ -72,12 +71,12 @@ def configure(origin: Origin) -> None:
     sys.unraisablehook = _unraisable
 
 
-def _contract(origin: Origin) -> Processor:
-    """Return the processor that adds the fields of every line, first and in a fixed order."""
+def _contract(settings: CommonSettings) -> Processor:
+    """Return a processor that puts the fields of every line first, always in the same order."""
     same = {
-        "service": origin.service,
-        "environment": origin.environment,
-        "version": origin.version,
+        "service": settings.service,
+        "environment": settings.environment,
+        "version": settings.version,
     }
 
     def contract(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -87,34 +86,34 @@ def _contract(origin: Origin) -> Processor:
         if span.is_valid:
             line["trace_id"] = trace.format_trace_id(span.trace_id)
             line["span_id"] = trace.format_span_id(span.span_id)
-        event.pop("color_message", None)  # uvicorn's event again, with colours
+        event.pop("color_message", None)  # the event of uvicorn in colours
         return line | {name: value for name, value in event.items() if name not in line}
 
     return contract
 
 
 def limit(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Cut the middle out of values until the line fits; `cut` says how many bytes it had."""
+    """Cut values in the middle until the line fits; `cut` says how long it was."""
     length = len(json.dumps(event))
     for room in (4000, 1000, 100):
         if len(json.dumps(event)) <= LINE_LIMIT:
             break
-        kept = list(event.items())[:_FIELDS]  # those that every line has come first
+        kept = list(event.items())[:_FIELDS]  # the fields of every line come first
         event = {name[:100]: _cut(value, room) for name, value in kept} | {"cut": length}
     return event
 
 
 def _cut(value: Any, room: int) -> Any:
     text = value if isinstance(value, str) else json.dumps(value)
-    length = len(json.dumps(text))  # as it will be in the line: escapes take room
+    length = len(json.dumps(text))  # with escapes, as in the line
     if length <= room:
         return value
     keep = len(text) * room // length
-    return f"{text[: keep // 3]} … {text[-keep * 2 // 3 :]}"  # the end of a traceback says more
+    return f"{text[: keep // 3]} … {text[-keep * 2 // 3 :]}"  # the end says more, as in a traceback
 
 
 def _shorten(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Leave out what nobody needs who runs one program in a terminal."""
+    """Leave out fields that nobody needs in a terminal."""
     for name in ("service", "environment", "version", "trace_id", "span_id"):
         event.pop(name, None)
     if event["request_id"] is None:
@@ -124,7 +123,7 @@ def _shorten(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
 
 class _Handler(logging.StreamHandler[Any]):
     def handleError(self, record: logging.LogRecord) -> None:
-        """Log a record whose text does not fit its arguments; lose lines that nobody reads."""
+        """Log records that cannot be formatted. Ignore that nobody reads stdout any more."""
         if record.args and not isinstance(sys.exc_info()[1], OSError):
             logger = structlog.stdlib.get_logger(record.name)
             logger.error("cannot format a log record", template=str(record.msg), exc_info=True)

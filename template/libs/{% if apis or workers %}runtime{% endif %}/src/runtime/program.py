@@ -22,14 +22,14 @@ def run(kind: type[S], work: Callable[[S], None]) -> None:
     Raises:
         SystemExit: with status 1; the last line of the log says why.
     """
-    origin = kind.guessed_origin()
-    logs.configure(origin)
+    settings = kind.unchecked()
+    logs.configure(settings)
     try:
         settings = kind.load()
-        logs.configure(settings.origin)
+        logs.configure(settings)
         metrics.describe(settings)
         tracing.start(settings)
         work(settings)
     except (SettingsError, CannotStart) as error:
-        structlog.stdlib.get_logger(origin.service).critical(str(error))
+        structlog.stdlib.get_logger(settings.service).critical(str(error))
         sys.exit(1)

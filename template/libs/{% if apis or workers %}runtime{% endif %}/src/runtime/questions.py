@@ -1,6 +1,6 @@
-"""Questions: the contract between the service that asks and the worker that answers.
+"""The example's table: questions that an API stores and a worker answers.
 
-All functions work in the caller's transaction and commit nothing.
+All functions work in the transaction of the caller, who commits.
 """
 
 from datetime import datetime
@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, StringConstraints
 
 from runtime import queue as queues
 
-TASK = "answer_question"  # what the queue calls the work; its one argument is `question_id`
+TASK = "answer_question"  # its one argument is `question_id`
 NEWEST = 50  # questions in a list
 PREVIEW = 2000  # characters of each answer in it
 
@@ -31,10 +31,7 @@ QuestionText = Annotated[
 
 
 class Question(BaseModel):
-    """A question as everybody sees it; `answer`, `model` and `answered_at` come with the answer.
-
-    In a list, `answer` is the beginning of a long one, and `truncated` is true.
-    """
+    """A question. In a list, `answer` may be cut; then `truncated` is true."""
 
     id: int
     text: str
@@ -47,13 +44,13 @@ class Question(BaseModel):
 
 
 async def ask(connection: AsyncConnection, service: str, text: str, queue: str) -> Question:
-    """Store a question of `service` and put it on `queue`: both or neither.
+    """Store a question and enqueue it for a worker.
 
     Args:
         connection: in a transaction, which the caller commits.
-        service: name of the service that asks; others do not see the question.
-        text: the question, valid as a QuestionText.
-        queue: name of the worker that is to answer; "" stores the question only.
+        service: the service that asks; others do not see the question.
+        text: the question, a valid QuestionText.
+        queue: the worker that should answer; "" for none.
     """
     async with connection.cursor(row_factory=class_row(Question)) as cursor:
         await cursor.execute(
@@ -66,10 +63,7 @@ async def ask(connection: AsyncConnection, service: str, text: str, queue: str) 
 
 
 async def newest(connection: AsyncConnection, service: str) -> list[Question]:
-    """Return at most 50 questions that `service` has asked, newest first.
-
-    Of each answer there are at most 2000 characters; `get` returns all of it.
-    """
+    """Return the newest 50 questions of `service`, with 2000 characters of each answer."""
     async with connection.cursor(row_factory=class_row(Question)) as cursor:
         await cursor.execute(
             "SELECT id, text, status, left(answer, %(preview)s) AS answer, model, asked_at, "
@@ -83,7 +77,7 @@ async def newest(connection: AsyncConnection, service: str) -> list[Question]:
 async def get(
     connection: AsyncConnection, question_id: int, service: str | None = None
 ) -> Question | None:
-    """Return a question, or None if there is none; with `service`, only one that it has asked."""
+    """Return a question, or None; with `service`, only a question of that service."""
     async with connection.cursor(row_factory=class_row(Question)) as cursor:
         await cursor.execute(
             "SELECT * FROM questions WHERE id = %s AND service = coalesce(%s, service)",
@@ -93,7 +87,7 @@ async def get(
 
 
 async def answer(connection: AsyncConnection, question_id: int, text: str, model: str) -> bool:
-    """Store the answer to a waiting question; return False if it was no longer waiting."""
+    """Store the answer; return False if the question was not waiting."""
     cursor = await connection.execute(
         "UPDATE questions SET status = 'answered', answer = %s, model = %s, answered_at = now() "
         "WHERE id = %s AND status = 'waiting'",
@@ -103,7 +97,7 @@ async def answer(connection: AsyncConnection, question_id: int, text: str, model
 
 
 async def fail(connection: AsyncConnection, question_id: int) -> bool:
-    """Give a waiting question up; return False if it was no longer waiting."""
+    """Give up a question; return False if it was not waiting."""
     cursor = await connection.execute(
         "UPDATE questions SET status = 'failed' WHERE id = %s AND status = 'waiting'",
         (question_id,),

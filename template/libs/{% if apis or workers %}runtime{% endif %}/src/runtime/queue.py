@@ -1,7 +1,7 @@
 """The queue: procrastinate on the services' own database.
 
-Enqueueing happens in the transaction of the caller. A worker that is stopped, killed or cut off
-loses nothing: what it had in hand is run again, so tasks must bear to be run twice.
+A job is enqueued in the transaction of the caller. A worker that stops or dies loses nothing: its
+tasks run again, so write tasks that may run twice.
 """
 
 import asyncio
@@ -18,53 +18,49 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Job, Status
 from psycopg import AsyncConnection
 
-from runtime import metrics, tasks
+from runtime import metrics, tasks, tracing
 
 log = structlog.stdlib.get_logger(__name__)
 
 GRACE = 7.0  # seconds that running tasks get to finish when the worker is told to stop
-_PAUSE = 1.0  # seconds between two looks at a database that is not ready
+_PAUSE = 1.0  # seconds between checks of a database that is not ready
 _PRODUCER = App(connector=PsycopgConnector())
-
-# Gives the reason why the service cannot do its work now, or None when it can.
-WhyNotReady = Callable[[], Awaitable[str | None]]
 
 
 async def enqueue(connection: AsyncConnection, queue: str, task: str, **arguments: Any) -> int:
-    """Put a task on a queue, in the transaction of `connection`; return the number of the job.
+    """Put a task on a queue and return the id of the job. Workers see it after the commit.
 
-    Nothing is enqueued, and no worker is woken, unless the caller commits. The id and the trace of
-    the current request go along.
+    The id and the trace of the current request travel with it.
 
     Raises:
         psycopg.Error: the database refused it or is gone.
     """
+    arguments[tasks.ARGUMENT] = tracing.headers()
     job = _PRODUCER.configure_task(task, queue=queue, connection=connection)
     try:
-        return await job.defer_async(**arguments, **tasks.carried())
+        return await job.defer_async(**arguments)
     except ConnectorException as error:
         raise error.__cause__ or error from None
 
 
 class Patience(RetryStrategy):
-    """Retry with growing pauses (`exponential_wait`, in seconds) and after an interruption at once.
+    """A RetryStrategy that also reruns a task, at once, if its worker had to stop.
 
-    `max_attempts` and `retry_exceptions` are for errors only: a task that was cut off because its
-    worker had to stop is always run again.
+    That run does not count as an error, whatever `max_attempts` and `retry_exceptions` say.
     """
 
     def get_retry_decision(self, *, exception: BaseException, job: Job) -> RetryDecision | None:
-        """Return when to run the job again after `exception`, or None to give it up."""
+        """Return when to run the job again, or None to give up."""
         if isinstance(exception, asyncio.CancelledError):
             return RetryDecision(retry_in={"seconds": 0})
         return super().get_retry_decision(exception=exception, job=job)
 
 
 def create_app(queue: str, stalled_after: float) -> App:
-    """Return the application of a worker for one queue; add the tasks to it, then `run` it.
+    """Return a worker's application for one queue; add tasks to it, then `run` it.
 
-    It carries a periodic task that hands the jobs of dead workers of this queue to living ones:
-    procrastinate finds those, but leaves it to the application to run them again.
+    It has a periodic task that reruns the jobs of dead workers: procrastinate finds those, but
+    leaves the rest to applications.
 
     Args:
         queue: name of the queue.
@@ -74,9 +70,9 @@ def create_app(queue: str, stalled_after: float) -> App:
         connector=PsycopgConnector(),
         worker_defaults={
             "queues": [queue],
-            # Results are in our own tables; what failed stays to be looked at.
+            # Failed jobs stay, so that somebody can look at them.
             "delete_jobs": DeleteJobCondition.SUCCESSFUL,
-            "fetch_job_polling_interval": 1.0,  # for retries; new jobs announce themselves
+            "fetch_job_polling_interval": 1.0,  # seconds, for retries; new jobs notify workers
             "install_signal_handlers": False,
             "shutdown_graceful_timeout": GRACE,
             "stalled_worker_timeout": stalled_after,
@@ -86,7 +82,7 @@ def create_app(queue: str, stalled_after: float) -> App:
     )
     name = f"{tasks.QUIET}{queue}"
 
-    # Every ten seconds, never two in the line. No `lock`: a dead worker would keep it for ever.
+    # Every ten seconds, at most one on the queue. No `lock`: a dead worker would never release it.
     @app.periodic(cron="* * * * * */10")
     @app.task(name=name, queue=queue, queueing_lock=name)
     async def retry_stalled(timestamp: int) -> None:
@@ -111,19 +107,15 @@ async def _give_away(app: App, job: Job, again: bool) -> None:
         log.info("task of a dead worker has ended by itself", task=job.task_name, job=job.id)
 
 
-def worker_name(service: str) -> str:
-    """Return a name for this process that no other worker has."""
-    return f"{service}@{socket.gethostname()}:{os.getpid()}"
+async def run(
+    app: App, service: str, concurrency: int, why_not_ready: Callable[[], Awaitable[str | None]]
+) -> None:
+    """Run tasks of the open `app`, at most `concurrency` at a time, until cancelled.
 
-
-async def run(app: App, service: str, concurrency: int, why_not_ready: WhyNotReady) -> None:
-    """Run the tasks of an open `app`, at most `concurrency` at a time, until this is cancelled.
-
-    Waits while the database is not ready, says why, and begins again when it was lost. Cancelling
-    stops gracefully: no new task is taken, running ones have `GRACE` seconds, then they are put
-    back on the queue.
+    Waits, and logs why, while `why_not_ready` returns a reason; reconnects if the database is
+    lost. When cancelled, running tasks have `GRACE` seconds before they go back on the queue.
     """
-    name = worker_name(service)
+    name = f"{service}@{socket.gethostname()}:{os.getpid()}"
     metrics.TASK_SLOTS.labels(service).set(concurrency)
     said = None
     while True:
@@ -143,9 +135,9 @@ async def run(app: App, service: str, concurrency: int, why_not_ready: WhyNotRea
 
 @contextlib.contextmanager
 def cancelled_by_signals() -> Iterator[None]:
-    """Let the first SIGTERM or SIGINT cancel the block, which then ends as if it were done.
+    """Cancel the `with` block at SIGTERM or SIGINT, and end it without an error.
 
-    Further signals change nothing: Ctrl-C in a terminal and a supervisor often send both.
+    More signals change nothing: with Ctrl-C a terminal and a supervisor often both send one.
     """
     task, loop = asyncio.current_task(), asyncio.get_running_loop()
     caught: list[signal.Signals] = []

@@ -1,12 +1,11 @@
-"""Settings: the only place that reads the environment.
+"""Settings: the environment variables of a service, with pydantic-settings.
 
-Each service has one subclass; its fields are the service's variables and their descriptions the
-documentation. The prefix of the variables is the upper-case name of the service's package.
+Each service has a subclass, whose fields are its variables. Their names start with the name of the
+service's package: `port` of the package `backend` is BACKEND_PORT.
 """
 
 import os
 import re
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self
 
 from psycopg import ProgrammingError
@@ -21,15 +20,15 @@ ENV_FILE = ".env"
 
 
 class SettingsError(Exception):
-    """The environment cannot be used. The text names the variables, never their values."""
+    """A variable is missing or not valid; the text names it but never shows its value."""
 
 
 def prefixed(package: str | None) -> SettingsConfigDict:
-    """Return the configuration of a Settings class of `package` (give it `__package__`)."""
+    """Return the `model_config` of the Settings class of a package; pass `__package__`."""
     return SettingsConfigDict(env_prefix=f"{(package or '').partition('.')[0]}_".upper())
 
 
-# Give it to a Field as json_schema_extra: without a value, the service starts in development only.
+# Use it as json_schema_extra of a field that must have a value outside development.
 REQUIRED_OUTSIDE_DEVELOPMENT: dict[str, JsonValue] = {"required_outside_development": True}
 
 
@@ -44,25 +43,15 @@ def _fits_a_header(value: SecretStr) -> SecretStr:
 HeaderSecret = Annotated[SecretStr, AfterValidator(_fits_a_header)]
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where lines of a log come from, and the least severe level that is logged."""
-
-    service: str
-    environment: str
-    version: str
-    log_level: str = "INFO"
-
-
 class CommonSettings(BaseSettings):
-    """The variables that every program of this project knows."""
+    """The variables of every program."""
 
     model_config = SettingsConfigDict(
         env_ignore_empty=True,  # an empty value counts as not set
         extra="ignore",  # .env holds the variables of other services too
         frozen=True,
         hide_input_in_errors=True,
-        validate_by_name=True,  # in code, the version is given as `version`
+        validate_by_name=True,  # for fields with an alias
     )
 
     environment: Literal["development", "staging", "production"] = Field(
@@ -93,7 +82,7 @@ class CommonSettings(BaseSettings):
         url = value.get_secret_value()
         try:
             valid = url.startswith(("postgresql://", "postgres://")) and conninfo_to_dict(url)
-        except ProgrammingError:  # its text may quote the URL
+        except ProgrammingError:  # not raised on: its text may quote the URL
             valid = False
         if not valid:
             raise ValueError("Write it as postgresql://<user>:<password>@<host>:5432/<name>")
@@ -128,20 +117,15 @@ class CommonSettings(BaseSettings):
 
     @property
     def service(self) -> str:
-        """Name of the service: what its variables start with, in lower case."""
+        """Name of the service, in lower case."""
         return self._service()
 
-    @property
-    def origin(self) -> Origin:
-        """What every line of the log says about its program."""
-        return Origin(self.service, self.environment, self.version, self.log_level)
-
     @classmethod
-    def guessed_origin(cls) -> Origin:
-        """Return the origin for lines about an environment that cannot be used."""
+    def unchecked(cls) -> Self:
+        """Return settings good enough to log why the real ones cannot be loaded."""
         environment = os.environ.get(cls.variable("environment")) or "development"
         version = os.environ.get(cls.variable("version")) or "0.0.0"
-        return Origin(cls._service(), environment, version)
+        return cls.model_construct(environment=environment, version=version)
 
     @classmethod
     def _service(cls) -> str:
@@ -208,9 +192,9 @@ class CommonSettings(BaseSettings):
 
 
 class ServiceSettings(CommonSettings):
-    """The variables that every service knows: a program that runs until it is stopped."""
+    """The variables of every service, a program that runs until it is stopped."""
 
-    # Whether the depth of all queues is among its metrics: APIs stay when workers are stopped.
+    # Whether /metrics has the depth of all queues, see runtime.depth.
     reads_queues: ClassVar[bool] = False
 
     host: str = Field(
@@ -230,7 +214,7 @@ class ServiceSettings(CommonSettings):
 
 
 class ApiSettings(ServiceSettings):
-    """The variables that every API knows: a service with a port for its clients."""
+    """The variables of every API, a service with a port for clients."""
 
     reads_queues = True
 

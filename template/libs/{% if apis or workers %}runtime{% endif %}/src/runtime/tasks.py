@@ -1,4 +1,4 @@
-"""What every task is run with: one line of the log and the metrics, in the context of who asked."""
+"""A middleware for procrastinate: each run of a task gets a line in the log, metrics and a span."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,9 +16,9 @@ from runtime import metrics, tracing
 
 log = structlog.stdlib.get_logger(__name__)
 
-# The argument of a task that holds the context of who asked.
+# This argument of a task carries the id and the trace of the request that enqueued it.
 ARGUMENT = "_context"
-# A task whose name begins so is logged only if it fails: it runs often and logs itself what it did.
+# Tasks whose names start with this run often, so a success is only logged at DEBUG.
 QUIET = "retry_stalled_"
 
 _WAIT = """
@@ -30,15 +30,10 @@ _WAIT = """
 """
 
 
-def carried() -> dict[str, Any]:
-    """Return what the arguments of a task take along from the current context."""
-    return {ARGUMENT: tracing.headers()}
-
-
 async def observed(
     call_next: Callable[[], Awaitable[Any]], context: JobContext, worker: Worker
 ) -> Any:
-    """Run a task: a middleware of the worker, see procrastinate's documentation."""
+    """Run a task for the request that enqueued it: a `worker_middleware` of procrastinate."""
     job = context.job
     given = job.task_kwargs.pop(ARGUMENT, None)
     headers = {k: str(v) for k, v in given.items()} if isinstance(given, dict) else {}
@@ -84,21 +79,21 @@ async def observed(
 
 
 async def _wait(context: JobContext) -> float | None:
-    """Return the seconds for which a task could have run before it did, by the database's clock."""
+    """Return how many seconds a task that could run had to wait, by the database's clock."""
     try:
         row = await context.app.connector.execute_query_one_async(_WAIT, job_id=context.job.id)
-    except ConnectorException:  # the task will notice it as well
+    except ConnectorException:  # if the database is gone, the task fails anyway
         return None
     return None if row["wait"] is None else max(0.0, float(row["wait"]))
 
 
 def _outcome(error: BaseException | None, context: JobContext) -> str:
-    """Return in one word how a task has ended, as the worker will decide it."""
+    """Return how a task ended, as the worker will decide it."""
     if error is None:
         return "succeeded"
     if isinstance(error, JobAborted):
         return "aborted"
-    if isinstance(error, asyncio.CancelledError):  # so ends a coroutine in both cases
+    if isinstance(error, asyncio.CancelledError):  # by a user or by the end of the worker
         asked = context.abort_reason() == AbortReason.USER_REQUEST
         return "aborted" if asked else "interrupted"
     task = context.task

