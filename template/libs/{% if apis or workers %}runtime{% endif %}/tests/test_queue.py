@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
+from typing import Any
 
 import psycopg
 import pytest
 import structlog
 from procrastinate import App
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Status
+from procrastinate.jobs import Job, Status
 from pydantic import TypeAdapter, ValidationError
 from runtime import database, questions, queue
 from runtime.questions import Question
@@ -223,8 +224,11 @@ async def test_looking_for_dead_workers_is_silent_as_long_as_there_are_none(
 
 
 async def test_a_task_that_ends_while_it_is_given_away_is_left_as_it_is(
-    pool: database.Pool, app: App
+    pool: database.Pool, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def found_before(**words: Any) -> list[Job]:
+        return [job]
+
     await dead_worker(pool, "wait")
     async with app.open_async(pool):
         (job,) = await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=5)
@@ -233,5 +237,8 @@ async def test_a_task_that_ends_while_it_is_given_away_is_left_as_it_is(
         )
         with pytest.raises(ConnectorException):
             await app.job_manager.retry_job(job)
-        await queue._give_away(app, job, again=True)
+        monkeypatch.setattr(app.job_manager, "get_stalled_jobs", found_before)
+        with structlog.testing.capture_logs() as lines:
+            await app.tasks["retry_stalled_answers"](timestamp=0)
+        assert [line["event"] for line in lines] == ["task of a dead worker has ended by itself"]
     assert await jobs(pool) == [("answers", "succeeded", 1)]

@@ -90,21 +90,17 @@ def create_app(queue: str, stalled_after: float) -> App:
             queue=queue, seconds_since_heartbeat=stalled_after
         )
         for job in jobs:
-            await _give_away(app, job, again=job.task_name != name)
+            about = {"task": job.task_name, "job": job.id}
+            try:
+                if job.task_name == name:  # the next one is enqueued anyway
+                    await app.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
+                else:
+                    await app.job_manager.retry_job(job)
+                    log.warning("task of a dead worker will be run again", **about)
+            except ConnectorException:  # it has just ended
+                log.info("task of a dead worker has ended by itself", **about)
 
     return app
-
-
-async def _give_away(app: App, job: Job, again: bool) -> None:
-    """Put a dead worker's job back on its queue, or drop it."""
-    try:
-        if again:
-            await app.job_manager.retry_job(job)
-            log.warning("task of a dead worker will be run again", task=job.task_name, job=job.id)
-        else:
-            await app.job_manager.finish_job(job, Status.ABORTED, delete_job=True)
-    except ConnectorException:  # it was finished in this very moment
-        log.info("task of a dead worker has ended by itself", task=job.task_name, job=job.id)
 
 
 async def run(

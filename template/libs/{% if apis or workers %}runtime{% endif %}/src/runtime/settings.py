@@ -149,11 +149,7 @@ class CommonSettings(BaseSettings):
             return cls(_env_file=env_file)  # type: ignore[call-arg]  # unknown to mypy
         except ValidationError as error:
             sentences = [
-                (
-                    f"{cls._named(str(problem['loc'][0]))}: {problem['msg']}."
-                    if problem["loc"]
-                    else f"{problem['msg']}."
-                )
+                ": ".join([*map(cls._named, problem["loc"][:1]), problem["msg"]]) + "."
                 for problem in error.errors()
             ]
         except SourceError as error:  # a list or mapping that is not JSON
@@ -166,7 +162,7 @@ class CommonSettings(BaseSettings):
 
     @classmethod
     def _env_file(cls) -> str | None:
-        """Return the file to read, if any. Refuse variables with our prefix that no field has."""
+        """Return the `.env` to read, if any, after a check for unknown variables."""
         chosen = cls.variable("environment").lower()
         found, env_file = dict(EnvSettingsSource(cls).env_vars), None
         if found.get(chosen, "development") == "development":
@@ -187,8 +183,8 @@ class CommonSettings(BaseSettings):
         return env_file
 
     @classmethod
-    def _named(cls, place: str) -> str:
-        return cls.variable(place) if place in cls.model_fields else place
+    def _named(cls, place: object) -> str:
+        return cls.variable(str(place)) if place in cls.model_fields else str(place)
 
 
 class ServiceSettings(CommonSettings):

@@ -27,7 +27,8 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[PostgresServer]:
     """A running server."""
-    # Not in pytest's temporary folder: as root, the server runs as another user, who has no access.
+    # Not in pytest's temporary folder: if root runs the tests, the server runs as another user,
+    # whom the next run of pytest would lock out.
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         server = get_server(Path(folder, "data"), cleanup_mode="delete")
         try:

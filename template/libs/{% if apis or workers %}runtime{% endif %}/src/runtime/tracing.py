@@ -55,9 +55,9 @@ def start(settings: CommonSettings) -> None:
 
 @contextmanager
 def received(headers: Mapping[str, str], name: str, kind: trace.SpanKind) -> Iterator[trace.Span]:
-    """Work for a request inside the `with` block, with the id and the trace of its `headers`.
+    """Work for a request inside the `with` block, with the id and the trace from its headers.
 
-    An id that is missing or unsafe is replaced, and so is a trace that is not valid.
+    If the id is missing or unsafe, make one. Ignore a trace that is not valid.
     """
     request_id = headers.get("x-request-id", "")
     if not _REQUEST_ID.fullmatch(request_id):
