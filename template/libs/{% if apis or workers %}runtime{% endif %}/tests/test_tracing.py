@@ -79,7 +79,8 @@ def ask(request):
         return JSONResponse(call.headers)
 
 def broken(request):
-    raise RuntimeError("hunter2")
+    with genai.call("openai", "wise"):
+        raise RuntimeError("hunter2")
 
 tracing.start(Settings(otlp_url=HttpUrl(sys.argv[1]), version="1.2"))
 client = TestClient(Observed(Starlette(routes=[Route("/ask", ask), Route("/broken", broken)])))
@@ -99,13 +100,19 @@ def test_a_request_and_its_call_of_a_model_are_sent_as_one_trace(
     assert collector.resource["service.name"] == "demo"
     assert collector.resource["service.version"] == "1.2"
     # The second request is not there: its caller does not want it to be recorded.
-    call, request, alone = collector.spans
-    assert [span.name for span in collector.spans] == ["chat wise", "GET /ask", "GET /broken"]
+    call, request, failed, alone = collector.spans
+    assert [span.name for span in collector.spans] == [
+        "chat wise",
+        "GET /ask",
+        "chat wise",
+        "GET /broken",
+    ]
     assert {call.trace_id.hex(), request.trace_id.hex()} == {TRACE}
     assert request.parent_span_id.hex() == PARENT and call.parent_span_id == request.span_id
     assert alone.trace_id.hex() != TRACE and alone.parent_span_id == b""
-    assert [span.status.code for span in collector.spans] == [0, 0, 2]
-    assert "hunter2" not in str(alone)
+    assert [span.status.code for span in collector.spans] == [0, 0, 2, 2]
+    assert failed.parent_span_id == alone.span_id
+    assert "hunter2" not in str(collector.spans)
     attributes = {each.key: each.value for each in request.attributes}
     assert attributes["http.route"].string_value == "/ask"
     assert attributes["http.response.status_code"].int_value == 200

@@ -42,13 +42,8 @@ def app(settings: ServiceSettings, pool: database.Pool) -> Starlette:
         text = await asyncio.to_thread(generate_latest)
         return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
-    return Starlette(
-        routes=[
-            Route("/healthz", healthz),
-            Route("/readyz", readyz),
-            Route("/metrics", metrics),
-        ]
-    )
+    routes = [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", metrics)]
+    return Starlette(routes=routes)
 
 
 class Server(uvicorn.Server):

@@ -11,15 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from uuid import uuid4
 
-from opentelemetry import trace
+from opentelemetry import propagate, trace
 from opentelemetry.context import Context
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 from runtime.settings import CommonSettings, SettingsError
 
-# Not OpenTelemetry's default, which would also pass on a client's baggage to everybody.
-_W3C = TraceContextTextMapPropagator()
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # safe in logs, headers and shells
 _tracer = trace.get_tracer("runtime")
 
@@ -62,7 +59,8 @@ def received(headers: Mapping[str, str], name: str, kind: trace.SpanKind) -> Ite
     request_id = headers.get("x-request-id", "")
     if not _REQUEST_ID.fullmatch(request_id):
         request_id = uuid4().hex
-    with bound_contextvars(request_id=request_id), span(name, kind, _W3C.extract(headers)) as made:
+    context = propagate.extract(headers)
+    with bound_contextvars(request_id=request_id), span(name, kind, context) as made:
         yield made
 
 
@@ -82,5 +80,5 @@ def headers() -> dict[str, str]:
     """Return the headers for calls to others: the id of the request and its traceparent."""
     request_id = get_contextvars().get("request_id")
     found = {"x-request-id": request_id} if request_id else {}
-    _W3C.inject(found)
+    propagate.inject(found)
     return found
