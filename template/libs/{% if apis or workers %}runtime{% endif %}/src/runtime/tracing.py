@@ -1,9 +1,8 @@
-"""What one request carries through every process: an id and a W3C trace, here with OpenTelemetry.
+"""The id and the trace of a request, through every process that works for it.
 
-The id comes from the header X-Request-ID and is in every line of the log (structlog's context
-variables). Spans are sent to a collector if `<PREFIX>_OTLP_URL` is set. Otherwise none are made,
-and the traceparent of the caller is passed on as it is. Add spans of your own as the documentation
-of OpenTelemetry shows: `trace.get_tracer(__name__).start_as_current_span("name")`.
+The id comes from the header X-Request-ID; as one of structlog's context variables it is in every
+line of the log. The trace is OpenTelemetry's and comes from the header `traceparent`. Spans are
+made if `<SERVICE>_OTLP_URL` says where to send them; if not, `traceparent` is passed on as it is.
 """
 
 import re
