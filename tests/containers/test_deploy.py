@@ -59,26 +59,7 @@ def change(shop: Stage, name: str, text: str, message: str) -> str:
     return commit_of(shop)
 
 
-def test_one_digest_goes_from_development_over_staging_to_production(
-    shop: Stage, tmp_path: Path
-) -> None:
-    # Development: built here, started, used in a browser.
-    assert "inv env.init development" in shop.refused("up")
-    port = shop.initialise("development")
-    shop.inv("env.use", "development")
-    said = shop.inv("up")
-    address = f"http://127.0.0.1:{port}"
-    assert f"frontend: {address}" in said
-    with chromium() as browser:
-        ask(open_page(browser, address), "What is a slipway?", "echo")
-    assert "healthy" in shop.inv("status", "--environment", "development")
-    assert "database migrated" in shop.inv("logs", "--service", "migrate")
-    assert "development runs what is built here" in shop.refused("deploy")
-    shop.inv("up")  # again is harmless
-    assert call(f"{address}/api/backend/questions")[0]["text"] == "What is a slipway?"
-    shop.inv("down")
-    assert shop.images("development") == {}
-
+def test_one_digest_goes_from_staging_to_production(shop: Stage, tmp_path: Path) -> None:
     # Staging: the images of the commit, by digest.
     shop.inv("image.push")
     port = shop.initialise("staging")
@@ -173,18 +154,18 @@ def test_one_digest_goes_from_development_over_staging_to_production(
     shop.fill("staging", DOCKER_HOST="")
 
     # No secret was ever said.
-    for environment in ("development", "staging", "production"):
+    for environment in ("staging", "production"):
         lines = (shop.path / f".env.{environment}").read_text(encoding="utf-8").splitlines()
         secrets = [line.partition("=")[2] for line in lines if line.startswith("DATABASE_PASSWORD")]
         assert len(secrets) == 1 and len(secrets[0]) > 16
         assert secrets[0] not in shop.everything_said
         for service in ("backend", "agents", "database"):
-            if environment != "development":
-                logs = docker("logs", shop.container(environment, service))
-                assert secrets[0] not in logs
+            logs = docker("logs", shop.container(environment, service))
+            assert secrets[0] not in logs
 
 
-def test_a_task_survives_the_end_of_its_agent_by_sigterm_and_by_sigkill(shop: Stage) -> None:
+def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(shop: Stage) -> None:
+    assert "inv env.init development" in shop.refused("up")
     port = shop.initialise(
         "development",
         AGENTS_LLM_URL="http://llm:8000/v1",
@@ -192,7 +173,10 @@ def test_a_task_survives_the_end_of_its_agent_by_sigterm_and_by_sigkill(shop: St
         AGENTS_STALLED_AFTER="2",
     )
     shop.inv("env.use", "development")
-    shop.inv("up")
+    assert f"frontend: http://127.0.0.1:{port}" in shop.inv("up")
+    assert "healthy" in shop.inv("status", "--environment", "development")
+    assert "database migrated" in shop.inv("logs", "--service", "migrate")
+    assert "development runs what is built here" in shop.refused("deploy")
     address = f"http://127.0.0.1:{port}/api/backend/questions"
 
     def answer(question: str) -> str | None:
@@ -201,6 +185,11 @@ def test_a_task_survives_the_end_of_its_agent_by_sigterm_and_by_sigkill(shop: St
 
     agents = shop.container("development", "agents")
     with shop.language_model("development"):
+        with chromium() as browser:
+            page = open_page(browser, f"http://127.0.0.1:{port}")
+            ask(page, "What is a slipway?", "A model says: What is a slipway?")
+
+        # By SIGTERM, then by SIGKILL.
         call(address, text="slow slow slow slow, then SIGTERM")
         threading.Event().wait(1.5)
         docker("stop", agents)
@@ -218,6 +207,11 @@ def test_a_task_survives_the_end_of_its_agent_by_sigterm_and_by_sigkill(shop: St
             assert docker("inspect", "--format", "{{.State.Running}}", agents).strip() == "false"
         finally:
             docker("rm", "--force", other)
+
+    shop.inv("up")  # again is harmless, and starts what has ended
+    assert call(address)[-1]["text"] == "What is a slipway?"
+    shop.inv("down")
+    assert shop.images("development") == {}
 
 
 def _second_agent(shop: Stage, first: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support import (
+    BIN,
     REPOSITORY,
     Project,
     clean_environment,
@@ -110,7 +111,11 @@ def test_the_first_command_of_the_readme_works_in_a_fresh_clone_with_an_empty_ho
     home = tmp_path / "home"
     home.mkdir()
     run("git", "clone", "--quiet", template, tmp_path / "slipway", cwd=tmp_path)
-    env = clean_environment(HOME=str(home), PATH=os.environ["PATH"])
+    # What was downloaded before is not downloaded again: the command, not the network, is tested.
+    uv = run(BIN / "uv", "cache", "dir", cwd=tmp_path).stdout.strip()
+    npm = run("npm", "config", "get", "cache", cwd=tmp_path).stdout.strip()
+    caches = {"UV_CACHE_DIR": uv, "npm_config_cache": npm}
+    env = clean_environment(HOME=str(home), PATH=os.environ["PATH"], **caches)
     done = run("bash", "-c", first, cwd=tmp_path / "slipway", env=env, timeout=900)
     assert done.returncode == 0, done.stdout[-6000:]
     for session in ("lint(backend)", "lint(frontend)", "test(agents)", "test(frontend)"):

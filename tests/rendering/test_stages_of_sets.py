@@ -16,9 +16,9 @@ pytestmark = pytest.mark.slow
 
 STAGES = ("lint", "test", "scan", "build")
 RESULT = re.compile(r"^nox > \* ([\w()]+): (\w+)", re.MULTILINE)
-# Run in full: the kinds of members in numbers and alone, and all Pythons beside the default.
+# Run in full: each kind of member more than once, one alone, and none.
 FULL = [
-    "2-apis-2-workers-0-apps-1-libraries-3.12-MIT",
+    "2-apis-0-workers-0-apps-2-libraries-3.14-Proprietary",
     "0-apis-2-workers-1-apps-2-libraries-3.14-Apache-2.0",
     "0-apis-0-workers-0-apps-0-libraries-3.11-MIT",
     "api-only",
@@ -29,7 +29,7 @@ STAGED = [
     "1-apis-1-workers-1-apps-0-libraries-3.12-Apache-2.0",
     "2-apis-0-workers-1-apps-0-libraries-3.14-MIT",
     "1-apis-1-workers-0-apps-2-libraries-3.13-MIT",
-    "2-apis-0-workers-0-apps-2-libraries-3.14-Proprietary",
+    "2-apis-2-workers-0-apps-1-libraries-3.12-MIT",
     "worker-only",
     "web-only",
     "library-only",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from doubles import advisory_services
 from support import Project, engine, need, own_registry, render
-from workflows.runner import Ran, Runner
+from workflows.runner import Ran, Runner, set_up
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gate")]
 CI = ".github/workflows/ci.yml"
@@ -29,6 +29,7 @@ class Proposal:
 
     project: Project
     environment: dict[str, str]
+    set_up: Callable[[str, Path], None]
 
     def run(self, title: str = TITLE, only: str | None = None, **event: Any) -> Ran:
         """Runs ci.yml for a pull request of what is checked out.
@@ -46,6 +47,7 @@ class Proposal:
             event.get("ref", "refs/pull/1/merge"),
             environment=self.environment,
             given={f"stage ({stage})": "success" for stage in others},
+            **({"before": self.set_up} if only else {}),
         ).workflow(CI)
 
 
@@ -59,7 +61,7 @@ def _proposal(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     project.git("switch", "--quiet", "--create", "feat/refunds")
     with advisory_services() as services, own_registry() as registry:
         own = {"REGISTRY": registry, "PYTHON_IMAGE": "python:3.13-slim"}
-        yield Proposal(project, services.environment | own)
+        yield Proposal(project, services.environment | own, set_up(project))
 
 
 @pytest.fixture

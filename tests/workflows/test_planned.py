@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import Project, render
-from workflows.runner import Ran, Runner
+from workflows.runner import Ran, Runner, set_up
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("planned")]
 CI, VERIFY = ".github/workflows/ci.yml", ".github/workflows/verify.yml"
@@ -48,6 +48,7 @@ class Repository:
     """A project on GitHub with the variable PLAN, its caches, and the runs so far."""
 
     project: Project
+    set_up: Callable[[str, Path], None]
     plan: str = "on"
     caches: dict[tuple[str, str], Path] = field(default_factory=dict)
     runs: int = 0
@@ -75,6 +76,7 @@ class Repository:
         return runner.workflow(path)
 
     def _look(self, job: str, folder: Path) -> None:
+        self.set_up(job, folder)
         records = folder.glob(".nox/results/*/*.json")
         self.read[job] = {file.parent.name for file in records} | self.read.get(job, set())
 
@@ -102,12 +104,17 @@ def _project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
     return project
 
 
+@pytest.fixture(scope="module")
+def _set_up(_project: Project) -> Callable[[str, Path], None]:
+    return set_up(_project)
+
+
 @pytest.fixture
-def repository(_project: Project) -> Iterator[Repository]:
+def repository(_project: Project, _set_up: Callable[[str, Path], None]) -> Iterator[Repository]:
     """A repository of which main has not run yet; its project is put right after the test."""
     begin = _project.git("rev-parse", "main").strip()
     _project.git("switch", "--quiet", "--create", "feat/more")
-    yield Repository(_project)
+    yield Repository(_project, _set_up)
     _project.git("switch", "--quiet", "--force", "main")
     _project.git("reset", "--quiet", "--hard", begin)
     _project.git("branch", "--quiet", "-D", "feat/more")
