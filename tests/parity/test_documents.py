@@ -58,7 +58,7 @@ def test_the_document_of_environments_names_the_commands_that_take_one(
     rendered: Project, options: dict[str, set[str]]
 ) -> None:
     text = (rendered.path / "docs/environments.md").read_text(encoding="utf-8")
-    [said] = [part for part in text.split("\n\n") if "`--environment NAME`" in part]
+    said = next(part for part in text.split("\n\n") if "`--environment NAME`" in part)
     named = set(re.findall(r"`inv ([\w.]+)`", said.partition("`--environment NAME`")[0]))
     assert named == {task for task, own in options.items() if "--environment" in own}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ import pytest
 from containers.ssh import ssh_host
 from containers.stage import Stage, docker, stage
 from github.double import TOKEN, Double, double
-from workflows.runner import Ran, Runner
+from support import Project
+from workflows.runner import Ran, Runner, set_up
 from workflows.test_gate import HERE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -30,6 +31,7 @@ class Shop:
     environment: dict[str, str]
     known_hosts: str
     environments: dict[str, dict[str, str]]
+    set_up: Callable[[str, Path], None]
 
     def run(
         self, *, event_name: str = "push", off: bool = False, commit: str = "", **inputs: Any
@@ -50,6 +52,7 @@ class Shop:
             inputs=inputs,
             given={"stages": "success"} if event_name == "push" else {},
             attested=self.hub.attested,
+            before=self.set_up,
         ).workflow(RELEASE)
 
     def merge(self, message: str) -> str:
@@ -93,7 +96,10 @@ def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
             "PYTHON_IMAGE": "python:3.13-slim",
         }
         hosts = f"[127.0.0.1]:{port} {public}"
-        yield Shop(project, tmp_path / "origin.git", hub, environment, hosts, environments)
+        origin = tmp_path / "origin.git"
+        project.git("clone", "--quiet", str(origin), str(tmp_path / "set-up"))
+        ready = set_up(Project(tmp_path / "set-up"))
+        yield Shop(project, origin, hub, environment, hosts, environments, ready)
 
 
 def test_a_merge_goes_by_the_same_digests_from_staging_to_production(shop: Shop) -> None:
