@@ -31,7 +31,7 @@ BAD = ("failure", "cancelled")
 
 
 def set_up(project: Project) -> Callable[[str, Path], None]:
-    """Makes .venv in a project once, as the set-up of a job does; a `before` that copies it.
+    """Makes .venv in a project once, as the set-up of a job does; a `before` that links to it.
 
     The set-up of each job then finds nothing to install: most of the time of a short one.
     """
@@ -39,13 +39,13 @@ def set_up(project: Project) -> Callable[[str, Path], None]:
     assert made.returncode == 0, made.stdout
     project.run(project.path / ".venv" / "bin" / "nox", "--list")  # compiles its modules
 
-    def copy(job: str, folder: Path) -> None:
+    def link(job: str, folder: Path) -> None:
         if not (folder / ".venv").exists():
-            shutil.copytree(
-                project.path / ".venv", folder / ".venv", symlinks=True, copy_function=os.link
-            )
+            (folder / ".venv").symlink_to(project.path / ".venv")
+            with (folder / ".git/info/exclude").open("a") as exclude:
+                exclude.write(".venv\n")  # .gitignore has it as a folder
 
-    return copy
+    return link
 
 
 @dataclass

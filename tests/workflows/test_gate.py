@@ -47,7 +47,7 @@ class Proposal:
             event.get("ref", "refs/pull/1/merge"),
             environment=self.environment,
             given={f"stage ({stage})": "success" for stage in others},
-            **({"before": self.set_up} if only else {}),
+            before=self.set_up if only else lambda job, folder: None,
         ).workflow(CI)
 
 
