@@ -40,7 +40,7 @@ def set_up(project: Project) -> Callable[[str, Path], None]:
     project.run(project.path / ".venv" / "bin" / "nox", "--list")  # compiles its modules
 
     def link(job: str, folder: Path) -> None:
-        if not (folder / ".venv").exists():
+        if (folder / ".git").exists() and not (folder / ".venv").exists():
             (folder / ".venv").symlink_to(project.path / ".venv")
             with (folder / ".git/info/exclude").open("a") as exclude:
                 exclude.write(".venv\n")  # .gitignore has it as a folder
