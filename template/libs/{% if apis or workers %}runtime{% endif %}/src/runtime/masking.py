@@ -12,11 +12,11 @@ MASK = "***"
 _DEPTH = 6  # levels of lists and mappings that are shown
 _INTEGERS = 2**63  # many JSON parsers fail above it
 
-_SECRET = (
+_WORDS = (
     r"password|passwd|passphrase|secret|token(?!s|[_-]?(?:count|type|usage))|api[_-]?key"
     r"|access[_-]?key|private[_-]?key|authorization|cookie|credential|signature"
 )
-_SECRET_NAME = re.compile(rf"{_SECRET}|(?:^|[_-])(?:auth|bearer|dsn|jwt|pass|pwd)$", re.IGNORECASE)
+_SECRET_NAME = re.compile(rf"{_WORDS}|(?:^|[_-])(?:auth|bearer|dsn|jwt|pass|pwd)$", re.IGNORECASE)
 _MARK = re.compile(r"[:=\s]")  # every pattern needs one of these
 _PATTERNS = (
     # the user and password of a URL
@@ -24,7 +24,7 @@ _PATTERNS = (
     # password=..., "api_key": "...", Authorization: Bearer ...
     (
         re.compile(
-            rf"(\b[\w-]*(?:{_SECRET})[\w-]*[\"']?\s*[=:]\s*[\"']?)"
+            rf"(\b[\w-]*(?:{_WORDS})[\w-]*[\"']?\s*[=:]\s*[\"']?)"
             r"(?:(?:bearer|basic)\s+)?[^\s\"',;&)}\]]+",
             re.IGNORECASE,
         ),
