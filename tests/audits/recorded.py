@@ -41,7 +41,7 @@ CHAIN: dict[str, tuple[str, bool, list[str]]] = {
     "top": ("node_modules/top", True, []),
 }
 SHAPE = "npm error Cannot create property 'name' on string 's'\n"
-LOG = "npm error A complete log of this run can be found in: /root/.npm/_logs/debug-0.log\n"
+LOG = "npm error A complete log of this run can be found in: /home/me/.npm/_logs/debug-0.log\n"
 
 
 class Tools:

@@ -15,7 +15,7 @@ FILES = {
     # Its package is not in src/.
     "services/flat/pyproject.toml": MANIFEST.format("flat"),
     "services/flat/flat/__init__.py": "",
-    "services/flat/tests/test_flat.py": "def test_it() -> None:\n    assert True\n",
+    "services/flat/tests/test_flat.py": "def test_it() -> None:\n    assert 2 > 1\n",
     # Its src/ is empty.
     "libs/empty/pyproject.toml": MANIFEST.format("empty"),
     "libs/empty/src/README.md": "Nothing yet.\n",
