@@ -4,7 +4,6 @@ Each service has a subclass, whose fields are its variables. Their names start w
 service's package: `port` of the package `backend` is BACKEND_PORT.
 """
 
-import os
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -123,8 +122,9 @@ class CommonSettings(BaseSettings):
     @classmethod
     def unchecked(cls) -> Self:
         """Return settings good enough to log why the real ones cannot be loaded."""
-        environment = os.environ.get(cls.variable("environment")) or "development"
-        version = os.environ.get(cls.variable("version")) or "0.0.0"
+        found = EnvSettingsSource(cls).env_vars
+        environment = found.get(cls.variable("environment").lower()) or "development"
+        version = found.get(cls.variable("version").lower()) or "0.0.0"
         return cls.model_construct(environment=environment, version=version)
 
     @classmethod
