@@ -15,7 +15,11 @@ from support import Project
 from workflows.runner import Ran, Runner, set_up
 from workflows.test_gate import HERE
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.xdist_group("release"),  # so that the longest test of all begins early
+]
 RELEASE = ".github/workflows/release.yml"
 MEMBERS = {"agents", "backend", "frontend"}
 DONE = ["stages", "staging", "release", "production"]
