@@ -82,7 +82,7 @@ def pipeline(session: nox.Session, project: Path) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """The promises of the template, about 20 minutes; the fast part: -- -m "not slow"."""
+    """The promises of the template, about half an hour; the fast part: -- -m "not slow"."""
     install(session, "lint")  # black and flake8 look at what is rendered; the group includes test
     # In the order of tests/conftest.py, which puts what takes long first.
     spread = ["--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder"]
