@@ -275,9 +275,9 @@ def _ill_typed(variable: Variable, value: str) -> list[str]:
     if limits := re.fullmatch(r"integer, (\d+) to (\d+)", variable.type):
         least, most = map(int, limits.groups())
         if not (value.isascii() and value.isdigit() and least <= int(value) <= most):
-            return [f"{variable.name} is no {variable.type}. {variable.meaning}"]
+            return [f"{variable.name} must be an {variable.type}. {variable.meaning}"]
     if variable.type == "URL" and not re.match(r"(ssh|tcp|unix|npipe|fd)://", value):
-        return [f"{variable.name} is no engine: write it like ssh://deploy@staging.example"]
+        return [f"{variable.name} is not an engine: write it like ssh://deploy@staging.example"]
     if variable.service == "deployment" and " or " in variable.type:
         if value not in variable.type.split(" or "):
             return [f"{variable.name} is not {variable.type}. {variable.meaning}"]
@@ -285,7 +285,8 @@ def _ill_typed(variable: Variable, value: str) -> list[str]:
         words = value.split(" ") if variable.type.endswith("es") else [value]
         if not all(re.fullmatch(ADDRESS, word) for word in words):
             like = "https://shop.example"
-            return [f"{variable.name} is no {variable.type}: write it like {like}"]
+            a = "" if variable.type.endswith("es") else "a "
+            return [f"{variable.name} must be {a}{variable.type}: write it like {like}"]
     elif variable.type == "header value":
         if not re.fullmatch(r"[!-~]+", value):
             return [f"{variable.name} cannot be sent in a header: use only ASCII, without spaces"]
