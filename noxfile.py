@@ -7,9 +7,10 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
-sys.path.insert(0, str(ROOT / "template"))  # what CI needs here stands there: ops/
+sys.path.insert(0, str(ROOT / "src"))  # the stages of this repository use its own package
 
-from ops import ci, sessions  # noqa: E402
+from slipway_ops import nox_api  # noqa: E402
+from slipway_ops.github import actions  # noqa: E402
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv"
@@ -26,7 +27,9 @@ ADVICE = (
 def install(session: nox.Session, *groups: str) -> None:
     """Makes the environment these dependency groups of pyproject.toml, at their exact pins."""
     wanted = [word for group in groups for word in ("--group", group)]
-    session.run_install("uv", "pip", "install", "--quiet", *wanted, external=True)
+    session.run_install(
+        "uv", "pip", "install", "--quiet", *wanted, "--editable", ".", external=True
+    )
 
 
 def scaffold(session: nox.Session, destination: Path) -> Path:
@@ -62,13 +65,20 @@ def lint(session: nox.Session) -> None:
 
 def pipeline(session: nox.Session, project: Path) -> None:
     """What `lint(repo)` asks of a project's workflows and documents, which name that as well."""
-    session.run("python", "-m", "ops.parity", ".", str(project), env={"PYTHONPATH": "template"})
+    session.run(
+        "python",
+        "-m",
+        "slipway_ops.checks.repository",
+        ".",
+        str(project),
+        env={"PYTHONPATH": "template"},
+    )
     zizmor = ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic"]
     schemas = {
         schema: sorted(str(file) for file in ROOT.glob(pattern))
-        for schema, pattern in sessions.SCHEMAS.items()
+        for schema, pattern in nox_api.SCHEMAS.items()
     }
-    sessions.run_all(
+    nox_api.run_all(
         session,
         [*zizmor, "--config=template/.github/zizmor.yml", ".github"],
         ["yamllint", "--strict", "--config-file=template/.yamllint.yaml", ".github", "copier.yml"],
@@ -140,16 +150,22 @@ def setup(session: nox.Session) -> None:
 def title(session: nox.Session) -> None:
     """The pull request's title is a Conventional Commit, for it becomes one: cz; -- "feat: it"."""
     install(session, "title")
-    sessions.title(session)
+    nox_api.title(session)
 
 
 @nox.session
 def report(session: nox.Session) -> None:
     """What the sessions run with `--report .nox/report.json` came to; -- --issue: as an issue."""
-    ci.summarise()
+    actions.summarise()
     if "--issue" in session.posargs:
         install(session, "test")
-        session.run("python", "-m", "ops.weekly", ADVICE, env={"PYTHONPATH": "template"})
+        session.run(
+            "python",
+            "-m",
+            "slipway_ops.github.weekly_issue",
+            ADVICE,
+            env={"PYTHONPATH": "template"},
+        )
 
 
 @nox.session

@@ -9,11 +9,13 @@ from invoke.exceptions import Exit
 from invoke.tasks import task
 
 ROOT = Path(__file__).parent
-sys.path.insert(0, str(ROOT / "template"))  # a project's operations serve here as well: ops/
+sys.path.insert(0, str(ROOT / "src"))  # the operations of a project serve here as well
 
-from ops import github, releases, versions  # noqa: E402
-from ops import protect as protection  # noqa: E402
-from ops.errors import SlipwayError  # noqa: E402
+from slipway_ops.errors import SlipwayError  # noqa: E402
+from slipway_ops.github import rest_api  # noqa: E402
+from slipway_ops.github import rulesets as protection  # noqa: E402
+from slipway_ops.release import transaction  # noqa: E402
+from slipway_ops.release import versions  # noqa: E402
 
 
 @task(
@@ -32,7 +34,7 @@ def render(context: Context, destination: str, data: list[str]) -> None:
 def protect(context: Context, check: bool = False) -> None:
     """Make the rules of this repository on GitHub those of .github: rulesets, merge settings."""
     try:
-        protection.protect(github.connect(ROOT), ROOT, check=check)
+        protection.protect(rest_api.connect(ROOT), ROOT, check=check)
     except SlipwayError as error:
         raise Exit(str(error), code=1) from error
 
@@ -44,7 +46,7 @@ def tag(context: Context, dry: bool = False) -> None:
         if dry:
             print(*versions.describe(versions.plan(ROOT)), sep="\n")
         else:
-            releases.tag(ROOT)
+            transaction.tag(ROOT)
     except SlipwayError as error:
         raise Exit(str(error), code=1) from error
 
@@ -53,6 +55,6 @@ def tag(context: Context, dry: bool = False) -> None:
 def release(context: Context, repair: str = "") -> None:
     """Release the template: version, changelog, tag, which `copier update` follows, Release."""
     try:
-        releases.release(github.connect(ROOT), ROOT, version=repair)
+        transaction.release(rest_api.connect(ROOT), ROOT, version=repair)
     except SlipwayError as error:
         raise Exit(str(error), code=1) from error

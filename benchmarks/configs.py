@@ -25,7 +25,7 @@ test) pytest --quiet -p no:cacheprovider --config-file ../../pyproject.toml --ro
 scan) bandit --quiet --configfile ../../pyproject.toml --recursive src ;;
 esac
 """
-NOXFILE = '''"""Stages by member, as the template's, whose ops/ lies beside."""
+NOXFILE = '''"""Stages by member, as the template's."""
 
 import sys
 from pathlib import Path
@@ -34,13 +34,13 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from ops import plan  # noqa: E402
-from ops.sessions import each  # noqa: E402
+from slipway_ops.cache import skipping  # noqa: E402
+from slipway_ops.nox_api import each  # noqa: E402
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "test", "scan"]
 nox.options.allow_parallel = True
-nox.options.parallel = plan.begin(sys.argv)
+nox.options.parallel = skipping.begin(sys.argv)
 '''
 SESSION = """
 
@@ -107,8 +107,6 @@ def _link(sample: Sample, modules: Path) -> None:
 
 
 def _slipway(sample: Sample) -> None:
-    template = Path(__file__).parent.parent / "template" / "ops"
-    shutil.copytree(template, sample.path / "ops", ignore=lambda *_: ["__pycache__"])
     stages = "".join(SESSION.format(stage=stage, do=sample.do) for stage in STAGES)
     sample.write("noxfile.py", NOXFILE + stages)
 

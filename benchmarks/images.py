@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 import requests
+
 from benchmarks.measure import BIN, ENVIRONMENT, TABLE, interleaved, row, timed
 
 BASES = {"agents": "python:3.13-slim", "backend": "python:3.13-slim", "frontend": "caddy:2"}
@@ -20,7 +21,7 @@ REGISTRY = "127.0.0.1:5000"
 BAKE = """
 import sys
 sys.path.insert(0, ".")
-from ops import bake
+from slipway_ops.images import bake
 bake.bake("development", *sys.argv[1:])
 """
 
@@ -100,7 +101,7 @@ def _rebuilds(project: Path, repeat: int) -> list[str]:
 def _definition(project: Path) -> tuple[dict[str, str], str]:
     """The environment and the file with the targets that `docker buildx bake` is given."""
     text = (
-        "import json, sys; sys.path.insert(0, '.'); from ops import bake; "
+        "import json, sys; sys.path.insert(0, '.'); from slipway_ops.images import bake; "
         "print(json.dumps([bake.given(), {'target': bake.targets('development')}]))"
     )
     given, targets = json.loads(timed([str(BIN / "python"), "-c", text], project)[1])

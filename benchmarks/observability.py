@@ -8,14 +8,15 @@ import signal
 import socket
 import subprocess
 import time
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import cast
 
 import psutil
+
 from benchmarks.measure import BIN, ENVIRONMENT, TABLE, interleaved, row, timed
 
 SECONDS = 1.0  # of load in each round, after a fifth of it to warm up

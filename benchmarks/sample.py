@@ -30,6 +30,7 @@ version = "0"
 requires-python = ">=3.11"
 
 [tool.slipway]
+recipe = 2
 python = "3.13"
 
 [tool.slipway.results]

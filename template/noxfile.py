@@ -6,21 +6,22 @@ from the root in `lint` and `format`.
 """
 
 import sys
-from pathlib import Path
 
 import nox
 
-sys.path.insert(0, str(Path(__file__).parent))  # nox leaves it out, and ops/ is tasks.py's as well
-
-from ops import audit, ci, groups, leaks, plan, sessions, tools  # noqa: E402
-from ops.sessions import each  # noqa: E402
-from ops.workspace import ROOT, Member  # noqa: E402
+from slipway_ops import nox_api, uv
+from slipway_ops.cache import ci_groups, skipping
+from slipway_ops.github import actions
+from slipway_ops.nox_api import each
+from slipway_ops.project import ROOT, Member
+from slipway_ops.stages import secrets_scan
+from slipway_ops.stages.audit import audits
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "none"  # sessions make them, if there is something to run
 nox.options.sessions = ["lint", "test", "scan", "build"]
 nox.options.allow_parallel = True
-nox.options.parallel = plan.begin(sys.argv)
+nox.options.parallel = skipping.begin(sys.argv)
 
 CONFIG = str(ROOT / "pyproject.toml")
 
@@ -29,13 +30,13 @@ CONFIG = str(ROOT / "pyproject.toml")
 @each("python", "web", "repo")
 def lint(session: nox.Session, member: Member) -> None:
     """Format, style, types: black, flake8, mypy; prettier, eslint, tsc; hadolint."""
-    paths = sessions.enter(session, member, use_paths=True, also=("Dockerfile",))
+    paths = nox_api.enter(session, member, use_paths=True, also=("Dockerfile",))
     code = [path for path in paths if path != "Dockerfile"]
     images = [["hadolint", "Dockerfile"]] if "Dockerfile" in paths else []
     if images or member.language != "web":
-        sessions.sync_all(session, "lint", "test", "dev")
+        nox_api.sync_all(session, "lint", "test", "dev")
     if member.language == "web":
-        sessions.node_modules(session, member)
+        nox_api.node_modules(session, member)
         checks = [
             ["prettier", "--check", *code],
             ["eslint", "--max-warnings=0", "--no-warn-ignored", *code],
@@ -44,128 +45,128 @@ def lint(session: nox.Session, member: Member) -> None:
     else:
         checks = [
             ["black", "--check", "--diff", "--quiet", "--config", CONFIG, *code],
-            ["flake8", "--config", str(ROOT / ".flake8"), *ci.annotated(member.folder), *code],
+            ["flake8", "--config", str(ROOT / ".flake8"), *actions.annotated(member.folder), *code],
             ["mypy", "--config-file", CONFIG, "--cache-dir", f"{ROOT}/.mypy_cache", *code],
         ]
         if member.kind == "repo" and not session.posargs:
-            checks += sessions.WHOLE_TREE
-    sessions.run_all(session, *(checks if code else []), *images)
+            checks += nox_api.WHOLE_TREE
+    nox_api.run_all(session, *(checks if code else []), *images)
 
 
 @nox.session
 @each("python", "web", "repo")
 def test(session: nox.Session, member: Member) -> None:
     """Tests, with a floor for coverage: pytest; vitest; promtool."""
-    sessions.enter(session, member)
+    nox_api.enter(session, member)
     if member.language == "web":
-        sessions.node_modules(session, member)
-        processes = f"--maxWorkers={plan.processes()}"  # fewer beside other sessions
-        sessions.run(session, "vitest", "run", processes, *(session.posargs or ["--coverage"]))
+        nox_api.node_modules(session, member)
+        processes = f"--maxWorkers={skipping.processes()}"  # fewer beside other sessions
+        nox_api.run(session, "vitest", "run", processes, *(session.posargs or ["--coverage"]))
     elif member.kind == "repo":
-        sessions.alerts(session)
+        nox_api.alerts(session)
     else:
-        sessions.sync(session, member, "test")
+        nox_api.sync(session, member, "test")
         # Coverage is asked of the whole suite, not of a choice; its data stays out of the tree.
         session.env["COVERAGE_FILE"] = str(ROOT / session.env_dir / ".coverage")
         chosen = session.posargs or ["--cov", "--cov-config", CONFIG]
-        options, variables = ci.reported()
+        options, variables = actions.reported()
         command = ["pytest", "--config-file", CONFIG, "--rootdir", ".", *options, *chosen]
-        sessions.run(session, *command, **variables)
+        nox_api.run(session, *command, **variables)
 
 
 @nox.session
 @each("python", "web", "repo")
 def scan(session: nox.Session, member: Member) -> None:
     """Known weaknesses: bandit, pip-audit, detect-secrets; npm audit."""
-    paths = sessions.enter(session, member)
+    paths = nox_api.enter(session, member)
     if member.language == "web":
-        sessions.node(session)
-        audit.web(session, member)
+        nox_api.node(session)
+        audits.web(session, member)
     else:
-        sessions.sync(session, None, "scan")
+        nox_api.sync(session, None, "scan")
         shipped = [path for path in paths if path != "tests"]
         bandit = ["bandit", "--quiet", "--configfile", CONFIG, "--recursive", *shipped]
-        sessions.run(session, *bandit)
+        nox_api.run(session, *bandit)
         if member.kind == "repo":
-            leaks.scan(session)
-        audit.python(session, member)
+            secrets_scan.scan(session)
+        audits.python(session, member)
 
 
 @nox.session
 @each("python", "web", "repo")
 def build(session: nox.Session, member: Member) -> None:
     """What is shipped: wheels; web bundles; the images, all at once."""
-    sessions.enter(session, member)
+    nox_api.enter(session, member)
     if member.kind == "repo":
-        sessions.images(session)
+        nox_api.images(session)
     elif member.language == "web":
-        sessions.node_modules(session, member)
-        sessions.run(session, "vite", "build")
+        nox_api.node_modules(session, member)
+        nox_api.run(session, "vite", "build")
     else:
-        sessions.sync(session, None, "build")
+        nox_api.sync(session, None, "build")
         out = str(ROOT / "dist" / member.name)
         options = ["--wheel", "--no-build-isolation", "--clear", "--out-dir", out]
-        session.run(tools.find_uv(), "build", *options, external=True)
+        session.run(uv.find(), "build", *options, external=True)
 
 
 @nox.session
 @each("python", "web", "repo", writes=True)
 def format(session: nox.Session, member: Member) -> None:
     """Rewrites files as the formatters want them: black; prettier, eslint --fix."""
-    paths = sessions.enter(session, member, use_paths=True)
+    paths = nox_api.enter(session, member, use_paths=True)
     if member.language == "web":
-        sessions.node_modules(session, member)
-        sessions.run(session, "eslint", "--fix", "--no-warn-ignored", *paths)
-        sessions.run(session, "prettier", "--write", *paths)
+        nox_api.node_modules(session, member)
+        nox_api.run(session, "eslint", "--fix", "--no-warn-ignored", *paths)
+        nox_api.run(session, "prettier", "--write", *paths)
     else:
-        sessions.sync_all(session, "lint", "test", "dev")
-        sessions.run(session, "black", "--config", CONFIG, *paths)
+        nox_api.sync_all(session, "lint", "test", "dev")
+        nox_api.run(session, "black", "--config", CONFIG, *paths)
 
 
 @nox.session(allow_parallel=False)
 def setup(session: nox.Session) -> None:
     """Makes .venv (for editors, `inv` and hooks) and node_modules, and installs the git hooks."""
-    sessions.setup(session)
+    nox_api.setup(session)
 
 
 @nox.session
 def title(session: nox.Session) -> None:
     """The pull request's title is a Conventional Commit, for it becomes one: cz; -- "feat: it"."""
-    sessions.sync(session, None, "dev")
-    sessions.title(session)
+    nox_api.sync(session, None, "dev")
+    nox_api.title(session)
 
 
 @nox.session(name="plan")
 def planned(session: nox.Session) -> None:
     """What CI has to run, in groups for as many machines; -- --tidy: drops the oldest records."""
-    groups.make(session)
+    ci_groups.make(session)
 
 
 @nox.session
 def report(session: nox.Session) -> None:
     """What the sessions run with `--report .nox/report.json` came to; -- --issue: as an issue."""
-    sessions.report(session)
+    nox_api.report(session)
 
 
 @nox.session(allow_parallel=False)
 def publish(session: nox.Session) -> None:
     """The images of this commit, built once and pushed as sha-<commit>."""
-    sessions.deliver(session, "publish")
+    nox_api.deliver(session, "publish")
 
 
 @nox.session(allow_parallel=False)
 def deploy(session: nox.Session) -> None:
     """The images of this commit, or of $VERSION, in an environment; -- staging."""
-    sessions.deliver(session, "deploy")
+    nox_api.deliver(session, "deploy")
 
 
 @nox.session(allow_parallel=False)
 def smoke(session: nox.Session) -> None:
     """What was deployed answers, and is what was deployed; -- staging."""
-    sessions.deliver(session, "smoke")
+    nox_api.deliver(session, "smoke")
 
 
 @nox.session(allow_parallel=False)
 def release(session: nox.Session) -> None:
     """The next version: changelog, tag, GitHub Release, tags of the images; -- --pre."""
-    sessions.deliver(session, "release")
+    nox_api.deliver(session, "release")

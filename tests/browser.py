@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
 from support import need
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

@@ -70,7 +70,7 @@ class Advisory:
         }
 
 
-# What every honest advisory service has known for years; `ops/audit.py` asks for these two each
+# What every honest advisory service has known for years; `nox -s scan` asks for these two each
 # time, to tell a service that finds nothing from one that knows nothing.
 KNOWN_FOR_YEARS = (
     Advisory("PyPI", "pycrypto", "PYSEC-2018-97", aliases=("CVE-2018-6594",)),

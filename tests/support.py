@@ -167,8 +167,8 @@ class Project:
 
     def lock(self) -> None:
         """Makes uv.lock as the first session would, and nothing else."""
-        code = "import sys; from ops import locks; locks.ensure(sys.argv[1])"
-        done = self.run(sys.executable, "-c", code, BIN / "uv")
+        code = "from pathlib import Path; from slipway_ops import uv; uv.ensure_lock(Path.cwd())"
+        done = self.run(sys.executable, "-c", code)
         assert done.returncode == 0, done.stdout
 
     def restore(self, to: str = "HEAD") -> None:

@@ -1,7 +1,7 @@
-# What all images have in common; ops/bake.py adds a target for each member with a Dockerfile. An environment variable
+# What all images have in common; slipway-ops adds a target for each member with a Dockerfile. An environment variable
 # of the same name sets another base image: of a mirror, or with its digest.
 
-variable "PYTHON_VERSION" {} # given by ops/bake.py, from [tool.slipway] in pyproject.toml
+variable "PYTHON_VERSION" {} # given by slipway-ops, from [tool.slipway] in pyproject.toml
 
 variable "PYTHON_IMAGE" {
   default = "python:${PYTHON_VERSION}-slim"
@@ -16,7 +16,7 @@ variable "CADDY_IMAGE" {
 }
 
 variable "REVISION" {
-  default = "" # of the source; given by ops/bake.py
+  default = "" # of the source; given by slipway-ops
 }
 
 target "_image" {

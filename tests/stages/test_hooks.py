@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from support import REPOSITORY, Project, snapshot
 
 pytestmark = pytest.mark.slow

@@ -8,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from ops import bake, growth, locks, outside, sbom, tools, workspace
-from support import BIN, REPOSITORY, clean_environment, copy, need, run
+
+from slipway_ops import growth, project, uv
+from slipway_ops.cache import session_inputs
+from slipway_ops.images import bake, sbom
+from support import REPOSITORY, clean_environment, copy, need, run
 
 MANIFEST = """\
 [project]
@@ -17,6 +20,7 @@ name = "{name}"
 version = "0"
 requires-python = ">=3.11"
 [tool.slipway]
+recipe = 2
 tested = "2026-11-14"
 [tool.uv.workspace]
 members = ["libs/*"]
@@ -24,9 +28,9 @@ members = ["libs/*"]
 CODE = """\
 import sys
 from pathlib import Path
-from ops import locks
-uv, root = sys.argv[1], Path(sys.argv[2])
-print(locks.ensure(uv, root), locks.is_stale(uv, root))
+from slipway_ops import uv
+root = Path(sys.argv[1])
+print(uv.ensure_lock(root), uv.is_stale(root))
 """
 
 
@@ -60,7 +64,7 @@ def test_a_lock_of_a_project_without_members_fits_on_every_python(
         path = f"{installed[0].parent}:{os.environ['PATH']}"
         env = clean_environment(UV_PYTHON="3.9", PYTHONPATH=str(project), CI="") | {"PATH": path}
         for python, made in ((first, True), (first, False), (last, False)):
-            done = run(python, "-c", CODE, BIN / "uv", project, cwd=project, env=env)
+            done = run(python, "-c", CODE, project, cwd=project, env=env)
             assert done.stdout == f"{made} False\n", python
 
 
@@ -69,29 +73,30 @@ def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
 ) -> None:
     """The calls go to a program that writes down what it is told."""
     said = tmp_path / "said"
-    uv = tmp_path / "uv"
-    uv.write_text(
+    program = tmp_path / "uv"
+    program.write_text(
         f'#!/bin/sh\necho "$1 $UV_PYTHON $UV_PYTHON_DOWNLOADS" >> {said}\necho "{{}}"\n',
         encoding="utf-8",
     )
-    uv.chmod(0o755)
+    program.chmod(0o755)
     root = tmp_path / "shop"
-    member = workspace.Member("core", root / "libs/core", "library")
+    member = project.Member("core", root / "libs/core", "library")
     member.path.mkdir(parents=True)
     for folder, name in ((root, "repo"), (member.path, "core")):
         (folder / "pyproject.toml").write_text(MANIFEST.format(name=name), encoding="utf-8")
     (root / "deploy").mkdir()
     shutil.copy(REPOSITORY / "template/deploy/docker-bake.hcl", root / "deploy")
-    monkeypatch.setattr(tools, "find_uv", lambda: str(uv))
-    monkeypatch.setattr(tools, "ROOT", root)
+    monkeypatch.setattr(uv, "find", lambda: str(program))
     monkeypatch.setenv("UV_PYTHON", "3.9")
     monkeypatch.setenv("CI", "")
 
-    locks.ensure(str(uv), root)
-    locks.is_stale(str(uv), root)
-    monkeypatch.setattr(locks, "ensure", lambda uv, root: False)
-    tools.uv_sync(root / ".venv", "--all-packages")
-    outside.Locked(root, {"uv.lock": "1", "pyproject.toml": "1"}, {}).packages(("--group=a",))
+    uv.ensure_lock(root)
+    uv.is_stale(root)
+    monkeypatch.setattr(uv, "ensure_lock", lambda root: False)
+    uv.sync(root, root / ".venv", "--all-packages")
+    session_inputs.Locked(root, {"uv.lock": "1", "pyproject.toml": "1"}, {}).packages(
+        ("--group=a",)
+    )
     bake._needed(member, root)
     sbom._python(member, root)
     growth.upgrade(root)

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+
 from support import BIN, Project, render
 
 pytestmark = pytest.mark.slow

@@ -8,6 +8,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+
+from slipway_ops import node
+
 from support import BIN, REPOSITORY, Project, render
 
 pytestmark = pytest.mark.slow
@@ -42,7 +45,7 @@ def test_words_after_the_dashes_choose_tests(bench: Project) -> None:
 
 def test_paths_after_the_dashes_limit_lint_to_them(bench: Project) -> None:
     bench.write("services/backend/src/backend/fault.py", "import os\n")
-    output = bench.green("-s", "lint", "--", "services/agents/src", "ops/locks.py")
+    output = bench.green("-s", "lint", "--", "services/agents/src", "tasks.py")
     assert "lint(backend): skipped" in output and "lint(agents): success" in output
     output = bench.red("-s", "lint", "--", "services/backend/src/backend/fault.py")
     assert "F401" in output
@@ -94,15 +97,13 @@ def test_a_machine_without_node_gets_it_from_the_wheel(bench: Project, tmp_path:
 def test_a_node_that_vite_does_not_run_on_is_not_used(
     old: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from ops import tools
-
     for name in ("node", "npm"):
         (tmp_path / name).write_text(f"#!/bin/sh\necho {old}\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert not tools.has_node()
+    assert not node.is_suitable()
     (tmp_path / "node").write_text("#!/bin/sh\necho v20.19.0\n", encoding="utf-8")
-    assert tools.has_node()
+    assert node.is_suitable()
 
 
 def test_a_project_without_members_says_how_to_get_one(template: Path, tmp_path: Path) -> None:

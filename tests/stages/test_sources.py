@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from ops import keys
-from results.stage import Stage
+from unit.cache.stage import Stage
+
+from slipway_ops.cache import cache_key
+from slipway_ops.project import members
 from support import REPOSITORY, Project
 
 MANIFEST = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.11"\n'
 FILES = {
-    "pyproject.toml": '[tool.slipway]\nslug = "shop"\npython = "3.13"\ntested = "2026-11-14"\n',
+    "pyproject.toml": '[tool.slipway]\nrecipe = 2\nslug = "shop"\npython = "3.13"\ntested = "2026-11-14"\n',
     # Its package is not in src/.
     "services/flat/pyproject.toml": MANIFEST.format("flat"),
     "services/flat/flat/__init__.py": "",
@@ -37,7 +39,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         made.write(name, text)
     template = REPOSITORY / "template"
     shutil.copy(template / "noxfile.py", made.path)
-    shutil.copytree(template / "ops", made.path / "ops", ignore=lambda *_: ["__pycache__"])
     return made
 
 
@@ -45,13 +46,13 @@ def test_every_stage_of_a_member_without_code_fails_and_says_where_it_looked(
     project: Project,
 ) -> None:
     looked = {"flat": "services/flat/src", "empty": "libs/empty/src", "bare": "apps/bare"}
-    sessions = [f"{stage}({name})" for name in looked for stage in keys.STAGES]
+    sessions = [f"{stage}({name})" for name in looked for stage in cache_key.STAGES]
     output = project.red("-s", *sessions, RESULTS="off")
     assert Stage.results(output).keys() == set(sessions)
     assert not {"success", "skipped"}.intersection(Stage.results(output).values()), output
     for name, place in looked.items():
         told = [line for line in output.splitlines() if f"{name} has no code" in line]
-        assert len(told) >= len(keys.STAGES), output
+        assert len(told) >= len(cache_key.STAGES), output
         assert all(f" in {place}. " in line for line in told)
 
 
@@ -63,7 +64,5 @@ def test_words_after_the_dashes_do_not_make_such_a_member_green(project: Project
 
 
 def test_code_in_a_folder_below_is_found(project: Project) -> None:
-    from ops import workspace
-
-    whole = next(m for m in workspace.members(project.path) if m.name == "whole")
+    whole = next(m for m in members(project.path) if m.name == "whole")
     assert whole.sources == ["src"]

@@ -1,0 +1,52 @@
+"""What a member imports and does not declare.
+
+lint reads every member in one environment, where such an import is found all the same, because
+another member brings it: a result that depends on it depends on more than its key says.
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from slipway_ops.project import ROOT, Member
+
+
+def undeclared(member: Member, locked: Iterable[str], root: Path = ROOT) -> set[str]:
+    """The names that a Python member imports and that nothing of its closure brings.
+
+    Args:
+        locked: the closure, as names of packages and as `./libs/runtime`.
+
+    Raises:
+        OSError: a file cannot be read.
+        SyntaxError: one is no Python.
+    """
+    locked = set(locked)
+    files = [file for name in member.sources for file in (member.path / name).rglob("*.py")]
+    brought = set(sys.stdlib_module_names)
+    brought |= {
+        part for file in files for part in file.relative_to(member.path).with_suffix("").parts
+    }
+    for name in locked:
+        if name.startswith("./"):
+            brought |= {part.stem for part in (root / name / "src").glob("*")}
+    for record in root.glob(".nox/all/lib/python*/site-packages/*.dist-info/RECORD"):
+        # importlib.metadata would parse every description, which takes longer than all the rest.
+        distribution = record.parent.name.partition("-")[0]
+        if re.sub(r"[-_.]+", "-", distribution).lower() in locked:
+            with record.open(encoding="utf-8", newline="") as lines:
+                brought |= {Path(row[0].partition("/")[0]).stem for row in csv.reader(lines) if row}
+    return {name for file in files for name in _imported(file)} - brought
+
+
+def _imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]

@@ -1,0 +1,244 @@
+"""Whether each stage of noxfile.py checks something, and whether it still has its floors.
+
+The noxfile is read, not run. Every way through the function of a stage must call something with the
+session before it ends. What makes a tool check less, or hides its failure, is a finding.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from slipway_ops import project
+from slipway_ops.errors import SlipwayError
+
+NOXFILE = "noxfile.py"
+# These are given the session to prepare it, and check nothing.
+PREPARING = {"enter", "install", "node", "node_modules", "sync", "sync_all"}
+SAYING = {"debug", "error", "log", "skip", "warn"}
+ENDING = {"_exit", "exit", "quit", "skip"}
+# Options with which pytest, vitest, flake8 and bandit check less, or forgive; `-k` has its value.
+LESS = re.compile(
+    r"(--co|--collect-only|--cov-fail-under|--deselect|--exit-zero|--help|--last-failed|--lf"
+    r"|--no-cov|--passWithNoTests|--version)(=.*)?|-k.*|.*\|\|.*"
+)
+NOTHING = {":", "echo", "true"}  # programs that are always content
+COMMENT = re.compile(r"(?:^|(?<=\s))//[^\n]*|^\s*/\*.*?\*/", re.MULTILINE | re.DOTALL)
+# Of vitest: https://vitest.dev/config/coverage, thresholds.
+FLOOR = re.compile(r"\b(?:lines|functions|branches|statements|100)\b[\"']?\s*:\s*([^\s,}]+)")
+CONFIGURATIONS = ("vitest.config", "vite.config")  # the first that there is counts
+
+
+class StagesError(SlipwayError):
+    """The noxfile cannot be read; the text says why."""
+
+
+def findings(root: Path, stages: Iterable[str]) -> Iterator[str]:
+    """Everything by which a stage could be green and has checked nothing, or less.
+
+    Args:
+        stages: the names of the sessions that `nox` alone runs.
+
+    Raises:
+        StagesError: the noxfile cannot be read.
+        WorkspaceError: a member's manifest cannot be read.
+    """
+    sessions, shared = _read(root / NOXFILE)
+    for stage in sorted(stages):
+        yield from faults(root / NOXFILE, stage)
+    for node in shared:
+        yield from _less(node)
+    tables = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {})
+    pytest = tables.get("pytest", {})
+    for options in (pytest, pytest.get("ini_options", {})):
+        given = options.get("addopts", "")
+        for word in given.split() if isinstance(given, str) else given:
+            if LESS.fullmatch(str(word)):
+                yield f"pyproject.toml: with {word} in addopts pytest checks less. Take it out."
+    nodes = [*shared, *(sessions[stage] for stage in stages if stage in sessions)]
+    yield from _floors(root, tables, {word for node in nodes for _, word in _words(node)})
+
+
+def faults(noxfile: Path, stage: str) -> list[str]:
+    """Why a stage could be green and has checked nothing, or less; empty where it cannot.
+
+    Raises:
+        StagesError: the noxfile cannot be read.
+    """
+    function = _read(noxfile)[0].get(stage)
+    if function is None:
+        return [f"{NOXFILE} does not define the stage {stage}: what it runs cannot be seen."]
+    whole, ends = _follow(function.body, _parameter(function))
+    if not whole:
+        ends.append(function.body[-1].end_lineno or function.lineno)
+    told = f"{stage} can end here without having checked anything. Run a tool on every way."
+    return [*(f"{NOXFILE}:{line}: {told}" for line in ends), *_less(function)]
+
+
+def _read(noxfile: Path) -> tuple[dict[str, ast.FunctionDef], list[ast.stmt]]:
+    """The functions of sessions by the name of the session, and what these share."""
+    try:
+        tree = ast.parse(noxfile.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise StagesError(f"{noxfile.name} cannot be read: {error}") from error
+    sessions: dict[str, ast.FunctionDef] = {}
+    shared: list[ast.stmt] = []
+    for node in tree.body:
+        name = _session(node) if isinstance(node, ast.FunctionDef) else ""
+        if name and isinstance(node, ast.FunctionDef):
+            sessions[name] = node
+        else:
+            shared.append(node)
+    return sessions, shared
+
+
+def _session(function: ast.FunctionDef) -> str:
+    """The name of the session that a function is; empty for any other function."""
+    for decorator in function.decorator_list:
+        if not re.match(r"(nox\.)?session\b", ast.unparse(decorator)):
+            continue
+        for keyword in decorator.keywords if isinstance(decorator, ast.Call) else []:
+            if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
+                return str(keyword.value.value)
+        return function.name
+    return ""
+
+
+def _parameter(function: ast.FunctionDef) -> str:
+    """The name of the first parameter: what a function calls its session."""
+    return function.args.args[0].arg if function.args.args else ""
+
+
+def _follow(body: list[ast.stmt], session: str) -> tuple[bool, list[int]]:
+    """Follows every way through statements.
+
+    Returns:
+        Whether each way to the end has checked something, and the lines at which a way ends
+        before.
+    """
+    ends: list[int] = []
+    for node in body:
+        match node:
+            case ast.If():
+                ways = [_follow(node.body, session), _follow(node.orelse, session)]
+            case ast.Match():
+                ways = [_follow(case.body, session) for case in node.cases]
+                last = node.cases[-1]
+                if last.guard or not isinstance(last.pattern, ast.MatchAs) or last.pattern.pattern:
+                    ways.append((False, []))
+            case ast.With() | ast.For() | ast.While():
+                ways = [_follow(node.body, session)]
+            case ast.Try():
+                ways = [_follow([*node.body, *node.orelse, *node.finalbody], session)]
+            case ast.Raise():
+                return True, ends  # red
+            case ast.Return():
+                return True, ends if _checks(node.value, session) else [*ends, node.lineno]
+            case ast.Expr() | ast.Assign() | ast.AnnAssign():
+                if _called(node.value) in ENDING:
+                    return True, [*ends, node.lineno]
+                if _checks(node.value, session):
+                    return True, ends
+                continue
+            case _:
+                continue
+        ends += [line for _, lines in ways for line in lines]
+        if all(whole for whole, _ in ways):
+            return True, ends
+    return False, ends
+
+
+def _called(node: ast.expr | None) -> str:
+    """The last name of what a call calls; empty for anything else."""
+    if not isinstance(node, ast.Call):
+        return ""
+    return ast.unparse(node.func).rpartition(".")[2]
+
+
+def _checks(node: ast.AST | None, session: str) -> bool:
+    """Whether it runs a program in the session, ends it as failed, or gives it to something."""
+    if not isinstance(node, ast.Call) or _called(node) in PREPARING | ENDING:
+        return False
+    own = ast.unparse(node.func) in (f"{session}.run", f"{session}.error")
+    return own or any(isinstance(word, ast.Name) and word.id == session for word in node.args)
+
+
+def _less(root: ast.stmt) -> Iterator[str]:
+    """What makes a tool check less, or hides that it failed."""
+    session = _parameter(root) if isinstance(root, ast.FunctionDef) else ""
+    for line, word in _words(root):
+        if LESS.fullmatch(word):
+            yield f"{NOXFILE}:{line}: with {word} a stage checks less. Take it out."
+    for node in ast.walk(root):
+        if isinstance(node, ast.keyword) and node.arg == "success_codes":
+            yield f"{NOXFILE}:{node.value.lineno}: success_codes hides a failure. Take it out."
+        if isinstance(node, ast.Call) and _checks(node, session):
+            if found := NOTHING.intersection(_texts(node)[:1]):
+                yield f"{NOXFILE}:{node.lineno}: {found.pop()} checks nothing. Run a tool."
+        if isinstance(node, ast.Try | ast.With) and _hides(node):
+            inside = [inner for each in node.body for inner in ast.walk(each)]
+            if any(_checks(inner, session) for inner in inside):
+                yield f"{NOXFILE}:{node.lineno}: a failure is hidden here. Let it end the session."
+
+
+def _hides(node: ast.Try | ast.With) -> bool:
+    """Whether an exception in it can go unseen: a handler neither raises nor ends the session."""
+    if isinstance(node, ast.With):
+        return any(_called(item.context_expr) == "suppress" for item in node.items)
+    last = [handler.body[-1] for handler in node.handlers]
+    return not all(
+        isinstance(each, ast.Raise) or isinstance(each, ast.Expr) and _called(each.value) == "error"
+        for each in last
+    )
+
+
+def _texts(call: ast.Call) -> list[str]:
+    """The arguments of a call that are texts."""
+    return [
+        str(a.value) for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
+    ]
+
+
+def _words(root: ast.stmt) -> Iterator[tuple[int, str]]:
+    """The words of all texts but docstrings and messages, with their lines."""
+    prose = set()
+    for node in ast.walk(root):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            prose.add(node.value)
+        elif isinstance(node, ast.Call) and _called(node) in SAYING:
+            prose |= {inner for inner in ast.walk(node) if isinstance(inner, ast.Constant)}
+    for node in ast.walk(root):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in prose:
+            yield from ((node.lineno, word) for word in node.value.split())
+
+
+def _floors(root: Path, tables: dict[str, Any], words: set[str]) -> Iterator[str]:
+    """The floors of coverage that are not there, or are 0, for the members that there are.
+
+    Args:
+        tables: `[tool]` of the root's pyproject.toml.
+        words: what the stages give to their tools.
+    """
+    members = project.members(root)
+    apps = [member for member in members if member.language == "web"]
+    if any(member.language == "python" for member in members):
+        if not tables.get("coverage", {}).get("report", {}).get("fail_under"):
+            yield (
+                "pyproject.toml: coverage of Python has no floor. Set fail_under in "
+                "[tool.coverage.report]."
+            )
+        if not any(word.partition("=")[0] == "--cov" for word in words):
+            yield f"{NOXFILE}: pytest measures no coverage. Give it --cov."
+    if apps and "--coverage" not in words:
+        yield f"{NOXFILE}: vitest measures no coverage. Give it --coverage."
+    for app in apps:
+        files = [file for name in CONFIGURATIONS for file in sorted(app.path.glob(f"{name}.*"))]
+        text = COMMENT.sub("", files[0].read_text(encoding="utf-8")) if files else ""
+        floors = FLOOR.findall(text.partition("thresholds")[2])
+        if not floors or any(re.fullmatch(r"0(\.0*)?|false", floor) for floor in floors):
+            name = files[0].name if files else "vite.config.ts"
+            yield f"{app.folder}/{name}: coverage has no floor. Set its thresholds, none of them 0."

@@ -1,0 +1,301 @@
+"""The containers of an environment, by `docker compose` on any Docker host.
+
+`deploy/compose.yaml` and `deploy/compose.<environment>.yaml` say what runs. They are given the
+environment's values, and nothing that happens to stand in the shell: a value is the environment's
+or it is not set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from slipway_ops import project
+from slipway_ops.errors import SlipwayError
+from slipway_ops.images import bake
+from slipway_ops.project import ROOT
+
+TIMEOUT = 120  # seconds until every container must be healthy
+# What the variables of the observing containers begin with.
+OBSERVERS = (
+    "OBSERVABILITY",
+    "GRAFANA_PORT",
+    "PROMETHEUS_PORT",
+    "ALERTMANAGER_PORT",
+    "ALERTS_",
+    "LOGS_",
+    "PUBLIC_URLS",
+)
+# The observing containers that people look at; they are published on their host's loopback only.
+WATCHED = ("alertmanager", "grafana", "prometheus")
+LAST = 15  # lines of a container that did not become healthy
+
+
+class ComposeError(SlipwayError):
+    """The containers are not what they should be; the text says which, and what to type."""
+
+
+@dataclass(frozen=True)
+class Container:
+    """One container of a stack.
+
+    Attributes:
+        name: its name on the host.
+        service: its name in the compose files: a member, `database` or `migrate`.
+        image: what it was started from, such as `ghcr.io/example/shop/backend@sha256:…`.
+        state: `healthy`, `unhealthy`, `starting`, `running`, or how it ended: `exited (1)`.
+        ports: the ports of the host on which it is published.
+    """
+
+    name: str
+    service: str
+    image: str
+    state: str
+    ports: tuple[int, ...]
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs and is healthy, or was to end and has ended well."""
+        return self.state in ("healthy", "running", "exited (0)")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The containers of one environment, and the variables that they are given.
+
+    Attributes:
+        environment: `development`, `staging` or `production`.
+        values: the environment's variables.
+        digests: {member: `sha256:…`}; none in development, which has images of its own.
+        version: what the services report as theirs.
+        revision: the commit of the images, which they report too.
+        run: runs the docker commands, as `subprocess.run` does.
+    """
+
+    environment: str
+    values: Mapping[str, str] = field(repr=False)
+    digests: Mapping[str, str] = field(default_factory=dict)
+    version: str = "0.0.0"
+    revision: str = "unknown"
+    root: Path = ROOT
+    run: Callable[..., subprocess.CompletedProcess[str]] = field(default=subprocess.run, repr=False)
+
+    @property
+    def project(self) -> str:
+        """The name of these containers on their host."""
+        return f"{project.settings(self.root)['slug']}-{self.environment}"
+
+    @property
+    def observed(self) -> bool:
+        """Whether Prometheus, Grafana, Loki and their like are part of it: the environment says so,
+        or for staging and production the settings of the project."""
+        said = self.values.get("OBSERVABILITY")
+        if said or self.environment == "development":
+            return said == "true"
+        return bool(project.settings(self.root)["observability"])
+
+    @property
+    def host(self) -> str:
+        """The Docker host in words, for messages."""
+        return self.values.get("DOCKER_HOST") or "this machine"
+
+    def start(self) -> None:
+        """Starts everything, in order of dependence, until each container is healthy.
+
+        Raises:
+            ComposeError: one is not; the text has its name and its last lines.
+        """
+        words = ["--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--remove-orphans"]
+        self._configure()
+        done = self._compose("up", *words, "--quiet-pull")
+        if done.returncode:
+            raise ComposeError(self._blame())
+
+    def pull(self) -> None:
+        """Brings the images to the host, before anything that runs is touched.
+
+        Raises:
+            ComposeError: one cannot be had.
+        """
+        if self._compose("pull", "--quiet", "--policy=missing").returncode:
+            raise ComposeError(
+                f"The images cannot be brought to {self.host}: docker says why above. "
+                "Type the command again when it can; nothing was changed."
+            )
+        self._configure()
+
+    def migrate(self) -> None:
+        """Starts the database, and brings it to the state that the new images need.
+
+        Raises:
+            ComposeError: that failed; the services that run were left alone.
+        """
+        if not any(m.language == "python" for m in bake.images(self.root)):
+            return
+        waiting = ["up", "--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--no-recreate"]
+        if self._compose(*waiting, "database").returncode:
+            raise ComposeError(self._blame())
+        if self._compose("run", "--rm", "--no-deps", "-T", "migrate").returncode:
+            raise ComposeError(
+                "The migration failed: its words are above. The services that run were left alone. "
+                "Correct it, then type the command again."
+            )
+
+    def stop(self, *, volumes: bool = False) -> None:
+        """Ends and removes the containers; with `volumes` the data of the database too.
+
+        Raises:
+            ComposeError: docker refused.
+        """
+        words = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
+        if self._by_name(*words).returncode:
+            raise ComposeError(f"Not everything on {self.host} has ended: docker says why above.")
+
+    def halt(self) -> None:
+        """Stops the members' containers and keeps them, with what they have said."""
+        names = [member.name for member in bake.images(self.root)]
+        self._by_name("stop", *names)
+
+    def logs(self, *services: str, follow: bool = False, lines: int = 100) -> int:
+        """Shows what the containers say; returns docker's exit status."""
+        words = ["logs", f"--tail={lines}", *(["--follow"] if follow else []), *services]
+        return self._by_name(*words).returncode
+
+    def containers(self) -> list[Container]:
+        """Every container of this environment that its host knows, by service.
+
+        Raises:
+            ComposeError: the host does not answer.
+        """
+        label = f"label=com.docker.compose.project={self.project}"
+        once = "label=com.docker.compose.oneoff=False"
+        listed = self.ask("ps", "--all", "--quiet", "--filter", label, "--filter", once).split()
+        found = json.loads(self.ask("inspect", *listed)) if listed else []
+        return sorted(map(_container, found), key=lambda container: container.service)
+
+    def urls(self) -> list[str]:
+        """Where the members can be reached, such as `frontend: http://127.0.0.1:8080`."""
+        host = urlsplit(self.values.get("DOCKER_HOST") or "").hostname or "127.0.0.1"
+        names = {member.name for member in bake.images(self.root)}
+        found = [(c.service, port) for c in self.containers() for port in c.ports]
+        urls = [f"{name}: http://{host}:{port}" for name, port in found if name in names]
+        there = "" if host == "127.0.0.1" else f" on {host} itself (docs/observability.md)"
+        return urls + [
+            f"{name}: http://127.0.0.1:{port}{there}" for name, port in found if name in WATCHED
+        ]
+
+    def ask(self, *words: str) -> str:
+        """What `docker …` on the host answers.
+
+        Raises:
+            ComposeError: the host does not answer, or docker is not installed.
+        """
+        done = self.docker(*words, capture=True)
+        if done.returncode:
+            reason = (done.stderr or "").strip().splitlines()[-1:] or ["it says nothing"]
+            raise ComposeError(
+                f"Docker on {self.host} does not do `docker {words[0]}`: {reason[0]}. "
+                "See to it that an engine runs there (`docker info`), then type the command again."
+            )
+        return str(done.stdout)
+
+    def docker(self, *words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+        """Runs `docker …` against the host with the environment's variables.
+
+        Raises:
+            ComposeError: docker is not installed.
+        """
+        try:
+            return self.run(
+                ["docker", *words],
+                cwd=self.root,
+                env=self.variables(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if capture else None,
+                stderr=subprocess.PIPE if capture else None,
+                text=True,
+            )
+        except FileNotFoundError as error:
+            raise ComposeError(
+                "docker is not installed here. Install Docker Engine or Docker Desktop "
+                "(https://docs.docker.com/engine/install/), then type the command again."
+            ) from error
+
+    def _configure(self) -> None:
+        """Makes the images of Prometheus and the others, with the files of this tree in them."""
+        if self.observed and self._compose("build", "--quiet").returncode:
+            raise ComposeError(
+                f"What observes {self.environment} cannot be made on {self.host}: docker says why "
+                "above. Type the command again when it can, or with OBSERVABILITY=false."
+            )
+
+    def _compose(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Runs `docker compose …` on what the files say."""
+        more = [".observability"] if self.observed else []
+        suffixes = ("", f".{self.environment}", *more)
+        files = [f"deploy/compose{suffix}.yaml" for suffix in suffixes]
+        # Without an --env-file compose would read a .env of its own choice.
+        chosen = ["--env-file", os.devnull, *(w for name in files for w in ("--file", name))]
+        return self._by_name(*chosen, *words)
+
+    def _by_name(self, *words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+        """Runs `docker compose …` on what exists: without files, it needs no value of theirs."""
+        ansi = "auto" if sys.stdout.isatty() else "never"  # "auto" alone erases lines in a pipe
+        command = ["compose", "--ansi", ansi, "--project-name", self.project]
+        return self.docker(*command, *words, capture=capture)
+
+    def variables(self) -> dict[str, str]:
+        """The variables of the docker commands: the environment's and what compose is given."""
+        own = ("DIGEST_", "PUBLISH_", "DATABASE_", "RUNTIME_", "REPLICAS_", *OBSERVERS)
+        services = [f"{m.name.upper()}_" for m in project.members(self.root)]
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith((*own, *services))}
+        if self.values.get("DOCKER_HOST"):
+            inherited.pop("DOCKER_CONTEXT", None)
+        given = {
+            "APP_VERSION": self.version,
+            "APP_REVISION": self.revision or "unknown",
+            "ENVIRONMENT": self.environment,
+            "IMAGES": bake.repository("", self.root, self.values),
+            "PROJECT": self.project,
+        }
+        digests = {f"DIGEST_{name.upper()}": digest for name, digest in self.digests.items()}
+        known = {name: value for name, value in self.values.items() if value}
+        return inherited | known | given | digests
+
+    def _blame(self) -> str:
+        """Which containers are not well, and their last lines."""
+        # Those that wait for an ill one are created, not started: they are not the cause.
+        causes = [c for c in self.containers() if not c.well and c.state != "created"]
+        if not causes:
+            return (
+                f"Docker on {self.host} could not start everything: it says why above. Another "
+                f"port is set in .env.{self.environment}. Then type the command again."
+            )
+        parts = []
+        for container in causes:
+            done = self.docker("logs", f"--tail={LAST}", container.name, capture=True)
+            said = (done.stdout + done.stderr).strip() or "(nothing)"
+            indented = "\n".join(f"    {line}" for line in said.splitlines())
+            parts.append(f"{container.service} is {container.state}. Its last lines:\n{indented}")
+        return "\n".join(parts) + "\nCorrect that, then type the command again."
+
+
+def _container(found: Mapping[str, Any]) -> Container:
+    state = found["State"]
+    words = state["Status"]
+    if words == "exited":
+        words = f"exited ({state['ExitCode']})"
+    elif words == "running":
+        words = state.get("Health", {}).get("Status", "running")
+    bindings = found["NetworkSettings"]["Ports"] or {}
+    ports = {int(b["HostPort"]) for several in bindings.values() for b in several or []}
+    service = found["Config"]["Labels"]["com.docker.compose.service"]
+    name = found["Name"].removeprefix("/")
+    return Container(name, service, found["Config"]["Image"], words, tuple(sorted(ports)))

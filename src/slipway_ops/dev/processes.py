@@ -1,0 +1,283 @@
+"""A supervisor: starts programs, shows what they say in one stream, and leaves none behind.
+
+honcho (2.0) gives the stream, but starts every command in a shell, knows no health checks and no
+order, and leaves its programs behind when it is killed: hence these lines.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from io import TextIOWrapper
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import IO, Any, TextIO
+
+from slipway_ops.dev import reaper
+
+POLL = 0.2  # seconds between two looks at a health check
+COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # of a terminal; red is left to errors
+SELF = "dev"  # the name in front of the supervisor's own lines
+
+
+class Died(Exception):
+    """A program ended by itself, or could not be started; the text has its last lines."""
+
+
+class Stopped(Exception):
+    """Somebody asked for the end by a signal.
+
+    Attributes:
+        status: the exit status that says so to the caller: 128 and the signal's number.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.status = 128 + number
+
+
+@dataclass(frozen=True)
+class Program:
+    """What is started.
+
+    Attributes:
+        name: what stands in front of its lines.
+        env: variables on top of the supervisor's own.
+        problem: takes the process id, says why the program is not ready, None when it is.
+        stop: the signal that asks it to end in good order.
+        last: it is asked to end only when the others have ended, because they need it.
+    """
+
+    name: str
+    command: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    problem: Callable[[int], str | None] | None = None
+    stop: signal.Signals = signal.SIGTERM
+    last: bool = False
+
+
+class Console:
+    """Lines with the name of their program in front, aligned, coloured on a terminal."""
+
+    def __init__(self, names: Iterable[str], stream: TextIO) -> None:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a character that a terminal lacks ends nothing
+        self.stream = stream
+        self.names = list(dict.fromkeys(names))
+        self.width = max(len(name) for name in [SELF, *self.names])
+        plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        self.coloured = stream.isatty() and not plain
+        self.lost = False
+
+    def line(self, name: str, text: str) -> None:
+        """Shows one line; when nobody can read any more, remembers that (`lost`) and is silent."""
+        prefix = f"{name:<{self.width}} |"
+        if self.coloured:
+            known = name in self.names
+            colour = COLOURS[self.names.index(name) % len(COLOURS)] if known else 1
+            prefix, text = f"\x1b[{colour}m{prefix}\x1b[0m", f"{text}\x1b[0m"
+        else:  # not every program asks whether colours are wanted
+            text = re.sub(r"\x1b\[[\d;]*m", "", text)
+        try:
+            self.stream.write(f"{prefix} {text}".rstrip() + "\n")
+            self.stream.flush()
+        except OSError:  # the terminal was closed, or the other end of a pipe
+            self.lost = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+    def say(self, text: str) -> None:
+        """Shows lines of the supervisor itself."""
+        for line in text.splitlines():
+            self.line(SELF, line)
+
+
+@dataclass(eq=False)
+class Process:
+    """A program that was started, as its supervisor knows it."""
+
+    program: Program
+    popen: subprocess.Popen[bytes]
+    lines: deque[str] = field(default_factory=partial(deque, maxlen=12))
+    once: bool = False  # its end with exit status 0 is what everybody waits for
+    problem: str | None = "it has not answered yet"
+    status: int | None = None  # of its end; minus the number of the signal that killed it
+
+    def death(self) -> Died:
+        """How it ended, and the last that it said."""
+        status = self.status or 0
+        how = f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
+        said = "".join(f"\n    {line}" for line in self.lines) or "\n    (nothing)"
+        return Died(f"{self.program.name} ended with {how}. Its last lines:{said}")
+
+
+class Supervisor:
+    """Starts programs, each in a session of its own; leaving the `with` block ends them all.
+
+    SIGINT, SIGTERM and SIGHUP end a wait with `Stopped`, the end of a program with `Died`. A second
+    signal kills what has not ended. Should the supervisor itself be killed, its guard, another
+    process, ends the programs.
+
+    Args:
+        keep_open: file descriptors that the guard holds too, such as a lock on the whole run.
+    """
+
+    def __init__(self, console: Console, keep_open: Sequence[int] = ()) -> None:
+        self.console = console
+        self._keep_open = keep_open
+        self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()  # for the main thread
+        self._processes: list[Process] = []
+        self._ending = threading.Event()
+        self._hurry = 0  # signals that came while everything was ending
+        self._handlers: dict[int, Any] = {}
+
+    def __enter__(self) -> Supervisor:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to live on
+                self._handlers[number] = signal.signal(
+                    number, lambda n, _: self._events.put(partial(self._signalled, n))
+                )
+        self._guard = reaper.start(self._keep_open)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ending.set()
+        for last in (False, True):
+            self._end([p for p in self._processes if p.program.last == last])
+        self._guard.communicate()
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def start(self, program: Program) -> Process:
+        """Starts a program that is to run until the end.
+
+        Raises:
+            Died: there is no such command.
+        """
+        colour = {"FORCE_COLOR": "1"} if self.console.coloured else {"NO_COLOR": "1"}
+        inherited = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR")}
+        try:
+            popen = subprocess.Popen(
+                program.command,
+                cwd=program.cwd,
+                env={**inherited, **colour, "PYTHONUNBUFFERED": "1", **program.env},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Died(f"{program.name} cannot be started: {error}") from error
+        reaper.tell(self._guard, popen.pid, program.stop)
+        process = Process(program, popen)
+        self._processes.append(process)
+        for work in (self._watch, self._check):
+            threading.Thread(target=work, args=[process], daemon=True).start()
+        return process
+
+    def finish(self, program: Program) -> None:
+        """Runs a program to its end.
+
+        Raises:
+            Died: it cannot be started, or its exit status is not 0; or another program has ended.
+            Stopped: a signal came.
+        """
+        process = self.start(program)
+        process.once = True
+        while process.status is None:
+            self._next()
+
+    def until_ready(self) -> None:
+        """Waits until every health check is content; says every 15 seconds what it waits for.
+
+        Raises:
+            Died: a program has ended.
+            Stopped: a signal came.
+        """
+        reminder = time.monotonic() + 15
+        while waiting := [p for p in self._processes if p.program.problem and p.problem]:
+            self._next()
+            if time.monotonic() > reminder:
+                reminder += 15
+                for process in waiting:
+                    self.console.say(f"Waiting for {process.program.name}: {process.problem}")
+
+    def until_end(self) -> None:
+        """Waits for ever.
+
+        Raises:
+            Died: a program has ended.
+            Stopped: a signal came.
+        """
+        while True:
+            self._next()
+
+    def _next(self) -> None:
+        """Deals with the next event, if one comes soon."""
+        if self.console.lost and not self._ending.is_set():
+            raise Stopped(signal.SIGHUP)
+        with contextlib.suppress(Empty):
+            self._events.get(timeout=POLL / 2)()
+
+    def _signalled(self, number: int) -> None:
+        if not self._ending.is_set():
+            self.console.say("Ending everything. Another Ctrl-C kills what takes too long.")
+            raise Stopped(number)
+        self._hurry += 1
+
+    def _said(self, process: Process, text: str) -> None:
+        process.lines.append(text)
+        self.console.line(process.program.name, text)
+
+    def _ended(self, process: Process, status: int) -> None:
+        process.status = status
+        reaper.tell(self._guard, process.popen.pid, 0)
+        if not self._ending.is_set() and (status or not process.once):
+            raise process.death()
+
+    def _watch(self, process: Process) -> None:
+        """Runs in a thread: reports what a process says, then its end."""
+        pipe = process.popen.stdout
+        reading = threading.Thread(target=self._read, args=[process, pipe], daemon=True)
+        reading.start()
+        status = process.popen.wait()
+        reaper.signal_group(process.popen.pid, signal.SIGKILL)  # what it has started itself
+        reading.join(timeout=1)
+        self._events.put(partial(self._ended, process, status))
+
+    def _read(self, process: Process, pipe: IO[bytes]) -> None:
+        for line in iter(partial(pipe.readline, 65536), b""):
+            text = line.decode(errors="replace").rstrip("\r\n")
+            self._events.put(partial(self._said, process, text))
+
+    def _check(self, process: Process) -> None:
+        """Runs in a thread: looks at a process's health until it is ready."""
+        check = process.program.problem
+        while check and process.problem and not self._ending.wait(POLL):
+            process.problem = check(process.popen.pid)
+
+    def _end(self, processes: list[Process]) -> None:
+        def alive() -> list[Process]:
+            return [process for process in processes if process.status is None]
+
+        for process in alive():
+            reaper.signal_group(process.popen.pid, process.program.stop)
+        # Those that the others need have data to write: it takes one signal more to kill them.
+        limit = 2 if any(process.program.last for process in processes) else 1
+        deadline = time.monotonic() + reaper.GRACE
+        while alive() and time.monotonic() < deadline and self._hurry < limit:
+            self._next()
+        for process in alive():
+            self.console.say(f"{process.program.name} has not ended: it is killed.")
+            reaper.signal_group(process.popen.pid, signal.SIGKILL)
+        while alive():
+            self._next()

@@ -1,0 +1,248 @@
+"""GitHub's REST API: what operations ask of it, and its refusals as sentences."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from slipway_ops.errors import SlipwayError
+from slipway_ops.github.refusals import broken, open_end, pause, refused
+from slipway_ops.project import ROOT
+
+VERSION = "2022-11-28"
+# https://HOST/OWNER/NAME, ssh://git@HOST:PORT/OWNER/NAME and the short form git@HOST:OWNER/NAME
+REMOTE = re.compile(
+    r"(?:[\w+]+://(?:[^@/]+@)?([\w.-]+)(?::\d+)?/|(?:[^@/:]+@)?([\w.-]+):/?)"
+    r"([\w.-]+/[\w.-]+?)(?:\.git)?/?"
+)
+TOKEN = re.compile(r"[!-~]+")
+ANSWER_WITHIN = 30  # seconds
+WAIT_AT_MOST = 120  # seconds, for a limit of requests to pass
+TRIES = 3  # of a question whose connection broke; what changes something is sent once
+
+
+class GitHubError(SlipwayError):
+    """GitHub cannot be asked, or refused; the text says why and what to do.
+
+    Attributes:
+        status: of the answer, such as 404; 0 where there was none.
+    """
+
+    status = 0
+
+
+class GitHub:
+    """One repository on GitHub.
+
+    Args:
+        repository: owner/name.
+        token: what it is spoken to with.
+        address: where the API is.
+        sleep: waits some seconds.
+    """
+
+    def __init__(
+        self,
+        repository: str,
+        token: str,
+        address: str = "https://api.github.com",
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self.repository = repository
+        self.address = address.rstrip("/")
+        self._sleep = sleep
+        self._session = requests.Session()
+        self._session.auth = _bearer(token)
+        self._session.headers.update(
+            {
+                "Accept": "application/vnd.github+json",
+                "User-Agent": "slipway",
+                "X-GitHub-Api-Version": VERSION,
+            }
+        )
+
+    def get(self, path: str = "") -> Any:
+        """The answer to GET /repos/OWNER/NAME and a path below it, decoded."""
+        return _decoded(self._send("GET", self._url(path)))
+
+    def find(self, path: str) -> Any:
+        """The same as `get`; None where GitHub has nothing of that name."""
+        try:
+            return self.get(path)
+        except GitHubError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def every(self, path: str) -> Iterator[Any]:
+        """The entries of a list, page after page."""
+        url: str | None = self._url(path)
+        while url:
+            response = self._send("GET", url)
+            yield from _decoded(response)
+            url = response.links.get("next", {}).get("url")
+
+    def write(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        """Sends POST, PATCH or PUT with a body; returns the answer, decoded.
+
+        Raises:
+            GitHubError: it was refused, or the connection broke, so that nobody knows whether it
+                was done: the next run looks first.
+        """
+        return _decoded(self._send(method, self._url(path), body))
+
+    def delete(self, path: str) -> None:
+        """Sends DELETE; what is not there any more is no error."""
+        try:
+            self._send("DELETE", self._url(path))
+        except GitHubError as error:
+            if error.status != 404:
+                raise
+
+    def upload(self, address: str, name: str, content: Mapping[str, Any]) -> None:
+        """Attaches a JSON document to a Release, unless it has a file of that name.
+
+        Args:
+            address: the Release's `upload_url`.
+        """
+        try:
+            self._send("POST", f"{address.partition('{')[0]}?name={name}", content)
+        except GitHubError as error:
+            if error.status != 422 or "already_exists" not in str(error):
+                raise
+
+    def page(self, path: str = "") -> str:
+        """The address of a page of this repository, for people."""
+        server = self.address.replace("//api.", "//").removesuffix("/api/v3")
+        return f"{server}/{self.repository}{path}"
+
+    def _url(self, path: str) -> str:
+        return f"{self.address}/repos/{self.repository}{path}"
+
+    def _send(
+        self, method: str, url: str, body: Mapping[str, Any] | None = None
+    ) -> requests.Response:
+        waited, tries = 0.0, 0
+        while True:
+            try:
+                response = self._session.request(
+                    method, url, json=body, timeout=ANSWER_WITHIN, allow_redirects=method == "GET"
+                )
+            except requests.RequestException as error:
+                tries += 1
+                if method != "GET" or tries == TRIES:
+                    raise GitHubError(broken(method, url, error, ANSWER_WITHIN)) from error
+                self._sleep(tries)
+                continue
+            wait = pause(response)
+            if wait is not None and waited + wait <= WAIT_AT_MOST:
+                print(f"GitHub has had too many requests: on in {wait:.0f} s.", flush=True)
+                self._sleep(wait)
+                waited += wait
+                continue
+            if wait is not None:
+                raise GitHubError(
+                    "GitHub has had too many requests with this token and takes none for another "
+                    f"{math.ceil(wait / 60)} min. Type the command again after that."
+                )
+            if response.status_code >= 500 and method == "GET" and (tries := tries + 1) < TRIES:
+                self._sleep(tries)
+                continue
+            if not response.ok or response.is_redirect:
+                final = GitHubError(refused(method, response, self.repository, self.address))
+                final.status = response.status_code
+                raise final
+            return response
+
+
+def connect(
+    root: Path = ROOT, environment: Mapping[str, str] = os.environ, **options: Any
+) -> GitHub:
+    """The repository of this project, as the variables, `gh` and the remote `origin` say.
+
+    A host without a dot is taken for a name that ssh knows github.com by.
+
+    Args:
+        environment: `GITHUB_REPOSITORY`, `GITHUB_API_URL` and `GITHUB_TOKEN` (or `GH_TOKEN`) come
+            first; in Actions the first two are there. A server of one's own that only the remote
+            names gets `GH_ENTERPRISE_TOKEN`, as from `gh`: no token goes where it is unknown.
+
+    Raises:
+        GitHubError: there is no remote or no token.
+    """
+    host, name = _origin(root)
+    name = environment.get("GITHUB_REPOSITORY") or name
+    if not name:
+        raise GitHubError(
+            "There is no remote `origin` on GitHub. Type: git remote add origin "
+            "https://github.com/OWNER/NAME.git (set-url for add, where origin is something else)"
+        )
+    if "." not in host or host in ("ssh.github.com", "www.github.com"):
+        host = "github.com"
+    names = ["GITHUB_TOKEN", "GH_TOKEN"]
+    if address := environment.get("GITHUB_API_URL", ""):
+        host = (urlsplit(address).hostname or address).removeprefix("api.")
+    elif host == "github.com" or host.endswith(".ghe.com"):
+        address = f"https://api.{host}"
+    else:
+        address = f"https://{host}/api/v3"
+        names = ["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"]
+    return GitHub(name, _credential(host, names, environment), address, **options)
+
+
+def _origin(root: Path) -> tuple[str, str]:
+    """Host and owner/name of the remote `origin`; empty where there is none."""
+    command = ["git", "remote", "get-url", "origin"]
+    url = subprocess.run(command, cwd=root, text=True, capture_output=True).stdout.strip()
+    match = REMOTE.fullmatch(url)
+    return (match[1] or match[2], match[3]) if match else ("", "")
+
+
+def _credential(host: str, names: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The token for a host: of the first variable that is set, or of `gh`."""
+    for name in names:
+        if token := environment.get(name, "").strip():
+            if not TOKEN.fullmatch(token):
+                raise GitHubError(f"{name} is no token: there are spaces or the like in it.")
+            return token
+    if shutil.which("gh"):
+        command = ["gh", "auth", "token", "--hostname", host]
+        done = subprocess.run(command, text=True, capture_output=True)
+        if done.returncode == 0 and TOKEN.fullmatch(done.stdout.strip()):
+            return done.stdout.strip()
+    raise GitHubError(
+        f"There is no token for {host}. Type `gh auth login --hostname {host}`, or set {names[0]} "
+        "to a token that may administer the repository."
+    )
+
+
+def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
+    """Signs requests. A header of the session would give way to what ~/.netrc says of the host."""
+
+    def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {token}"
+        return request
+
+    return sign
+
+
+def _decoded(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as error:
+        method = str(response.request.method)
+        raise GitHubError(
+            f"{method} {response.url}: what answers is not GitHub's API but a page of something in "
+            f"between, such as a proxy or a sign-in.{open_end(method)} Look at GITHUB_API_URL and "
+            "HTTPS_PROXY, then type the command again."
+        ) from error

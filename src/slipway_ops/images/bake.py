@@ -1,0 +1,179 @@
+"""Images: every member with a Dockerfile is one, and one `docker buildx bake` builds them all.
+
+deploy/docker-bake.hcl says what they have in common; the targets are made here from the members, so
+that one that is added by hand is built too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from slipway_ops import project, uv
+from slipway_ops.errors import SlipwayError
+from slipway_ops.project import ROOT, Member
+
+COMMON = Path("deploy", "docker-bake.hcl")
+GET_DOCKER = "https://docs.docker.com/engine/install/"
+EVERY_LIBRARY = "libs/*/src"  # in Dockerfiles; the libraries that a service needs take its place
+
+
+class BakeError(SlipwayError):
+    """Images cannot be built here; the text says why and what to type."""
+
+
+def images(root: Path = ROOT) -> list[Member]:
+    """The members that are images: those with a Dockerfile, in the order of all members."""
+    return [member for member in project.members(root) if (member.path / "Dockerfile").exists()]
+
+
+def repository(
+    member_name: str, root: Path = ROOT, environment: Mapping[str, str] = os.environ
+) -> str:
+    """The name of a member's image without its tag, such as `ghcr.io/example/shop/backend`.
+
+    Args:
+        environment: its `REGISTRY` is taken instead of the one in pyproject.toml.
+    """
+    table = project.settings(root)
+    registry = environment.get("REGISTRY") or str(table["registry"])
+    # Docker Hub has no folders below an account.
+    joint = "-" if registry.startswith("docker.io/") else "/"
+    return f"{registry}/{table['slug']}{joint}{member_name}"
+
+
+def revision(root: Path = ROOT) -> str:
+    """The commit that is checked out, in full; empty where there is none yet."""
+    command = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
+    return subprocess.run(command, cwd=root, text=True, capture_output=True).stdout.strip()
+
+
+def build(tag: str, root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> None:
+    """Builds all images side by side and loads them into the engine, with this tag.
+
+    The first build of a fresh copy makes uv.lock. The output is Docker's, as it comes.
+
+    Args:
+        environment: variables that are set besides those of this process, such as `REGISTRY`,
+            `DOCKER_HOST` or another base image.
+
+    Raises:
+        BakeError: there is no Docker, no engine, or a build failed.
+        LockError: uv.lock is missing in CI, or stale.
+        ToolError: uv is missing.
+    """
+    if images(root):
+        need_engine(environment)
+        bake(tag, "--load", root=root, environment=environment)
+
+
+def need_engine(environment: Mapping[str, str] = os.environ) -> None:
+    """Does nothing where images can be built.
+
+    Raises:
+        BakeError: docker or its buildx is missing, or no engine answers.
+    """
+    if shutil.which("docker") is None:
+        raise BakeError(f"docker is not installed, and it builds the images: see {GET_DOCKER}")
+    for words, remedy in (
+        (["buildx", "version"], f"Install the package docker-buildx-plugin: see {GET_DOCKER}"),
+        (
+            ["version", "--format", "{{.Server.Version}}"],
+            "Start Docker (sudo systemctl start docker, or Docker Desktop), let your user"
+            f" use it, or set DOCKER_HOST to an engine that runs. To install one, see {GET_DOCKER}",
+        ),
+    ):
+        done = subprocess.run(
+            ["docker", *words], env={**os.environ, **environment}, text=True, capture_output=True
+        )
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or ["nothing was said"]
+            raise BakeError(f"Images cannot be built here: {said[0]}\n{remedy}")
+
+
+def bake(
+    tag: str, *words: str, root: Path = ROOT, environment: Mapping[str, str] = os.environ
+) -> None:
+    """Runs `docker buildx bake` with the targets of all images, or with those among the words.
+
+    Args:
+        tag: what the images are tagged with.
+        words: options such as `--load` or `--print`, and names of targets.
+        environment: see `build`.
+
+    Raises:
+        BakeError: it failed.
+        LockError: uv.lock is missing in CI, or stale.
+        ToolError: uv is missing.
+    """
+    definition = targets(tag, root, environment)
+    chosen = [] if any(word in definition for word in words) else list(definition)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "targets.json")
+        file.write_text(json.dumps({"target": definition}), encoding="utf-8")
+        done = subprocess.run(
+            ["docker", "buildx", "bake", "-f", str(COMMON), "-f", str(file), *words, *chosen],
+            cwd=root,
+            env={**os.environ, **environment, **given(root)},
+        )
+    if done.returncode:
+        raise BakeError("The images were not built: what Docker wrote above says at which step.")
+
+
+def given(root: Path = ROOT) -> dict[str, str]:
+    """The variables that docker-bake.hcl expects, and Docker's own that images depend on."""
+    return {
+        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",  # they would make an index of every image
+        "PYTHON_VERSION": str(project.settings(root)["python"]),
+        "REVISION": revision(root),
+    }
+
+
+def targets(
+    tag: str, root: Path = ROOT, environment: Mapping[str, str] = os.environ
+) -> dict[str, dict[str, Any]]:
+    """The targets for bake, by name: one for each image.
+
+    Of the libraries a service gets those that it depends on: a change of another one does not
+    change its image.
+
+    Raises:
+        LockError: uv.lock is missing in CI, or stale.
+        ToolError: uv is missing.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    services = [member for member in images(root) if member.language == "python"]
+    if services:
+        uv.ensure_lock(root)
+        if uv.is_stale(root):
+            raise uv.LockError(uv.STALE)
+    for member in images(root):
+        name = re.sub(r"[^A-Za-z0-9_-]", "_", member.name)
+        text = (member.path / "Dockerfile").read_text(encoding="utf-8")
+        if member in services and EVERY_LIBRARY in text:
+            needed = " ".join(f"{folder}/src" for folder in _needed(member, root))
+            text = text.replace(EVERY_LIBRARY, needed)
+        found[name] = {
+            "inherits": [f"_{member.language}"],
+            # bake fills in ${…} and %{…} by itself: doubled, they reach the Dockerfile's reader.
+            "dockerfile-inline": re.sub(r"([$%])\{", r"\1\1{", text),
+            "tags": [f"{repository(member.name, root, environment)}:{tag}"],
+        }
+    return found
+
+
+def _needed(member: Member, root: Path) -> list[str]:
+    """The folders of what a service depends on in this workspace, seen from the root."""
+    words = ["--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-annotate", "--no-header"]
+    done = uv.run(root, "export", *words, "--package", member.name)
+    if done.returncode:
+        raise uv.LockError(f"{uv.STALE}\n{done.stderr.strip()}")
+    found = re.findall(r"^(?:-e )?\./(\S+)", done.stdout, re.MULTILINE)
+    return [folder for folder in found if folder != member.path.relative_to(root).as_posix()]

@@ -1,0 +1,321 @@
+"""What the sessions of noxfile.py have in common: where they look, and what is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+from slipway_ops import file_lock, install, node as node_program, project, uv
+from slipway_ops.cache import cache_key, skipping
+from slipway_ops.checks import stage_bodies
+from slipway_ops.errors import SlipwayError
+from slipway_ops.github import actions
+from slipway_ops.images import bake
+from slipway_ops.project import ROOT, Member
+
+Stage = Callable[[nox.Session, Member], None]
+
+SCHEMAS = {
+    "vendor.compose-spec": "deploy/compose*.yaml",
+    "vendor.github-workflows": ".github/workflows/*.y*ml",
+    "vendor.github-actions": ".github/actions/**/action.y*ml",
+    "vendor.renovate": ".github/renovate.json",
+}
+# What `lint(repo)` looks at besides Python.
+WHOLE_TREE = [
+    ["python", "-m", "slipway_ops.checks.contract_check"],
+    ["python", "-m", "slipway_ops.checks.repository"],
+    ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", ".github"],
+    ["yamllint", "--strict", ".github", "deploy", ".pre-commit-config.yaml"],
+    *(
+        ["check-jsonschema", f"--builtin-schema={schema}", *files]
+        for schema, pattern in SCHEMAS.items()
+        if (files := sorted(str(file) for file in ROOT.glob(pattern)))
+    ),
+]
+
+
+def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..., None]]:
+    """Makes of a stage one session for each member in these languages.
+
+    A session is tagged with the member's name and its language, for `nox -t`, and its success is
+    kept, unless it `writes`. Where no member has the language, one session says so.
+    """
+    chosen = {m.name: m for m in _members() if m.language in languages}
+
+    def decorate(stage: Stage) -> Callable[..., None]:
+        @functools.wraps(stage)
+        def of_member(session: nox.Session, member: str) -> None:
+            if writes:
+                stage(session, chosen[member])
+                return
+            with skipping.kept(session, stage.__name__, chosen[member]):
+                # lint(repo) says it as well, but if it is lint that ends early nothing else would.
+                if stage.__name__ in cache_key.STAGES:
+                    for fault in stage_bodies.faults(ROOT / stage_bodies.NOXFILE, stage.__name__):
+                        session.error(fault)
+                stage(session, chosen[member])
+
+        @functools.wraps(stage)
+        def of_none(session: nox.Session) -> None:
+            session.skip("no member has this stage; `inv add` adds one")
+
+        if not chosen:
+            return of_none
+        # Names, not members: nox writes the parameters into its report, as JSON.
+        names = [
+            nox.param(name, id=name, tags=[] if writes else m.tags) for name, m in chosen.items()
+        ]
+        decorated: Callable[..., None] = nox.parametrize("member", names)(of_member)
+        return decorated
+
+    return decorate
+
+
+def enter(
+    session: nox.Session, member: Member, *, use_paths: bool = False, also: tuple[str, ...] = ()
+) -> list[str]:
+    """Goes to the member's folder; returns the paths to look at, relative to it.
+
+    With `use_paths` the words after `--` are paths from the root; the session looks at those that
+    lie in this member, and is skipped if none does.
+
+    A member without code ends the session as failed.
+
+    Args:
+        also: names of files in the member's folder that count too, where they exist.
+    """
+    also = tuple(name for name in also if (member.path / name).exists())
+    session.chdir(member.path)
+    # Many containers set it, and every import of every run would be compiled again.
+    session.env["PYTHONDONTWRITEBYTECODE"] = ""
+    if not (use_paths and session.posargs):
+        return [*_sources(session, member), *also]
+    inside = []
+    for word in session.posargs:
+        path = (ROOT / word).resolve()
+        if not path.exists():
+            session.error(f"{word} does not exist: name files or folders, seen from {ROOT}")
+        named = path in [member.path / name for name in also]
+        read = named or path.is_dir() or path.suffix in member.suffixes
+        if read and project.owner(path, ROOT) == member:
+            inside.append(str(path.relative_to(member.path)))
+            inside += also if path == member.path else ()
+    if not inside:
+        session.skip("none of the named paths is for it")
+    _sources(session, member)
+    return inside
+
+
+def _sources(session: nox.Session, member: Member) -> list[str]:
+    """The member's sources; the session fails where there are none: it would check nothing."""
+    try:
+        return member.sources
+    except project.WorkspaceError as error:
+        session.error(str(error))
+
+
+def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
+    """Makes the session's environment exactly a member, what it declares, and these groups.
+
+    Without a Python member it holds the groups alone. A lock that is missing in CI or stale ends
+    the session with a sentence.
+    """
+    if member and member.language == "python":
+        selection = [f"--package={member.name}", *(f"--group={group}" for group in groups)]
+    else:
+        selection = [f"--only-group={group}" for group in groups]
+    _say_python(session)
+    environment = ROOT / session.env_dir
+    _uv_sync(session, environment, *selection)
+    _put_on_path(session, environment / "bin")
+    # For `uv build`, which then has the build backend of this environment.
+    own = {"VIRTUAL_ENV": str(environment), "UV_PYTHON": str(environment / "bin" / "python")}
+    session.env.update(uv.VARIABLES | own)
+
+
+def sync_all(session: nox.Session, *groups: str) -> None:
+    """Makes one environment of all members and these groups, and puts it on the session's PATH.
+
+    For tools that read code without running it: mypy then reads every package once, not once for
+    each member.
+    """
+    environment = ROOT / ".nox" / "all"
+    _say_python(session)
+    _uv_sync(session, environment, "--all-packages", *(f"--group={group}" for group in groups))
+    _put_on_path(session, environment / "bin")
+
+
+def node(session: nox.Session) -> None:
+    """Sees to it that the session has Node and npm: the machine's, else those of the wheel."""
+    if not node_program.is_suitable():
+        session.log("This machine has no Node >= 20.19 (or 22.12): the one from the wheel is used.")
+        environment = ROOT / ".nox" / "node"
+        _uv_sync(session, environment, "--only-group=node")
+        _put_on_path(session, environment / "bin")
+
+
+def node_modules(session: nox.Session, member: Member) -> None:
+    """Installs what package-lock.json says and puts its programs on the session's PATH."""
+    node(session)
+    try:
+        node_program.npm_ci(ROOT, member, _path(session))
+    except SlipwayError as error:
+        session.error(str(error))
+    _put_on_path(session, member.path / "node_modules" / ".bin")
+
+
+def run(session: nox.Session, program: str, *arguments: str, **variables: str) -> None:
+    """Runs a program from the session's PATH, which `session.run` does not look at."""
+    found = shutil.which(program, path=_path(session))
+    if found is None:
+        session.error(f"{program} is not installed here: is it still in the member's manifest?")
+    session.log(shlex.join([program, *arguments]))
+    # Members share mypy's cache: two at once would do the same work twice.
+    with file_lock.hold(ROOT, "mypy") if program == "mypy" else contextlib.nullcontext():
+        session.run(found, *arguments, external=True, log=False, env=variables)
+
+
+def run_all(session: nox.Session, *commands: list[str]) -> None:
+    """Runs every command, also after one has failed, so that one look shows all there is to mend.
+
+    Ends the session with the names of those that failed.
+    """
+    failed = []
+    for command in commands:
+        try:
+            run(session, *command)
+        except CommandFailed:
+            failed.append(command[0])
+    if failed:
+        session.error(f"{' and '.join(failed)} found something.")
+
+
+def images(session: nox.Session) -> None:
+    """Builds the image of every member with a Dockerfile, for this machine."""
+    if not bake.images():
+        session.skip("no member has a Dockerfile; `inv add api NAME` adds one that has")
+    try:
+        bake.build("development")
+    except SlipwayError as error:
+        session.error(str(error))
+
+
+def alerts(session: nox.Session) -> None:
+    """Lets promtool check the rules, fire and silence each alert; compares metrics with the code's.
+
+    Where there is neither promtool nor docker, it is skipped after that, but in CI it fails.
+    """
+    sync_all(session, "lint", "test", "dev")
+    python = str(ROOT / ".nox" / "all" / "bin" / "python")  # the session's own has no members
+    session.run(python, "-m", "slipway_ops.checks.metrics", external=True)
+    folder = ROOT / "deploy" / "prometheus"
+    command = ["promtool"]
+    if shutil.which("promtool") is None:
+        text = (ROOT / "deploy" / "compose.observability.yaml").read_text(encoding="utf-8")
+        (image,) = re.findall(r'IMAGE: "(prom/prometheus:[^"]+)"', text)
+        command = ["docker", "run", "--rm", f"--volume={folder}:{folder}:ro", f"--workdir={folder}"]
+        command += ["--entrypoint=promtool", image]
+        try:
+            bake.need_engine()
+        except bake.BakeError as error:
+            if os.environ.get("CI"):
+                session.error(f"promtool is not installed, and its image cannot run: {error}")
+            session.skip(f"promtool is not installed, and its image cannot run: {error}")
+    session.chdir(folder)
+    session.run(*command, "check", "config", "prometheus.yml", external=True)
+    session.run(*command, "test", "rules", "tests.yaml", external=True)
+
+
+def setup(session: nox.Session) -> None:
+    """Makes .venv with every member and tool, node_modules of every app, and the git hooks."""
+    try:
+        if install.everything(ROOT, session.log):
+            session.log(uv.NEW)
+    except SlipwayError as error:
+        session.error(str(error))
+    if not (ROOT / ".git").exists():
+        session.error("This folder is no git repository yet, so it has no hooks. Type: git init")
+    session.run(str(ROOT / ".venv" / "bin" / "pre-commit"), "install", external=True, silent=True)
+    session.log("Ready: .venv has inv, nox and every tool; the hooks run at each commit.")
+
+
+def title(session: nox.Session) -> None:
+    """Checks the title of the pull request, or the words after `--`, as the commit it will be."""
+    words = " ".join(session.posargs) or actions.title()
+    if words is None:
+        session.skip("there is no pull request; to check a title: nox -s title -- 'feat: it'")
+    # cz lets through what git and GitHub write by themselves, and no version comes of that.
+    by_itself = words.startswith(("Merge ", "Revert ", "fixup!", "squash!"))
+    with contextlib.suppress(CommandFailed):
+        run(session, "cz", "check", "--message", words)
+        if not by_itself:
+            return
+    session.error(
+        "Correct the pull request's title: it becomes the commit on main, such as `feat: refunds` "
+        "or, for what GitHub calls Revert, `revert: refunds`"
+    )
+
+
+def report(session: nox.Session) -> None:
+    """Puts the table of the last run with `--report` on the page of the run in CI.
+
+    With `--issue` among the words after `--` it keeps the weekly issue as well.
+    """
+    actions.summarise()
+    if "--issue" in session.posargs:
+        session.run(
+            str(ROOT / ".venv" / "bin" / "python"),
+            "-m",
+            "slipway_ops.github.weekly_issue",
+            external=True,
+        )
+
+
+def deliver(session: nox.Session, stage: str) -> None:
+    """Runs one stage of the delivery in .venv, which is made whole for it."""
+    groups = ["--all-packages", "--inexact", "--group=dev", "--group=release"]
+    _uv_sync(session, ROOT / ".venv", *groups)
+    node(session)  # npm says what is in the images of apps
+    python = str(ROOT / ".venv" / "bin" / "python")
+    command = [python, "-m", "slipway_ops.release.delivery", stage, *session.posargs]
+    session.run(*command, external=True, env={"PATH": _path(session)})
+
+
+@functools.cache
+def _members() -> list[Member]:
+    return project.members(ROOT)
+
+
+def _say_python(session: nox.Session) -> None:
+    pinned = str(project.settings(ROOT)["python"])
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if here != pinned:
+        session.log(f"Python {here} runs this; images and CI have {pinned}.")
+
+
+def _uv_sync(session: nox.Session, environment: Path, *selection: str) -> None:
+    try:
+        if uv.sync(ROOT, environment, *selection):
+            session.log(uv.NEW)
+    except SlipwayError as error:
+        session.error(str(error))
+
+
+def _path(session: nox.Session) -> str:
+    inside = [str(folder) for folder in session.bin_paths or []]
+    return os.pathsep.join([*inside, session.env.get("PATH") or os.environ["PATH"]])
+
+
+def _put_on_path(session: nox.Session, folder: Path) -> None:
+    session.env["PATH"] = os.pathsep.join([str(folder), _path(session)])

@@ -1,0 +1,178 @@
+"""What CI does after the gate: `python -m slipway_ops.release.delivery publish|deploy|smoke|release`, for sessions.
+
+The operations are those of `inv`; here they get what a job is given, and people have set up: the
+login of the registry, the variables of an environment, the way to its host. All of it comes from
+environment variables:
+
+- `REGISTRY_LOGIN`: user and password of the registry, with a colon between them;
+- `DOTENV`: the text of `.env.<environment>`, for there is no such file;
+- `DEPLOY_KEY` and `DEPLOY_KNOWN_HOSTS`: an SSH key, and the lines of `ssh-keyscan` for the hosts;
+- `VERSION`: what `deploy` and `release` are to take instead of the commit at HEAD.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from slipway_ops.deploy import candidates, deployment, smoke
+from slipway_ops.environments import environment_files
+from slipway_ops.errors import SlipwayError
+from slipway_ops.github import actions, rest_api
+from slipway_ops.images import bake, publishing, registry
+from slipway_ops.project import ROOT
+from slipway_ops.release import transaction
+
+SUBJECTS = ROOT / ".nox" / "subjects.sha256"
+
+
+class DeliveryError(SlipwayError):
+    """A job lacks something; the text says what to set up."""
+
+
+def publish(root: Path = ROOT) -> dict[str, str]:
+    """Sees to it that every image of the commit is in the registry; returns {member: digest}.
+
+    What is there stays: a commit is built once. The names and digests are also written to a file
+    for `actions/attest`, a line each as `sha256sum` writes them.
+    """
+    own = publishing.commit_tag(root)
+    names = [member.name for member in bake.images(root)]
+    missing = [n for n in names if registry.digest_of(f"{bake.repository(n, root)}:{own}") is None]
+    if missing:
+        publishing.push(only=missing, root=root)
+    found = publishing.digests(own, root)
+    lines = [f"{d.removeprefix('sha256:')}  {bake.repository(n, root)}" for n, d in found.items()]
+    SUBJECTS.parent.mkdir(exist_ok=True)
+    SUBJECTS.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    print(*(f"{own} of {name} is {digest}" for name, digest in found.items()), sep="\n")
+    return found
+
+
+def run(stage: str, *words: str) -> None:
+    """Runs one stage of the delivery with what the job was given.
+
+    Raises:
+        DeliveryError: the stage is unknown, or the job lacks something.
+        SlipwayError: the operation was refused or has failed.
+    """
+    version = os.environ.get("VERSION") or None
+    with ExitStack() as given:
+        match stage, words:
+            case "publish", []:
+                given.enter_context(_registry())
+                publish()
+            case ("deploy" | "smoke"), [environment]:
+                given.enter_context(_variables(environment))
+                given.enter_context(_ssh())
+                if stage == "smoke":
+                    smoke.test(environment)
+                    return
+                given.enter_context(_registry())
+                chosen, digests, revision = candidates.choose(environment, version)
+                deployment.deploy(environment, digests, version=chosen, revision=revision)
+            case "release", ([] | ["--pre"]):
+                given.enter_context(_registry())
+                made = transaction.release(
+                    rest_api.connect(), version=version or "", pre="--pre" in words
+                )
+                actions.output("version", made)
+            case _:
+                raise DeliveryError(
+                    "Type one of: nox -s publish; nox -s release (-- --pre); "
+                    "nox -s deploy -- ENVIRONMENT; nox -s smoke -- ENVIRONMENT"
+                )
+
+
+@contextmanager
+def _registry() -> Iterator[None]:
+    """Logs in to the registry of the images, where the job has a login, and out at the end."""
+    user, _, password = os.environ.pop("REGISTRY_LOGIN", "").partition(":")
+    host = bake.repository("x").partition("/")[0]
+    if not password:
+        yield
+        return
+    command = ["docker", "login", "--username", user, "--password-stdin", host]
+    done = subprocess.run(command, input=password, text=True, capture_output=True)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["docker says nothing"])[-1]
+        raise DeliveryError(
+            f"{host} does not take the login: {reason}. Correct the secret REGISTRY_LOGIN: see "
+            "docs/releases.md."
+        )
+    try:
+        yield
+    finally:
+        subprocess.run(["docker", "logout", host], capture_output=True)
+
+
+@contextmanager
+def _variables(environment: str) -> Iterator[None]:
+    """Sets the variables of an environment that a secret holds as the text of its file."""
+    text = os.environ.pop("DOTENV", "")
+    if not text and actions.is_actions() and not environment_files.file_of(environment).exists():
+        raise DeliveryError(
+            f"The GitHub environment {environment} has no secret DOTENV. Type: gh secret set "
+            f"DOTENV --env {environment} < .env.{environment}"
+        )
+    given = dotenv_values(stream=io.StringIO(text), interpolate=False)
+    os.environ.update({key: value for key, value in given.items() if value})
+    yield
+
+
+@contextmanager
+def _ssh() -> Iterator[None]:
+    """Lets docker reach hosts over SSH with the job's key, without a trace in the home folder."""
+    key, hosts = os.environ.pop("DEPLOY_KEY", ""), os.environ.get("DEPLOY_KNOWN_HOSTS", "")
+    program = shutil.which("ssh")
+    if not key:
+        yield
+        return
+    if not hosts or program is None:
+        raise DeliveryError(
+            "DEPLOY_KNOWN_HOSTS is not set, and a host that nobody knows is not trusted. Compare "
+            "what `ssh-keyscan HOST` says with the host's own key, and set the variable to that."
+            if program
+            else "There is no program ssh on this machine: install openssh-client."
+        )
+    with tempfile.TemporaryDirectory(prefix="ssh-") as name:
+        folder = Path(name)
+        for file, text in (("key", key), ("hosts", hosts)):
+            (folder / file).touch(0o600)
+            (folder / file).write_text(f"{text.strip()}\n", encoding="utf-8")
+        # docker runs the first `ssh` on the PATH, and gives it no options.
+        (folder / "ssh").write_text(
+            f"#!/bin/sh\nexec {program} -F /dev/null -i {folder}/key -o IdentitiesOnly=yes "
+            f"-o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile={folder}/hosts "
+            '"$@"\n',
+            encoding="utf-8",
+        )
+        (folder / "ssh").chmod(0o700)
+        before = os.environ["PATH"]
+        os.environ["PATH"] = f"{folder}{os.pathsep}{before}"
+        try:
+            yield
+        finally:
+            os.environ["PATH"] = before
+
+
+def main() -> None:
+    """Runs the stage that is named; the exit status is 1, with a sentence, if it was refused."""
+    try:
+        run(*(sys.argv[1:] or ["-"]))
+    except SlipwayError as error:
+        actions.summary(f"**{sys.argv[1] if sys.argv[1:] else 'delivery'}**: {error}\n")
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Versions: which one comes next, why, and what the changelog says of it.
+
+python-semantic-release decides (`[tool.semantic_release]` in pyproject.toml); this module asks it.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway_ops.images.publishing import STABLE
+from slipway_ops.project import ROOT
+from slipway_ops.release.release_clone import Scratch, scratch
+
+SUBJECT = re.compile(r"(?P<kind>[a-z]+)(?:\([^()]*\))?(?P<breaks>!)?: .")
+BREAKING = re.compile(r"^BREAKING[ -]CHANGE: ", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One commit since the last version.
+
+    Attributes:
+        effect: what it asks of the next version: major, minor, patch, "" for nothing; "unknown"
+            where its message is no Conventional Commit.
+    """
+
+    sha: str
+    subject: str
+    effect: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a release of a commit would be.
+
+    Attributes:
+        version: such as `v1.2.0`; "" when there is nothing to release.
+        previous: the version before it; "" for the first.
+        counted: where that version is, and `doubts` of it, as sentences.
+        commits: those since then, the latest first.
+        entry: what the changelog would say, in Markdown.
+    """
+
+    version: str
+    previous: str
+    counted: list[str]
+    commits: list[Commit]
+    entry: str
+
+
+def plan(root: Path = ROOT, *, pre: bool = False) -> Plan:
+    """What a release of the commit at HEAD would be; nothing is changed anywhere.
+
+    Raises:
+        VersionError: see `scratch` and `Scratch.next`.
+    """
+    with scratch(root) as here:
+        version = here.next(pre=pre)
+        since = previous(here, pre=pre)
+        counted = [_place(here, since), *doubts(here, since)] if since else []
+        entry = entry_of(here.changelog(version), version) if version else ""
+        return Plan(version, since, counted, commits(here, since), entry)
+
+
+def previous(here: Scratch, *, pre: bool = False) -> str:
+    """The version that the next one counts from: the greatest that is part of the commit, or ""."""
+    merged = here.versions("--merged", here.commit)
+    if not pre:  # candidates before it are part of it
+        merged = [tag for tag in merged if STABLE.fullmatch(tag)]
+    return merged[0] if merged else ""
+
+
+def doubts(here: Scratch, version: str) -> list[str]:
+    """Why the tag of a version may be a mistake, and what to do, as sentences; empty if nothing is.
+
+    A release makes an annotated tag with the version as its message, later than smaller versions,
+    and in commit mode an entry in CHANGELOG.md.
+    """
+    signs = []
+    form = here.git("for-each-ref", "--format=%(objecttype) %(subject)", f"refs/tags/{version}")
+    if form != f"tag {version}":
+        signs.append("it is not an annotated tag with the version as its message")
+    later = here.versions("--contains", f"refs/tags/{version}", "--merged", here.commit)
+    if smaller := [tag for tag in later if STABLE.fullmatch(tag) and tag != version]:
+        signs.append(f"{smaller[0]} is smaller and on the same or a later commit")
+    changelogs = [here.file(branch, "CHANGELOG.md") for branch in {"main", here.branch}]
+    if STABLE.fullmatch(version) and any(changelogs):
+        if not any(f"\n## {version} " in text for text in changelogs):
+            signs.append("CHANGELOG.md has no entry for it")
+    if not signs:
+        return []
+    return [
+        f"It looks as if no release made the tag {version}: {'; '.join(signs)}.",
+        f"If {version} is a mistake, delete the tag before you release (an administrator, because "
+        f"rules protect it): git push origin :refs/tags/{version}",
+        f"If it is right, there is nothing to do: versions go on from {version}.",
+    ]
+
+
+def _place(here: Scratch, version: str) -> str:
+    """Which commit a version is on, as a sentence."""
+    said = here.git("log", "-1", "--date=short", "--format=%h (%cd, %s)", f"refs/tags/{version}")
+    return f"It counts from {version}, which is on {said}."
+
+
+def describe(plan: Plan) -> list[str]:
+    """What `inv tag --dry` says: the next version, the commits that make it, its entry."""
+    since = f"since {plan.previous}" if plan.previous else "so far"
+    if not plan.version:
+        lines = [f"Nothing to release: no commit {since} asks for a version."]
+    else:
+        lines = [f"{plan.version} comes next. The commits {since}:"]
+    width = max((len(commit.effect) for commit in plan.commits), default=0)
+    for commit in plan.commits:
+        lines.append(f"  {commit.effect or '-':<{width or 1}}  {commit.sha[:12]}  {commit.subject}")
+    lines += ["", *plan.counted] if plan.counted else []
+    if plan.version:
+        lines += ["", "The entry in the changelog:", "", plan.entry or "(nothing for users)"]
+    return lines
+
+
+def commits(here: Scratch, since: str) -> list[Commit]:
+    """The commits after a version, the latest first, with what each asks of the next one."""
+    table = tomllib.loads((here.path / "pyproject.toml").read_text(encoding="utf-8"))
+    options = table["tool"]["semantic_release"]["commit_parser_options"]
+    span = f"{since}..{here.commit}" if since else here.commit
+    listed = here.git("log", "--no-merges", "--format=%H%x00%s%x00%b%x01", span)
+    found = []
+    for entry in filter(None, (text.strip() for text in listed.split("\x01"))):
+        sha, subject, body = entry.split("\x00")
+        found.append(Commit(sha, subject, _effect(subject, body, options)))
+    return found
+
+
+def entry_of(changelog: str, version: str) -> str:
+    """What a changelog says of a version, without its heading; "" if nothing."""
+    heading = rf"^## {re.escape(version)} [^\n]*\n"
+    match = re.search(rf"{heading}(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
+    return match[1].strip() if match else ""
+
+
+def _effect(subject: str, body: str, options: Mapping[str, list[str]]) -> str:
+    match = SUBJECT.match(subject)
+    if match is None:
+        return "unknown"
+    if match["breaks"] or BREAKING.search(body):
+        return "major"
+    for name in ("minor", "patch"):
+        if match["kind"] in options[f"{name}_tags"]:
+            return name
+    return ""

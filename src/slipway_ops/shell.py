@@ -1,0 +1,110 @@
+"""Running programs: one way, with one wording of failure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from slipway_ops.errors import SlipwayError
+
+
+class CommandError(SlipwayError):
+    """A program could not be started, or ended with another status than 0.
+
+    Attributes:
+        reason: the last line that it wrote to stderr.
+        output: all that it wrote to stderr.
+    """
+
+    def __init__(self, command: str, reason: str, output: str = "") -> None:
+        super().__init__(f"`{command}` failed: {reason}")
+        self.reason = reason
+        self.output = output
+
+
+def ask(
+    *words: str | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    text: str | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program and returns its status and what it wrote; the status may be any.
+
+    Args:
+        words: the program and its arguments.
+        cwd: the folder in which it runs, by default the working directory.
+        env: all of its variables, by default those of this process.
+        text: what it reads from its standard input, by default nothing.
+
+    Raises:
+        CommandError: the program cannot be started.
+    """
+    command = [str(word) for word in words]
+    try:
+        return subprocess.run(
+            command, cwd=cwd, env=env, input=text or "", text=True, capture_output=True
+        )
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError) and (cwd is None or cwd.is_dir())
+        reason = f"{command[0]} is not installed" if missing else str(error)
+        raise CommandError(_shown(command), reason) from error
+
+
+def run(
+    *words: str | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    text: str | None = None,
+) -> str:
+    """Runs a program that has to succeed, and returns what it wrote to stdout.
+
+    The arguments are those of `ask`.
+
+    Raises:
+        CommandError: it cannot be started, or its status is not 0.
+    """
+    done = ask(*words, cwd=cwd, env=env, text=text)
+    if done.returncode:
+        raise CommandError(_shown(done.args), last_line(done), done.stderr)
+    return done.stdout
+
+
+def git(root: Path, *words: str) -> str:
+    """Runs git in a repository; it has to succeed. Returns what it wrote, without the last newline.
+
+    Raises:
+        CommandError: git is not installed, or its status is not 0.
+    """
+    return run("git", *words, cwd=root).rstrip("\n")
+
+
+def docker(*words: str, env: Mapping[str, str] | None = None) -> str:
+    """Runs docker, which has to succeed; returns what it wrote to stdout.
+
+    Args:
+        words: what follows `docker`.
+        env: variables besides those of this process, such as DOCKER_HOST.
+
+    Raises:
+        CommandError: docker is not installed, or its status is not 0.
+    """
+    return run("docker", *words, env={**os.environ, **(env or {})})
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> str:
+    """The last line that a program wrote to stderr: in most programs the reason of a failure."""
+    lines = done.stderr.strip().splitlines()
+    return lines[-1].strip() if lines else f"it ended with status {done.returncode}"
+
+
+def in_ci(environment: Mapping[str, str] | None = None) -> bool:
+    """Whether this runs in CI: `CI` is set, and neither empty nor `0` nor `false`."""
+    environment = os.environ if environment is None else environment
+    return environment.get("CI", "").lower() not in ("", "0", "false")
+
+
+def _shown(command: list[str]) -> str:
+    """A command as people know it: the program's name and its first words."""
+    return " ".join([Path(command[0]).name, *command[1:3]])

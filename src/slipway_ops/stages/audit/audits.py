@@ -1,0 +1,299 @@
+"""Audits of locked dependencies with three outcomes: clean, vulnerable, not audited.
+
+A session ends with `audit.python(session, member)` (pip-audit) or `audit.web(session, member)`
+(npm audit). A Python member is what it ships; `repo` is the rest of uv.lock (tools, extras,
+groups), so that nothing locked goes unasked. `audit.toml` accepts findings until a date.
+
+Both tools call it a success when they could not ask: pip-audit leaves packages out, `npm audit`
+finds nothing when npm is offline, and so do many mirrors. So each audit also asks about a version
+that has had a published advisory for years. A service that does not know it is no advisory service,
+whatever its status code, and the outcome is "not audited": an error where CI is set, elsewhere a
+warning and a session that ends as skipped, never as a success.
+
+The service for Python is OSV, not pip-audit's default, the index's own JSON API: OSV holds the
+advisories of that API and more, its answers are small and never from a cache, and it is the only
+service of pip-audit 2.10 whose address can be set.
+
+Variables:
+    AUDIT_OSV_URL: address of OSV's query, or of a mirror (also read: PIP_AUDIT_OSV_URL).
+    AUDIT_NPM_REGISTRY: the registry that npm asks for advisories; default: npm's own setting.
+    AUDIT_TIMEOUT: seconds that one run of a tool may take; default 60.
+    CI: set to anything but "", "0" or "false": what could not be audited fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slipway_ops import shell, uv
+from slipway_ops.project import ROOT
+from slipway_ops.stages.audit import policy
+from slipway_ops.stages.audit.policy import AuditError, Finding, Outcome, Report
+
+if TYPE_CHECKING:
+    import nox
+
+    from slipway_ops.project import Member
+
+    Ask = Callable[[Member, Path, "Environment"], Report]
+
+OSV_URL = "https://api.osv.dev/v1/query"
+# The versions that every service knows: one without any fix, one whose fix is from 2017.
+KNOWN_PYTHON = ("pycrypto", "2.6.1")
+KNOWN_NPM = ("growl", "1.9.2")
+KNOWN_NODE = "node_modules/.known-to-be-vulnerable"
+HINT = """Who brings a package: uv tree --frozen --invert --package NAME
+For a fix from the last days: exclude-newer-package = { NAME = false } under [tool.uv]"""
+NPM_NAME = r'node_modules/((?:@[^/"]+/)?[^/"]+)": '
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
+
+Environment = Mapping[str, str]
+Locked = tuple[str, str, str]  # name, version, and why no service can know it ("" for most)
+
+
+def python(session: nox.Session, member: Member, root: Path = ROOT) -> None:
+    """Audit the Python packages of a member, and end the session accordingly: call it last."""
+    _end(session, member, root, ask_osv)
+
+
+def web(session: nox.Session, member: Member, root: Path = ROOT) -> None:
+    """Audit the npm packages of a member, and end the session accordingly: call it last."""
+    _end(session, member, root, ask_npm)
+
+
+def _end(session: nox.Session, member: Member, root: Path, ask: Ask) -> None:
+    """Return when the audit is clean; else end the session as failed or (no audit) as skipped."""
+    merged = {**os.environ, **uv.VARIABLES, **session.env}
+    environment = {name: value for name, value in merged.items() if value is not None}
+    places = [*(session.bin_paths or []), environment.get("PATH", os.defpath)]
+    places.append(str(Path(sys.executable).parent))  # where `nox[uv]` puts uv
+    environment["PATH"] = os.pathsep.join(places)
+    try:
+        accepted = policy.read_accepted(root / "audit.toml")
+        verdict = policy.judge(ask(member, root, environment), accepted, date.today())
+    except AuditError as error:
+        session.error(str(error))
+    for line in verdict.lines:
+        print(line, flush=True)
+    if verdict.outcome is Outcome.CLEAN:
+        session.log(verdict.summary)
+    elif verdict.outcome is Outcome.VULNERABLE or shell.in_ci(environment):
+        session.error(verdict.summary)
+    else:
+        session.warn(f"{'!' * 20} THIS WAS NO AUDIT {'!' * 20}")
+        session.warn(f"{verdict.summary}. With CI set this fails.")
+        session.skip(verdict.summary)
+
+
+def ask_osv(member: Member, root: Path, environment: Environment) -> Report:
+    """Ask OSV, through pip-audit, about the packages that uv.lock holds for a member.
+
+    Raises:
+        AuditError: there is no usable lock file, or a tool is missing.
+    """
+    url = environment.get("AUDIT_OSV_URL") or environment.get("PIP_AUDIT_OSV_URL") or OSV_URL
+    if not (root / "uv.lock").exists():
+        raise AuditError("There is no uv.lock to audit. Type `uv lock`, then commit it.")
+    report = Report(member.name, policy.host(url), "AUDIT_OSV_URL", hint=HINT)
+    if member.kind == "repo":
+        shipped = _export(root, environment, "--all-packages")
+        lock = tomllib.loads(_text(root / "uv.lock"))
+        locked = set(_packages(lock.get("package", []))) - shipped
+        names = re.findall(NPM_NAME, "".join(map(_text, root.glob("apps/*/package-lock.json"))))
+        report.locked = frozenset(names).union(each["name"] for each in lock.get("package", []))
+    else:
+        manifest = tomllib.loads(_text(root / member.path / "pyproject.toml"))
+        locked = _export(root, environment, f"--package={manifest['project']['name']}")
+    report.packages = frozenset(name for name, _, _ in locked)
+    report.unaudited = {name: why for name, _, why in locked if why}
+    pins = {(name, version) for name, version, why in locked if not why}
+    if not pins:
+        return report
+    # pip-audit refuses two versions of one package, which a lock for several platforms may hold.
+    rounds: list[dict[str, str]] = [{}]
+    for name, version in sorted(pins | {KNOWN_PYTHON}):
+        if all(name in pinned for pinned in rounds):
+            rounds.append({})
+        next(pinned for pinned in rounds if name not in pinned)[name] = version
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for pinned in rounds:
+        answer = _pip_audit(pinned, url, root, environment)
+        if isinstance(answer, str):
+            report.failure = answer
+            return report
+        found |= answer
+    if found.get(KNOWN_PYTHON):
+        report.unaudited |= {pin[0]: "pip-audit skipped it" for pin in pins - set(found)}
+        report.findings = [finding for pin in sorted(pins & set(found)) for finding in found[pin]]
+    else:
+        report.failure = f"knows no advisory for {' '.join(KNOWN_PYTHON)}, so it knows too little"
+    return report
+
+
+def _pip_audit(
+    pinned: Mapping[str, str], url: str, root: Path, environment: Environment
+) -> dict[tuple[str, str], list[Finding]] | str:
+    """Run pip-audit over exact pins: the findings by (name, version), or why there are none.
+
+    The pins carry no environment markers: pip-audit would leave out, without a word, what this
+    machine's platform and Python do not install. They carry no hashes: nothing is downloaded.
+    """
+    seconds = _seconds(environment)
+    with tempfile.TemporaryDirectory(prefix="audit-") as folder:
+        requirements, output = Path(folder, "requirements.txt"), Path(folder, "answer.json")
+        requirements.write_text("".join(f"{name}=={pinned[name]}\n" for name in pinned))
+        command = ["pip-audit", "--requirement", str(requirements), "--no-deps", "--disable-pip"]
+        command += ["--vulnerability-service", "osv", "--osv-url", url]
+        command += ["--timeout", str(max(1, min(15, int(seconds))))]  # for a single answer
+        command += ["--format", "json", "--output", str(output), "--aliases", "on", "--desc", "on"]
+        command += ["--progress-spinner", "off", "--cache-dir", str(Path(folder, "cache"))]
+        _, errors = _run(command, root, environment, seconds)
+        try:
+            return policy.pip_audit_findings(json.loads(_text(output)))
+        except UNREADABLE:
+            return policy.cause(errors, "pip-audit")
+
+
+def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
+    """Ask npm's registry, through `npm audit`, about a web member's package-lock.json.
+
+    Works in a copy, because the lock gets one more entry: the version that every service knows.
+
+    Raises:
+        AuditError: there is no usable lock file, or npm is missing.
+    """
+    folder = root / member.path
+    prefix = f"npm --prefix {folder.relative_to(root).as_posix()}"
+    try:
+        lock = json.loads(_text(folder / "package-lock.json"))
+        nodes = {
+            place: {"name": place.rpartition("node_modules/")[2]} | node
+            for place, node in lock["packages"].items()
+            if "node_modules/" in place and not node.get("link")
+        }
+    except UNREADABLE:
+        mend = f"Type `{prefix} install --package-lock-only`, then commit it."
+        raise AuditError(f"{member.name} has no package-lock.json to read. {mend}") from None
+    report = Report(member.name, variable="AUDIT_NPM_REGISTRY")
+    report.hint = f"Who brings a package: {prefix} explain NAME"
+    report.packages = frozenset(node["name"] for node in nodes.values())
+    without = [node["name"] for node in nodes.values() if "version" not in node]
+    report.unaudited = dict.fromkeys(without, "package-lock.json gives no version of it")
+    if not nodes:
+        return report
+    seconds = _seconds(environment)
+    command = ["npm", "audit", "--json", "--offline=false", "--include=dev", "--include=optional"]
+    command += ["--include=peer", "--fetch-retries=0", f"--fetch-timeout={int(seconds * 1000)}"]
+    registry = environment.get("AUDIT_NPM_REGISTRY", "")
+    if registry:
+        command.append(f"--registry={registry}")
+    with tempfile.TemporaryDirectory(prefix="audit-") as copy:
+        # A dependency of all kinds at once: it goes missing where npm leaves out any of them.
+        known = {"name": KNOWN_NPM[0], "version": KNOWN_NPM[1]}
+        lock["packages"][KNOWN_NODE] = known | {"dev": True, "optional": True, "peer": True}
+        Path(copy, "package-lock.json").write_text(json.dumps(lock), encoding="utf-8")
+        for file in ("package.json", ".npmrc"):
+            if (folder / file).exists():
+                shutil.copy(folder / file, copy)
+        output, errors = _run(command, Path(copy), environment, seconds)
+    answer: Any = None
+    try:
+        answer = json.loads(output)
+        vulnerable = answer["vulnerabilities"]
+        if KNOWN_NODE in vulnerable.get(KNOWN_NPM[0], {}).get("nodes", []):
+            report.findings = policy.npm_findings(vulnerable, nodes, prefix)
+        else:
+            report.failure = f"knows no advisory for {' '.join(KNOWN_NPM)}, so it knows too little"
+    except UNREADABLE:
+        message = answer.get("message") if isinstance(answer, dict) else None
+        report.failure = policy.cause(str(message or errors), "npm audit")
+    if report.failure and not registry:
+        registry = _run(["npm", "config", "get", "registry"], folder, environment, seconds)[0]
+    report.service = policy.host(registry.strip()) or "npm's registry"
+    return report
+
+
+def _export(root: Path, environment: Environment, *selection: str) -> set[Locked]:
+    """What uv.lock holds for a selection of members, without groups.
+
+    Raises:
+        AuditError: uv is missing or cannot read the lock.
+    """
+    command = ["uv", "export", "--frozen", "--quiet", "--format", "pylock.toml"]
+    command += ["--no-default-groups", "--no-emit-workspace", *selection]
+    output, errors = _run(command, root, environment, _seconds(environment))
+    if not output:
+        raise AuditError(f"uv cannot read uv.lock: {errors.strip()}. Type `uv lock`.")
+    return set(_packages(tomllib.loads(output).get("packages", [])))
+
+
+def _packages(entries: Iterable[Mapping[str, Any]]) -> Iterator[Locked]:
+    """The packages in uv.lock or in uv's export of it, less the project's own folders."""
+    for entry in entries:
+        source = set(entry.get("source", entry))
+        if source & {"editable", "directory", "virtual"}:
+            continue
+        why = "it comes from git" if source & {"git", "vcs"} else ""
+        why = "it comes from a file or an address" if source & {"path", "url", "archive"} else why
+        yield policy.canonical(entry["name"]), str(entry.get("version", "")), why
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _seconds(environment: Environment) -> float:
+    """How long one run of a tool may take."""
+    text = environment.get("AUDIT_TIMEOUT") or "60"
+    try:
+        if 0 < (seconds := float(text)) < 86400:
+            return seconds
+    except ValueError:
+        pass
+    raise AuditError(f"AUDIT_TIMEOUT must be a number of seconds, and is {text!r}. Mend it.")
+
+
+def _run(
+    command: list[str], folder: Path, environment: Environment, seconds: float
+) -> tuple[str, str]:
+    """Run a tool in a folder and return what it wrote to (output, errors), whatever its status.
+
+    After `seconds`, and when interrupted, it is ended together with what it has started.
+
+    Raises:
+        AuditError: the tool is missing.
+    """
+    program = shutil.which(command[0], path=environment["PATH"])
+    if program is None:
+        raise AuditError(f"{command[0]} was not found. Type `nox -s setup`, then try again.")
+    with subprocess.Popen(
+        [program, *command[1:]],
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            return process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return "", f"Timeout after {seconds:g} s"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()

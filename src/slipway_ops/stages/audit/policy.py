@@ -1,0 +1,296 @@
+"""What the audit tools answered, what `audit.toml` accepts of it, and the outcome of both.
+
+Pure data and text: nothing here starts a tool or asks a service. `audits.py` does.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from slipway_ops.errors import SlipwayError
+
+# The id that accepts, in `audit.toml`, a package which no advisory service can know.
+NOT_AUDITED_ID = "not-audited"
+# What a tool says when it could not ask, and what that means to a reader.
+CAUSES = (
+    (r"[Rr]efused|ECONNREFUSED", "did not answer (connection refused)"),
+    (r"ENOTFOUND|EAI_AGAIN|getaddrinfo|NameResolution", "did not answer (no such host)"),
+    (r"[Tt]imed out|timeout|TIMEDOUT|Timeout", "did not answer in time (AUDIT_TIMEOUT)"),
+    (r"[Cc]ertificate|CERT_", "shows a certificate that is not trusted here"),
+    (r"(?:^|Error: )([45]\d\d) ", r"answered with HTTP status \1"),
+    (r"JSON", "answered with something that is not JSON"),
+)
+EXCEPTION = r"[\w.]+(Error|Exception|Timeout|Schema|URL)\b|ERROR|npm error (?!A complete log)"
+
+
+class AuditError(SlipwayError):
+    """A state that the user has to mend before there can be an audit; the text says how."""
+
+
+class Outcome(Enum):
+    """The three things that an audit can say."""
+
+    CLEAN = "clean"
+    VULNERABLE = "vulnerable"
+    NOT_AUDITED = "not audited"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One advisory that applies to one locked package."""
+
+    package: str
+    version: str
+    advisory: str
+    aliases: frozenset[str]
+    title: str
+    fixed_in: str
+    next_command: str
+    severity: str = "-"
+    brought_by: str = "-"
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One entry of `audit.toml`: a finding that the team lives with through the day `expires`."""
+
+    id: str
+    package: str
+    reason: str
+    expires: date
+
+    def covers(self, package: str, *ids: str) -> bool:
+        """Whether the entry speaks of `package` and of one of the advisory `ids`."""
+        same = canonical(self.package) == canonical(package)
+        return same and self.id.lower() in map(str.lower, ids)
+
+    def __str__(self) -> str:
+        return f"{self.id} in {self.package}"
+
+
+@dataclass
+class Report:
+    """What one tool said about one member. `failure` is why it could not say anything."""
+
+    member: str
+    service: str = ""
+    variable: str = ""  # that names another service
+    packages: frozenset[str] = frozenset()
+    findings: list[Finding] = field(default_factory=list)
+    unaudited: dict[str, str] = field(default_factory=dict)  # package: why
+    failure: str = ""
+    hint: str = ""
+    locked: frozenset[str] | None = None  # every package of the tree; for the member `repo` only
+
+
+@dataclass
+class Verdict:
+    """The outcome, the sentence that a session ends with, and the lines to print before it."""
+
+    outcome: Outcome
+    summary: str
+    lines: list[str]
+
+
+def canonical(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def host(url: str) -> str:
+    """The name (and port) of the service at an address, without credentials."""
+    return urlsplit(url).netloc.rpartition("@")[2] or url
+
+
+def cause(text: str, tool: str) -> str:
+    """What a tool's error output means, as the rest of a sentence that begins with the service."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no output"]
+    lines = [line for line in lines if re.match(EXCEPTION, line)] or lines
+    for line in reversed(lines):
+        for pattern, meaning in CAUSES:
+            if match := re.search(pattern, line):
+                return match.expand(meaning)
+    line = re.sub(r"//[^/@\s]+@", "//", lines[-1])
+    return f"gave no answer that {tool} can read ({line[:160]})"
+
+
+def pip_audit_findings(answer: Any) -> dict[tuple[str, str], list[Finding]]:
+    """The findings in pip-audit's JSON by (name, version), without the packages that it skipped."""
+    found: dict[tuple[str, str], list[Finding]] = {}
+    for package in answer["dependencies"]:
+        if "skip_reason" in package:
+            continue
+        name, version = canonical(package["name"]), package["version"]
+        found[name, version] = [
+            Finding(
+                package=name,
+                version=version,
+                advisory=each["id"],
+                aliases=frozenset(each["aliases"]),
+                title=each["description"],
+                fixed_in=", ".join(each["fix_versions"]) or "-",
+                next_command=(
+                    f"uv lock --upgrade-package {name}" if each["fix_versions"] else _no_fix(name)
+                ),
+            )
+            for each in package["vulns"]
+        ]
+    return found
+
+
+def npm_findings(vulnerable: Any, nodes: Mapping[str, Any], prefix: str) -> list[Finding]:
+    """The advisories in npm's JSON that apply to `nodes`, which package-lock.json holds.
+
+    Leaves out what npm calls vulnerable for its dependencies only: it is in `brought_by`.
+    """
+    findings = []
+    for name, entry in sorted(vulnerable.items()):
+        versions = {str(nodes[node]["version"]) for node in entry["nodes"] if node in nodes}
+        fix = entry["fixAvailable"]
+        if isinstance(fix, dict):
+            command = f"{prefix} install {fix['name']}@{fix['version']}"
+        else:
+            command = f"{prefix} update {name}" if fix else _no_fix(name)
+        chain = [name]
+        while not vulnerable[chain[0]]["isDirect"]:
+            above = [each for each in vulnerable[chain[0]]["effects"] if each not in chain]
+            if not above:
+                break
+            chain.insert(0, above[0])
+        for each in entry["via"] if versions else []:
+            if isinstance(each, dict):
+                finding = Finding(
+                    package=name,
+                    version=", ".join(sorted(versions)),
+                    advisory=each["url"].rpartition("/")[2],
+                    aliases=frozenset({str(each["source"])}),
+                    title=each["title"],
+                    fixed_in=", ".join(re.findall(r"<\s*(\d[^\s|]*)", each["range"])) or "-",
+                    next_command=command,
+                    severity=each["severity"],
+                    brought_by=" > ".join(chain[:-1]) or "-",
+                )
+                findings.append(finding)
+    return findings
+
+
+def _no_fix(name: str) -> str:
+    return f"no version without it can be had: replace {name}, or accept it in audit.toml"
+
+
+def read_accepted(path: Path) -> list[Accepted]:
+    """Read the accepted findings; a missing file accepts nothing.
+
+    Raises:
+        AuditError: the file is ill-formed; the text names the line or the entry.
+    """
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise AuditError(f"{path.name} is not valid TOML: {error}. Mend that line.") from None
+    entries = document.pop("accepted", [])
+    if document or not isinstance(entries, list):
+        wrong = next(iter(document), "accepted")
+        raise AuditError(f"{path.name}: `{wrong}` is no [[accepted]] table. Mend its head.")
+    accepted = []
+    for number, entry in enumerate(entries, start=1):
+        values = entry if isinstance(entry, dict) else {}
+        name = f" ({values['id']})" if values.get("id") else ""
+        where = f"{path.name}, [[accepted]] entry {number}{name}"
+        for key in ("id", "package", "reason"):
+            if not isinstance(values.get(key), str) or not values[key].strip():
+                raise AuditError(f'{where}: `{key}` is missing or empty. Write {key} = "…".')
+        expires = values.get("expires")
+        if not isinstance(expires, date) or isinstance(expires, datetime):
+            raise AuditError(
+                f"{where}: `expires` is no date. Write, unquoted, expires = 2027-01-31."
+            )
+        if unknown := sorted(set(values) - {"id", "package", "reason", "expires"}):
+            raise AuditError(f"{where}: there is no key `{unknown[0]}`. Remove it.")
+        accepted.append(Accepted(**values))
+    return accepted
+
+
+def judge(report: Report, accepted: list[Accepted], today: date) -> Verdict:
+    """Weigh a report against the accepted findings; an expired entry fails, used or not."""
+    expired = [entry for entry in accepted if entry.expires < today]
+    valid = [entry for entry in accepted if entry not in expired]
+    used: list[Accepted] = []
+
+    def is_open(package: str, *ids: str) -> bool:
+        entry = next((entry for entry in valid if entry.covers(package, *ids)), None)
+        used.extend([entry] if entry and entry not in used else [])
+        return entry is None
+
+    findings = [f for f in report.findings if is_open(f.package, f.advisory, *f.aliases)]
+    unaudited = sorted(name for name in report.unaudited if is_open(name, NOT_AUDITED_ID))
+    lines = [
+        f"accepted: {entry} until {entry.expires}, {(entry.expires - today).days} day(s) left:"
+        f" {entry.reason}"
+        for entry in used
+    ]
+    # An audit that failed found nothing, so it cannot tell which entry has become needless.
+    here = set() if report.failure else {canonical(name) for name in report.packages}
+    for entry in (entry for entry in valid if entry not in used):
+        name = canonical(entry.package)
+        if name in here:
+            where = f"which was not found in {report.member}: is it still needed?"
+            lines.append(f"note: audit.toml accepts {entry}, {where}")
+        elif report.locked is not None and name not in map(canonical, report.locked):
+            lines.append(f"note: audit.toml accepts {entry}, which no lock file holds. Remove it.")
+    lines += [
+        f"not audited: {name}: {report.unaudited[name]}. Take a release from an index, or accept"
+        f' it in audit.toml with id = "{NOT_AUDITED_ID}".'
+        for name in unaudited
+    ]
+    if report.failure:
+        lines.append(
+            f"Try again later, or let {report.variable} name a mirror that answers audits."
+        )
+    lines += [
+        f"expired: audit.toml accepted {entry} until {entry.expires} ({entry.reason}). Upgrade"
+        f" {entry.package} and remove the entry, or decide again and set a new date."
+        for entry in expired
+    ]
+    if findings:
+        lines += [*table(findings), report.hint]
+        count = len({finding.advisory for finding in findings})
+        names = ", ".join(sorted({finding.package for finding in findings}))
+        advisories = "1 advisory" if count == 1 else f"{count} advisories"
+        summary = f"{report.member} is vulnerable: {advisories} in {names}"
+    elif expired:
+        summary = f"audit.toml: expired: {', '.join(map(str, expired))}"
+    elif report.failure or unaudited:
+        why = report.failure or f"cannot know {', '.join(unaudited)}"
+        summary = f"NOT AUDITED: {report.member}: {report.service} {why}"
+        return Verdict(Outcome.NOT_AUDITED, summary, lines)
+    else:
+        asked = f"{report.service} was asked about {len(report.packages)} packages"
+        summary = f"{report.member}: {asked if report.packages else 'no packages'}, nothing to mend"
+        return Verdict(Outcome.CLEAN, summary, lines)
+    return Verdict(Outcome.VULNERABLE, summary, lines)
+
+
+def table(findings: list[Finding]) -> list[str]:
+    """Findings as aligned lines: a row each, and below it the title and the next command."""
+    rows = [("package", "version", "advisory", "severity", "fixed in", "brought by")]
+    rows += [
+        (f.package, f.version, f.advisory, f.severity, f.fixed_in, f.brought_by) for f in findings
+    ]
+    columns = [column for column in zip(*rows, strict=True) if set(column[1:]) != {"-"}]
+    padded = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
+    drawn = ["  ".join(row).rstrip() for row in zip(*padded, strict=True)]
+    lines = ["", drawn[0], "-" * max(map(len, drawn))]
+    for finding, row in zip(findings, drawn[1:], strict=True):
+        known = sorted(name for name in finding.aliases if not name.isdigit())  # npm's own numbers
+        also = f" (also {', '.join(known)})" if known else ""
+        lines += [row, f"    {finding.title[:100]}{also}", f"    next: {finding.next_command}"]
+    return [*lines, ""]

@@ -1,0 +1,56 @@
+"""Secrets in the tree: what git has, or would add, must hold none."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import nox
+
+from slipway_ops.project import ROOT
+
+LOCKS = r"(^|/)(uv\.lock|package-lock\.json)$"  # thousands of digests that look like secrets
+# Copier's own entries: any long path looks random to a measure of entropy, a token in a URL does
+# not need one to be found.
+ANSWERS, OWN = ".copier-answers.yml", ("_commit:", "_src_path:")
+
+
+def scan(session: nox.Session) -> None:
+    """Looks for secrets with detect-secrets, without asking any service whether they are valid.
+
+    Ends the session with the place and the kind of each; never prints the secret itself.
+    """
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if listed.returncode:
+        session.error("Secrets are looked for in what git would commit. Type: git init")
+    names = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    session.log(f"detect-secrets scan ({len(names)} files)")
+    command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", LOCKS]
+    words = [str(ROOT / session.env_dir / "bin" / command[0]), *command[1:], *names]
+    answer = session.run(*words, silent=True, log=False, external=True)
+    results = json.loads(str(answer))["results"]
+    found = sorted(
+        (place, finding["line_number"], finding["type"])
+        for place, findings in results.items()
+        for finding in findings
+        if not _is_copiers(place, finding["line_number"], finding["type"])
+    )
+    for place, line, kind in found:
+        print(f"{place}:{line}: {kind}")
+    if found:
+        session.error(
+            "Take these secrets out and change them where they are used; where one is harmless, "
+            "end its line with a comment: pragma: allowlist secret"
+        )
+
+
+def _is_copiers(place: str, line: int, kind: str) -> bool:
+    """Whether a finding is only the look of where the template came from."""
+    if place != ANSWERS or not kind.endswith("High Entropy String"):
+        return False
+    return (ROOT / place).read_text(encoding="utf-8").splitlines()[line - 1].startswith(OWN)

@@ -1,0 +1,124 @@
+"""Images in containers that are confined as the compose files confine them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import subprocess
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from engine.containers.stage import docker, eventually
+
+from support import BIN, Project
+
+# As the compose files start them. Caddy's official program has this right and does not start where
+# it is withheld.
+CONFINED = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
+CONFIG = {"api": "/api/shop", "odd": "\"'{env.HOME} {$HOME} \\ é"}
+
+
+@dataclass
+class Stack:
+    """Images that were built, and their containers.
+
+    Attributes:
+        images: the name of each member's image.
+        name: what every container and the network begin with.
+        apps, services: the names of the members that are images.
+    """
+
+    project: Project
+    images: dict[str, str]
+    name: str
+    apps: list[str]
+    services: list[str]
+
+    def start(self, member: str, *options: str, command: tuple[str, ...] = ()) -> str:
+        """Starts an image, without a command by its own; returns the container's name."""
+        name = f"{self.name}-{member}"
+        named = [f"--name={name}", f"--network={self.name}", f"--network-alias={member}"]
+        docker("run", "--detach", *named, *CONFINED, *options, self.images[member], *command)
+        return name
+
+    def get(self, app: str, path: str) -> tuple[int, dict[str, str], str]:
+        """What an app answers to exactly this path: status, headers in lower case, body."""
+        port = docker("port", f"{self.name}-{app}", "8080").rsplit(":", 1)[1]
+        connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return answer.status, headers, answer.read().decode("utf-8")
+        finally:
+            connection.close()
+
+
+@contextmanager
+def network(name: str) -> Iterator[None]:
+    """A network; it and all containers of its name are removed."""
+    docker("network", "create", name)
+    try:
+        yield
+    finally:
+        listed = docker("ps", "--all", "--quiet", f"--filter=name=^{name}-").split()
+        if listed:
+            docker("rm", "--force", "--volumes", *listed)
+        docker("network", "rm", name)
+
+
+def add_by_hand(project: Project) -> None:
+    """Adds a service to the default project as people do: copied, with a library of its own."""
+    service, library = project.path / "services/pilots", project.path / "libs/charts"
+    shutil.copytree(project.path / "services/backend", service)
+    (service / "src/backend").rename(service / "src/pilots")
+    for file in ("Dockerfile", "pyproject.toml"):
+        text = (service / file).read_text(encoding="utf-8").replace("backend", "pilots")
+        text = text.replace("BACKEND", "PILOTS").replace('"runtime",', '"charts",\n    "runtime",')
+        text = text.replace("runtime = {", "charts = { workspace = true }\nruntime = {")
+        (service / file).write_text(text, encoding="utf-8")
+    for name, folder in (("charts", library), ("unused", library.with_name("unused"))):
+        (folder / "src" / name).mkdir(parents=True)
+        (folder / "src" / name / "__init__.py").write_text('"""It."""\n', encoding="utf-8")
+        text = (project.path / "libs/runtime/pyproject.toml").read_text(encoding="utf-8")
+        text = text.replace('name = "runtime"', f'name = "{name}"')
+        (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    done = project.run(BIN / "uv", "lock")
+    assert done.returncode == 0, done.stdout
+
+
+def run_all(stack: Stack) -> None:
+    """Starts the database, migrates it by an image, then every image by its own command."""
+    database = f"{stack.name}-database"
+    secret = uuid.uuid4().hex
+    settings = [f"--env=POSTGRES_{name}" for name in ("USER=app", "DB=app", f"PASSWORD={secret}")]
+    docker("run", "--detach", f"--name={database}", f"--network={stack.name}", *settings,
+           "postgres:17")  # fmt: skip
+    ready = ["exec", database, "pg_isready", "--host=127.0.0.1", "--username=app", "--dbname=app"]
+    eventually("the database", lambda: subprocess.run(["docker", *ready]).returncode == 0)
+    url = f"postgresql://app:{secret}@{database}:5432/app"
+    image = stack.images[stack.services[0]]
+    options = ["--rm", f"--network={stack.name}", *CONFINED, f"--env=RUNTIME_DATABASE_URL={url}"]
+    docker("run", *options, image, "python", "-m", "runtime.migrate")
+    for service in stack.services:
+        stack.start(service, f"--env={service.upper()}_DATABASE_URL={url}")
+    for app in stack.apps:
+        names = "|".join(stack.services)
+        given = [f"--env=APIS={names}", "--cap-add=NET_BIND_SERVICE", "--publish=127.0.0.1::8080"]
+        if app != "admin":
+            given.append(f"--env=CONFIG={json.dumps(CONFIG)}")
+        stack.start(app, *given)
+    for member in stack.images:
+        wait_healthy(f"{stack.name}-{member}")
+
+
+def wait_healthy(container: str) -> None:
+    """Waits until a container's own HEALTHCHECK finds it healthy."""
+    words = ["inspect", container, "--format={{.State.Status}} {{.State.Health.Status}}"]
+    try:
+        eventually(container, lambda: docker(*words).split() == ["running", "healthy"])
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{docker('inspect', container)[-6000:]}") from None

@@ -1,0 +1,159 @@
+"""What the compose files promise, as `docker compose config` reads them: without an engine."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support import Project, Shared, need, render
+
+pytestmark = pytest.mark.slow
+
+ENVIRONMENTS = ("development", "staging", "production")
+SETS: dict[str, dict[str, list[str]]] = {
+    "default": {},
+    "two of each": {
+        "apis": ["backend", "orders"],
+        "workers": ["agents", "mail"],
+        "apps": ["a", "b"],
+    },
+    "no app": {"apps": []},
+    "no worker": {"workers": []},
+    "only an app": {"apis": [], "workers": []},
+}
+DIGEST = "sha256:" + 64 * "a"
+
+
+@pytest.fixture(scope="module", params=SETS, ids=str)
+def project(
+    request: pytest.FixtureRequest, template: Path, rendered: Project, shared: Shared
+) -> Project:
+    """A rendered project of each set of members; tests only read it."""
+    need(shutil.which("docker") is not None, "docker compose: see https://docs.docker.com/compose/")
+    answers = SETS[request.param]
+    if not answers:
+        return rendered
+    name = f"compose/{request.param}"
+    return Project(shared.once(name, lambda folder: render(template, folder, **answers)))
+
+
+def variables(project: Project, environment: str) -> dict[str, str]:
+    """A value for each variable that the files of an environment require."""
+    return {name: _value(name, environment) for name in required(project, environment)}
+
+
+def required(project: Project, environment: str) -> dict[str, str]:
+    """What the files of an environment say of each variable that they require."""
+    texts = [
+        (project.path / "deploy" / f"compose{suffix}.yaml").read_text(encoding="utf-8")
+        for suffix in ("", f".{environment}")
+    ]
+    found = [pair for text in texts for pair in re.findall(r"\$\{(\w+):\?([^}]*)", text)]
+    return {name: meaning for name, meaning in found if name != "NAME"}
+
+
+def _value(name: str, environment: str) -> str:
+    if name.startswith("DIGEST_"):
+        return DIGEST
+    if name.startswith("PUBLISH_"):
+        return str(20000 + sum(map(ord, name)))
+    return {"PROJECT": f"shop-{environment}", "IMAGES": "ghcr.io/example/shop"}.get(name, "x")
+
+
+def config(project: Project, environment: str, **changed: str) -> tuple[int, str]:
+    """The exit status and the output of `docker compose config`."""
+    files = [f"deploy/compose{suffix}.yaml" for suffix in ("", f".{environment}")]
+    words = [word for file in files for word in ("--file", file)]
+    command = ["docker", "compose", "--env-file", "/dev/null", *words, "config", "--format=json"]
+    done = project.run(*command, timeout=60, **(variables(project, environment) | changed))
+    return done.returncode, done.stdout
+
+
+@functools.cache
+def services(project: Project, environment: str) -> dict[str, Any]:
+    """The services of an environment, by name."""
+    status, said = config(project, environment)
+    assert status == 0, said
+    return dict(json.loads(said).get("services") or {})
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_containers_are_confined(project: Project, environment: str) -> None:
+    found = services(project, environment)
+    assert found
+    for name, service in found.items():
+        assert service["deploy"]["resources"]["limits"]["memory"], name
+        assert service["deploy"]["resources"]["limits"]["cpus"], name
+        assert service["logging"]["options"]["max-size"], name
+        assert service["restart"] == (
+            "no" if environment == "development" or name == "migrate" else "unless-stopped"
+        )
+        if name != "database":
+            assert service["read_only"] is True, name
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["stop_grace_period"] == "10s", name
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_services_start_when_what_they_need_is_healthy(project: Project, environment: str) -> None:
+    found = services(project, environment)
+    members = {path.name for path in project.path.glob("services/*")}
+    apps = {path.name for path in project.path.glob("apps/*")}
+    assert set(found) == members | apps | ({"database", "migrate"} if members else set())
+    for name in members:
+        assert found[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+    if members:
+        database = found["migrate"]["depends_on"]["database"]
+        assert database["condition"] == "service_healthy"
+        assert found["migrate"]["image"] in {found[name]["image"] for name in members}
+    for name in apps:
+        for needed in found[name].get("depends_on", {}).values():
+            assert needed["condition"] == "service_healthy"
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_outside_development_images_are_digests_and_the_database_is_not_published(
+    project: Project, environment: str
+) -> None:
+    found = services(project, environment)
+    for name, service in found.items():
+        if name != "database":
+            assert service["image"].endswith(f"@{DIGEST}"), name
+        ports = service.get("ports", [])
+        published = any(path.name == name for path in project.path.glob("apps/*"))
+        alone = not any(project.path.glob("apps/*")) and "8000" in str(ports)
+        assert bool(ports) == (published or alone), name
+        if alone:  # /metrics of a service that is published has no proxy in front of it
+            assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+
+
+def test_in_development_everything_that_is_published_is_published_on_loopback(
+    project: Project,
+) -> None:
+    found = services(project, "development")
+    ports = [port for service in found.values() for port in service.get("ports", [])]
+    assert ports
+    assert {port["host_ip"] for port in ports} == {"127.0.0.1"}
+    assert len({port["published"] for port in ports}) == len(ports)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_each_required_variable_is_asked_for_by_name_and_meaning(
+    project: Project, environment: str, rendered: Project
+) -> None:
+    needed = variables(project, environment)
+    assert "PROJECT" in needed and "IMAGES" in needed
+    # Compose names one variable at a time: all of the default project, two of the others.
+    asked = needed if project == rendered else {"PROJECT", "IMAGES"}
+    for name in asked:
+        status, said = config(project, environment, **{name: ""})
+        assert status != 0, name
+        assert re.search(rf"required variable {name} is missing a value: \S+", said), said
+    for name, meaning in required(project, environment).items():
+        assert re.match(r"\w", meaning), name

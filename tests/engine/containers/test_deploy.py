@@ -1,0 +1,312 @@
+"""A product's way through its environments, on the real engine and registry."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import ask, chromium, open_page
+from engine.containers.ssh import ssh_host
+from engine.containers.stage import REGISTRY, Stage, call, docker, engine, eventually, stage
+from engine.dev.terminal import free_ports
+
+from support import BIN, clean_environment, need, render
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.xdist_group("deployments"),  # one product for all of them
+]
+
+BACKEND = "services/backend/src/backend/__main__.py"
+APP = "services/backend/src/backend/app.py"
+
+
+@pytest.fixture(scope="module")
+def product(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The product of all tests here."""
+    with stage(template, tmp_path_factory.mktemp("deployments")) as made:
+        yield made
+
+
+@pytest.fixture
+def shop(product: Stage) -> Iterator[Stage]:
+    """The product as it was first committed: nothing runs, no environment was made.
+
+    What the registry has of it stays: a version can be promoted in one test only.
+    """
+    yield product
+    product.reset()
+
+
+def commit_of(shop: Stage, revision: str = "HEAD") -> str:
+    """The tag of the images of a commit."""
+    return "sha-" + shop.git("rev-parse", revision).strip()[:12]
+
+
+def change(shop: Stage, name: str, text: str, message: str) -> str:
+    """Appends text to a file, commits it on main, pushes its images; returns their tag."""
+    with (shop.path / name).open("a", encoding="utf-8") as file:
+        file.write(text)
+    shop.commit(message)
+    shop.git("push", "--quiet", "origin", "main")
+    shop.inv("image.push")
+    return commit_of(shop)
+
+
+def test_one_digest_goes_from_staging_to_production(shop: Stage, tmp_path: Path) -> None:
+    # Staging: the images of the commit, by digest.
+    shop.inv("image.push")
+    port = shop.initialise("staging")
+    assert "nothing was deployed" in shop.inv("status", "--environment", "staging")
+    assert "Nothing was deployed" in shop.refused("up", "--environment", "staging")
+    first = commit_of(shop)
+    said = shop.inv("deploy", "--environment", "staging")
+    assert f"staging runs {first}." in said
+    with shop.language_model("staging"), chromium() as browser:
+        page = open_page(browser, f"http://127.0.0.1:{port}")
+        ask(page, "Who are you?", "A model says: Who are you?")
+    staged = {name: image for name, image in shop.images("staging").items() if name != "database"}
+    assert set(staged) == {"agents", "backend", "frontend"}
+    assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in staged.values())
+    said = shop.inv("status", "--environment", "staging")
+    assert first in said
+    assert "drift" not in said
+
+    # What was changed behind its back is shown, and put right.
+    docker("rm", "--force", shop.container("staging", "agents"))
+    assert "drift: agents does not run" in shop.inv("status", "--environment", "staging")
+    shop.inv("up", "--environment", "staging")
+    assert "drift" not in shop.inv("status", "--environment", "staging")
+
+    # Production: each rule refuses once.
+    port = shop.initialise("production")
+    deploy = ["deploy", "--environment", "production", "--yes"]
+    assert "Production takes a released version by name" in shop.refused(*deploy)
+    assert "stable versions only" in shop.refused(*deploy, "--version", first)
+    assert "stable versions only" in shop.refused(*deploy, "--version", "v1.0.0-rc.1")
+    assert "there is no tag v1.0.0 here" in shop.refused(*deploy, "--version", "v1.0.0")
+    shop.git("switch", "--quiet", "--create", "aside")
+    shop.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "fix: aside")
+    shop.git("tag", "v0.9.0")
+    assert "is not on origin/main" in shop.refused(*deploy, "--version", "v0.9.0")
+    shop.git("switch", "--quiet", "main")
+    shop.git("tag", "v1.0.0")
+    said = shop.refused(*deploy, "--version", "v1.0.0")
+    assert "v1.0.0" in said and "inv image.promote" in said
+    shop.inv("image.promote", "--from", first, "--to", "v1.0.0")
+    second = change(shop, BACKEND, "# a change\n", "fix: a change")
+    shop.git("tag", "v1.0.1")
+    shop.inv("image.promote", "--from", second, "--to", "v1.0.1")
+    said = shop.refused(*deploy, "--version", "v1.0.1")
+    assert "has no record of those of v1.0.1" in said
+    shop.inv("image.promote", "--from", first, "--to", "v1.0.2")
+    shop.git("tag", "v1.0.2")
+    said = shop.refused(*deploy, "--version", "v1.0.2")
+    assert "Production takes the images of the tagged commit" in said
+    without_yes = [word for word in deploy if word != "--yes"]
+    said = shop.refused(*without_yes, "--version", "v1.0.0")
+    assert "--yes" in said
+    assert shop.images("production") == {}, "something was started in spite of the rules"
+
+    # Production: what staging has run, by the same digests, and used.
+    assert "production runs v1.0.0." in shop.inv(*deploy, "--version", "v1.0.0")
+    running = shop.images("production")
+    assert {name: running[name] for name in staged} == staged
+    with shop.language_model("production"), chromium() as browser:
+        page = open_page(browser, f"http://127.0.0.1:{port}")
+        ask(page, "Are you live?", "A model says: Are you live?")
+    for environment in ("staging", "production"):
+        published = docker("port", shop.container(environment, "database"))
+        assert published == "", f"the database of {environment} is published"
+
+    # A second machine, by SSH; here it is this one under another address.
+    with ssh_host(tmp_path / "ssh") as (host, variables):
+        path = f"{variables['SSH_BIN']}{os.pathsep}{os.environ['PATH']}"
+        shop.fill("staging", DOCKER_HOST=host)
+        said = shop.inv("deploy", "--environment", "staging", "--version", second, PATH=path)
+        assert f"staging runs {second}." in said
+        assert host in shop.inv("status", "--environment", "staging", PATH=path)
+    shop.fill("staging", DOCKER_HOST="")
+    assert second in shop.inv("status", "--environment", "staging")
+
+    # An unhealthy version: the one before serves again, and the exit status says so.
+    third = change(shop, APP, "raise SystemExit('it breaks')\n", "fix: it breaks")
+    said = shop.refused("deploy", "--environment", "staging", "--version", third)
+    assert f"staging runs {second} again" in said
+    assert "backend is" in said and "it breaks" in said
+    said = shop.inv("status", "--environment", "staging")
+    assert second in said and "drift" not in said
+    said = shop.inv("rollback", "--environment", "staging")
+    assert f"staging runs {first}." in said
+    assert second in shop.refused("rollback", "--environment", "staging")
+    after = shop.images("staging")
+    assert {name: after[name] for name in staged} == staged
+    with ssh_host(tmp_path / "dead") as (host, variables):
+        dead = host
+    shop.fill("staging", DOCKER_HOST=dead)
+    assert "staging: not known." in shop.inv("status", PATH=path)
+    shop.fill("staging", DOCKER_HOST="")
+
+    # No secret was ever said.
+    for environment in ("staging", "production"):
+        lines = (shop.path / f".env.{environment}").read_text(encoding="utf-8").splitlines()
+        secrets = [line.partition("=")[2] for line in lines if line.startswith("DATABASE_PASSWORD")]
+        assert len(secrets) == 1 and len(secrets[0]) > 16
+        assert secrets[0] not in shop.everything_said
+        for service in ("backend", "agents", "database"):
+            logs = docker("logs", shop.container(environment, service))
+            assert secrets[0] not in logs
+
+
+def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(shop: Stage) -> None:
+    assert "inv env.init development" in shop.refused("up")
+    port = shop.initialise(
+        "development",
+        AGENTS_LLM_URL="http://llm:8000/v1",
+        AGENTS_LLM_MODEL="test",
+        AGENTS_STALLED_AFTER="2",
+    )
+    shop.inv("env.use", "development")
+    assert f"frontend: http://127.0.0.1:{port}" in shop.inv("up")
+    assert "healthy" in shop.inv("status", "--environment", "development")
+    assert "database migrated" in shop.inv("logs", "--service", "migrate")
+    assert "development runs what is built here" in shop.refused("deploy")
+    address = f"http://127.0.0.1:{port}/api/backend/questions"
+
+    def answer(question: str) -> str | None:
+        found = [each for each in call(address) if each["text"] == question]
+        return str(found[0]["answer"]) if found and found[0]["answer"] else None
+
+    agents = shop.container("development", "agents")
+    with shop.language_model("development"):
+        with chromium() as browser:
+            page = open_page(browser, f"http://127.0.0.1:{port}")
+            ask(page, "What is a slipway?", "A model says: What is a slipway?")
+
+        # By SIGTERM, then by SIGKILL.
+        call(address, text="slow slow slow slow, then SIGTERM")
+        threading.Event().wait(1.5)
+        docker("stop", agents)
+        assert docker("inspect", "--format", "{{.State.ExitCode}}", agents).strip() == "0"
+        docker("start", agents)
+        eventually("the answer", lambda: answer("slow slow slow slow, then SIGTERM"))
+
+        call(address, text="slow slow slow slow slow slow, then SIGKILL")
+        threading.Event().wait(1.5)
+        assert answer("slow slow slow slow slow slow, then SIGKILL") is None
+        other = _second_agent(shop, agents)
+        docker("kill", "--signal", "KILL", agents)
+        try:
+            eventually("the answer", lambda: answer("slow slow slow slow slow slow, then SIGKILL"))
+            assert docker("inspect", "--format", "{{.State.Running}}", agents).strip() == "false"
+        finally:
+            docker("rm", "--force", other)
+
+    shop.inv("up")  # again is harmless, and starts what has ended
+    assert call(address)[-1]["text"] == "What is a slipway?"
+    shop.inv("down")
+    assert shop.images("development") == {}
+
+
+def _second_agent(shop: Stage, first: str) -> str:
+    name = f"{first}-other"
+    form = "{{range .Config.Env}}{{println .}}{{end}}"
+    variables = [v for v in docker("inspect", "--format", form, first).splitlines() if v]
+    image = docker("inspect", "--format", "{{.Config.Image}}", first).strip()
+    words = [word for variable in variables for word in ("--env", variable)]
+    network = f"--network={shop.slug}-development_inside"
+    docker("run", "--detach", "--read-only", network, "--name", name, *words, image)
+    eventually("a healthy second agent", lambda: "healthy" == _health(name))
+    return name
+
+
+def _health(container: str) -> str:
+    return docker("inspect", "--format", "{{.State.Health.Status}}", container).strip()
+
+
+def test_up_names_what_is_not_healthy_and_shows_its_last_lines(shop: Stage) -> None:
+    shop.initialise("development")
+    shop.inv("env.use", "development")
+    shop.replace(
+        BACKEND,
+        'if __name__ == "__main__":',
+        'raise SystemExit("no such luck")\nif __name__ == "x":',
+    )
+    said = shop.refused("up")
+    assert "backend is exited (1). Its last lines:" in said
+    assert "    no such luck" in said
+
+
+HEALTHY = "HEALTHCHECK --interval=1s CMD true\n"
+NEVER_HEALTHY = "HEALTHCHECK --interval=1s --start-period=300s CMD false\n"
+
+
+@pytest.fixture
+def small(template: Path, tmp_path: Path) -> Iterator[Stage]:
+    """A product of one app, whose images are made in a second and do nothing; staging is ready."""
+    need(engine(), "a container engine: https://docs.docker.com/engine/install/")
+    slug = f"shop-{uuid.uuid4().hex[:8]}"
+    answers = {"slug": slug, "registry": f"{REGISTRY}/{slug}", "apis": [], "workers": []}
+    made = Stage(render(template, tmp_path / slug, **answers).path)
+    (made.path / ".venv" / "bin").mkdir(parents=True)
+    (made.path / ".venv" / "bin" / "inv").symlink_to(BIN / "inv")
+    try:
+        made.inv("env.init", "staging")
+        made.fill("staging", PUBLISH_FRONTEND=str(free_ports(1)))
+        yield made
+    finally:
+        made.remove()
+
+
+def publish(shop: Stage, version: str, health: str) -> str:
+    """Pushes an image of the app; returns its digest."""
+    name = f"{REGISTRY}/{shop.slug}/{shop.slug}/frontend:{version}"
+    label = f"LABEL org.opencontainers.image.revision=0123 version={version}\n"
+    lines = f"FROM caddy:2\n{label}STOPSIGNAL SIGKILL\n{health}CMD sleep infinity\n"
+    shop.write("made/Dockerfile", lines)
+    docker("build", "--quiet", "--provenance=false", f"--tag={name}", str(shop.path / "made"))
+    docker("push", "--quiet", name)
+    return docker("inspect", "--format", "{{index .RepoDigests 0}}", name).strip().split("@")[1]
+
+
+def test_after_a_kill_in_the_middle_of_a_deployment_what_was_healthy_comes_back(
+    small: Stage,
+) -> None:
+    staging = ["--environment", "staging"]
+    digests = [publish(small, f"v1.{number}.0", HEALTHY) for number in range(2)]
+    digests.append(publish(small, "v1.2.0", NEVER_HEALTHY))
+
+    def runs(number: int) -> bool:
+        return small.images("staging").get("frontend", "").endswith(digests[number])
+
+    for number in range(2):
+        assert f"runs v1.{number}.0." in small.inv(
+            "deploy", *staging, "--version", f"v1.{number}.0"
+        )
+    command = [str(small.path / ".venv/bin/inv"), "deploy", *staging, "--version", "v1.2.0"]
+    deployment = subprocess.Popen(command, cwd=small.path, env=clean_environment())
+    try:
+        eventually("the new container", lambda: runs(2))
+        assert "v1.2.0 has not finished" in small.inv("status", *staging)
+    finally:
+        deployment.kill()
+        deployment.wait()
+    assert "runs v1.1.0." in small.inv("rollback", *staging)
+    assert runs(1)
+    status = small.inv("status", *staging)
+    assert "v1.1.0" in status and "drift" not in status and "v1.2.0" not in status
+
+    assert "runs v1.0.0." in small.inv("rollback", *staging)
+    assert runs(0)
+    assert "v1.1.0" in small.refused("rollback", *staging)
+    assert "runs v1.1.0." in small.inv("rollback", *staging, "--to", "v1.1.0")
+    assert runs(1)
+    locks = docker("ps", "--all", "--quiet", "--filter", f"name={small.slug}-staging-lock")
+    assert locks == ""

@@ -1,0 +1,45 @@
+"""Runs a supervisor over the programs that its argument describes, as `inv dev` does.
+
+The argument is JSON: how many seconds programs get to end in (`grace`), and the `programs`, each
+with its `name`, its `command`, and perhaps `once`, `last`, and `ready`: a file that appears then.
+"""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+from slipway_ops.dev import reaper
+from slipway_ops.dev.processes import Console, Died, Program, Stopped, Supervisor
+
+
+def problem(file: str, _: int) -> str | None:
+    """Why a program is not ready: its file is not there."""
+    return None if Path(file).exists() else "there is no file"
+
+
+def main() -> int:
+    """Starts everything, says when it is ready, and waits for the end."""
+    wanted = json.loads(sys.argv[1])
+    reaper.GRACE = wanted["grace"]
+    console = Console([each["name"] for each in wanted["programs"]], sys.stdout)
+    try:
+        with Supervisor(console) as supervisor:
+            for each in wanted["programs"]:
+                ready = partial(problem, each["ready"]) if "ready" in each else None
+                last = each.get("last", False)
+                program = Program(each["name"], each["command"], Path(), {}, ready, last=last)
+                (supervisor.finish if each.get("once") else supervisor.start)(program)
+            supervisor.until_ready()
+            console.say("Ready")
+            supervisor.until_end()
+    except Died as error:
+        print(error)
+        return 1
+    except Stopped as stopped:
+        return stopped.status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Dashboards and rules: what `test(repo)` finds in them, and how they are made."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway_ops.checks import metrics
+from support import REPOSITORY, Project, need, run
+
+TEMPLATE = REPOSITORY / "template"
+DASHBOARDS = sorted((TEMPLATE / "deploy/grafana/dashboards").glob("*.json"))
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of what the check reads, to plant faults in."""
+    for name in ("deploy", "docs"):
+        shutil.copytree(TEMPLATE / name, tmp_path / name)
+    return tmp_path
+
+
+def catalogue(root: Path) -> list[dict[str, Any]]:
+    """A registry that has just what the dashboards and rules ask for."""
+    used = {
+        n for _, expression in metrics.expressions(root) for n in metrics.metrics_of(expression)
+    }
+    recorded = {rule["record"] for rule in metrics.rules(root) if "record" in rule}
+    names = (used | metrics.LEFT_OUT.keys()) - recorded - metrics.OWN
+    return [{"name": name, "kind": "gauge"} for name in sorted(names)]
+
+
+@pytest.mark.parametrize(
+    ("expression", "names"),
+    [
+        ('sum by (service) (rate(a_total{status=~"5.."}[5m])) / 2', {"a_total"}),
+        ("a unless on (queue) (sum by (queue) (b) > 0)", {"a", "b"}),
+        (
+            'service:a:ratio5m{x="by (y)"} > 14.4 * 0.001 and b offset 5m',
+            {"service:a:ratio5m", "b"},
+        ),
+        ("histogram_quantile(0.95, sum by (le) (rate(a_bucket[$__rate_interval])))", {"a_bucket"}),
+    ],
+)
+def test_names_of_metrics_are_told_from_all_else(expression: str, names: set[str]) -> None:
+    assert metrics.metrics_of(expression) == names
+
+
+def test_a_metric_that_no_service_has_is_found(root: Path) -> None:
+    known = catalogue(root)
+    assert metrics.findings(known, root) == []
+    less = [metric for metric in known if metric["name"] != "task_slots"]
+    found = metrics.findings(less, root)
+    assert any(sentence.startswith("agents.json: Slots in use") for sentence in found)
+    assert any(sentence.startswith("rule NoWorker: no service has") for sentence in found)
+
+
+def test_a_metric_that_nothing_shows_is_found(root: Path) -> None:
+    more = [{"name": f"a_{end}", "kind": "histogram"} for end in ("bucket", "count", "sum")]
+    found = metrics.findings([*catalogue(root), *more], root)
+    assert len(found) == 1 and found[0].startswith("a is in no dashboard and no rule")
+
+
+def test_an_alert_without_runbook_or_tests_is_found(root: Path) -> None:
+    for name in ("docs/observability.md", "deploy/prometheus/tests.yaml"):
+        text = (root / name).read_text(encoding="utf-8")
+        (root / name).write_text(text.replace("NoWorker", "Worker"), encoding="utf-8")
+    found = metrics.findings(catalogue(root), root)
+    assert len(found) == 2 and all(sentence.startswith("NoWorker ") for sentence in found)
+
+
+@pytest.mark.parametrize("file", DASHBOARDS, ids=lambda file: file.stem)
+def test_a_dashboard_has_a_fixed_uid_a_datasource_variable_and_links_to_logs(file: Path) -> None:
+    board = json.loads(file.read_text(encoding="utf-8"))
+    assert board["uid"] == file.stem
+    assert board["templating"]["list"][0]["type"] == "datasource"
+    panels = board["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels) > 2
+    for panel in panels:
+        assert panel["targets"] and panel["datasource"]["uid"] == "${datasource}"
+        assert all(t["datasource"]["uid"] == "${datasource}" for t in panel["targets"])
+        assert 0 < panel["gridPos"]["w"] <= 24 - panel["gridPos"]["x"]
+        links = panel["fieldConfig"]["defaults"].get("links", [])
+        for link in links:
+            # A table's frames have columns, and no labels.
+            place = "__data.fields." if panel["type"] == "table" else "__field.labels."
+            label = link["url"].split(place)[1].split("}")[0]
+            assert all(
+                label in target["expr"] or label == "instance" for target in panel["targets"]
+            )
+    assert file.stem == "logs" or sum("links" in p["fieldConfig"]["defaults"] for p in panels) > 5
+
+
+def test_a_search_in_the_logs_is_passed_on_as_it_was_typed() -> None:
+    """By default Grafana's Loki source escapes apostrophes, even between backticks."""
+    board = json.loads((TEMPLATE / "deploy/grafana/dashboards/logs.json").read_text())
+    expressions = [t["expr"] for panel in board["panels"] for t in panel["targets"]]
+    assert len(expressions) == 3
+    for expression in expressions:
+        assert "|= `${search:raw}`" in expression and "$search" not in expression
+
+
+@pytest.mark.slow
+def test_dashboards_are_what_grafana_publishes_as_its_type(tmp_path: Path) -> None:
+    need(shutil.which("npm") is not None, "npm, which comes with Node")
+    folder = tmp_path / "types"
+    shutil.copytree(REPOSITORY / "tests/observability/grafana", folder)
+    done = run("npm", "ci", "--silent", "--no-audit", "--no-fund", cwd=folder)
+    assert done.returncode == 0, done.stdout
+    wrong = set()
+    for file in DASHBOARDS:
+        text = file.read_text(encoding="utf-8")
+        value(folder / f"{file.stem}.ts", text)
+        for number, (old, new) in enumerate(MISTAKES.items()):
+            assert old in text
+            value(folder / f"{file.stem}-{number}.ts", text.replace(old, new, 1))
+            wrong.add(f"{file.stem}-{number}.ts")
+    found = run("npx", "--no-install", "tsc", "--project", ".", cwd=folder).stdout
+    assert set(re.findall(r"^([\w-]+\.ts)\(.*error TS", found, re.M)) == wrong, found
+
+
+MISTAKES = {
+    '"gridPos"': '"gridpos"',
+    '"schemaVersion": 39': '"schemaVersion": "39"',
+    '"expr"': '"expression"',
+    '"overrides"': '"override"',
+    '"displayMode": "list"': '"displayMode": "lists"',
+    '"type": "timeseries"': '"type": "graph"',
+}
+
+
+def value(file: Path, dashboard: str) -> None:
+    """Writes a dashboard as a value of Grafana's type, for tsc to look at."""
+    text = f'import type {{ Board }} from "./board";\nexport const board: Board = {dashboard};\n'
+    file.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_the_stage_compares_dashboards_with_the_code_and_runs_the_tests_of_alerts(
+    bench: Project,
+) -> None:
+    bench.replace("deploy/prometheus/rules/alerts.yaml", "seconds) > 60)", "seconds) > 600)")
+    bench.replace("deploy/grafana/dashboards/agents.json", "task_slots", "task_seats")
+    assert "no service has a metric task_seats" in bench.red("-s", "test(repo)")
+    bench.git("checkout", "--quiet", "deploy/grafana")
+    output = bench.red("-s", "test(repo)")
+    assert "QueueWaits fires" in output
+    assert "SUCCESS" in output  # of promtool, for the rules' form

@@ -1,0 +1,134 @@
+"""The questions themselves: few, explained, with defaults that fit, and no need for trust."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from copier import run_copy, run_update
+from hypothesis import given, settings, strategies as st
+
+from support import REPOSITORY, Project
+
+CONFIGURATION: dict[str, Any] = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
+ASKED = {
+    name: details
+    for name, details in CONFIGURATION.items()
+    if not name.startswith("_") and details.get("when") is not False
+}
+DEFAULTS = {
+    "project_name": "Shop",
+    "slug": "shop",
+    "description": "Questions from people, answers from agents.",
+    "repository": "example/shop",
+    "registry": "ghcr.io/example",
+    "release_mode": "commit",
+    "observability": False,
+    "licence": "MIT",
+    "python_version": "3.13",
+    "apis": ["backend"],
+    "workers": ["agents"],
+    "apps": ["frontend"],
+    "libraries": [],
+}
+
+
+def test_at_most_thirteen_questions_are_asked() -> None:
+    assert list(ASKED) == list(DEFAULTS)
+    assert len(ASKED) <= 13
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_a_question_has_help_of_one_sentence_a_default_and_a_rule(name: str) -> None:
+    details = ASKED[name]
+    assert re.fullmatch(r"[A-Z][^.?!]+\.", details["help"]), details["help"]
+    assert "default" in details
+    assert "validator" in details or "choices" in details
+
+
+def test_no_trust_is_needed() -> None:
+    assert {"_tasks", "_migrations", "_jinja_extensions"}.isdisjoint(CONFIGURATION)
+
+
+def test_the_defaults_are_the_documented_ones(ask: Any) -> None:
+    answers = ask()
+    assert {name: answers[name] for name in DEFAULTS} == DEFAULTS
+
+
+def test_the_answers_file_holds_every_answer_as_what_it_is(ask: Any, tmp_path: Path) -> None:
+    ask(python_version="3.11", apis="[shop, billing]", libraries="[]")
+    answers = yaml.safe_load((tmp_path / "project" / ".copier-answers.yml").read_text("utf-8"))
+    kept = {name: answers[name] for name in DEFAULTS}
+    assert kept == DEFAULTS | {"python_version": "3.11", "apis": ["shop", "billing"]}
+
+
+def test_the_tested_day_is_not_kept_as_an_answer_so_that_an_update_moves_it(
+    ask: Any, tmp_path: Path
+) -> None:
+    ask()
+    assert "tested" not in (tmp_path / "project" / ".copier-answers.yml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("project_name", "slug"),
+    [
+        ("Web Shop", "web-shop"),
+        ("9 Lives & Co.", "lives-co"),
+        ("Größe", "gr-e"),
+        ("日本", "shop"),
+        ("x" * 120, "x" * 60),
+        ("--A--", "a"),
+    ],
+)
+def test_slug_and_repository_follow_the_project_s_name(
+    ask: Any, project_name: str, slug: str
+) -> None:
+    answers = ask(project_name=project_name)
+    assert (answers["slug"], answers["repository"]) == (slug, f"example/{slug}")
+
+
+@given(name=st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=120))
+@settings(max_examples=300, deadline=None)
+def test_every_project_name_gives_a_slug_that_its_own_rule_accepts(render: Any, name: str) -> None:
+    slug = render(ASKED["slug"]["default"], project_name=name)
+    assert render(ASKED["slug"]["validator"], slug=slug) == ""
+
+
+@pytest.fixture
+def refused_later(questionnaire: Path, tmp_path: Path) -> Project:
+    """A project with a service called zebra, whose template refuses that name by now."""
+    template = Project(tmp_path / "template")
+    shutil.copytree(questionnaire, template.path)
+    template.git("init", "--quiet")
+    template.commit()
+    template.git("tag", "0.1.0")
+    project = Project(tmp_path / "project")
+    answers = {"apis": "[shop, zebra]"}
+    run_copy(str(template.path), project.path, answers, defaults=True, quiet=True)
+    project.git("init", "--quiet")
+    project.commit()
+    template.replace("validators.jinja", " alembic ", " alembic zebra ")
+    template.commit()
+    template.git("tag", "0.2.0")
+    return project
+
+
+def test_an_update_whose_rules_refuse_an_old_answer_stops_and_takes_no_member_away(
+    refused_later: Project,
+) -> None:
+    with pytest.raises(ValueError, match="question 'apis': zebra is a package that the project"):
+        run_update(refused_later.path, defaults=True, overwrite=True, quiet=True)
+    answers = (refused_later.path / ".copier-answers.yml").read_text("utf-8")
+    assert yaml.safe_load(answers)["apis"] == ["shop", "zebra"]
+    assert refused_later.git("status", "--porcelain") == ""
+
+
+def test_such_an_update_goes_on_with_another_name(refused_later: Project) -> None:
+    data = {"apis": "[shop, horse]"}
+    run_update(refused_later.path, data, defaults=True, overwrite=True, quiet=True)
+    answers = yaml.safe_load((refused_later.path / ".copier-answers.yml").read_text("utf-8"))
+    assert (answers["apis"], answers["workers"]) == (["shop", "horse"], ["agents"])

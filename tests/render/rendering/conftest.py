@@ -1,0 +1,40 @@
+"""Every set of answers, rendered once; the workers share the work and the result."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+from render.rendering.answer_sets import SETS, files, rendered
+
+from support import Shared
+
+
+@pytest.fixture(scope="session")
+def home(shared: Shared) -> Path:
+    """The folder that holds one folder for every set of answers, once they are rendered."""
+    return shared.base / "renderings"
+
+
+@pytest.fixture(scope="session")
+def renderings(template: Path, shared: Shared, home: Path) -> dict[str, dict[str, bytes]]:
+    """The files of each set of answers, rendered without a prompt and without trust."""
+    # Two workers begin at the two ends and meet in the middle.
+    for name in sorted(SETS, reverse=os.environ.get("PYTEST_XDIST_WORKER") == "gw1"):
+        shared.once(f"renderings/{name}", partial(rendered, template, answers=SETS[name]))
+    return {name: files(home / name) for name in SETS}
+
+
+@pytest.fixture(scope="session")
+def texts(renderings: dict[str, dict[str, bytes]]) -> dict[str, str]:
+    """Every different file of all renderings, by `set/path`: what is equal stands once.
+
+    Two files are the same where their names and contents are.
+    """
+    seen: dict[tuple[str, bytes], str] = {}
+    for name, contents in renderings.items():
+        for path, content in contents.items():
+            seen.setdefault((path.rsplit("/", 1)[-1], content), f"{name}/{path}")
+    return {place: content.decode("utf-8") for (_, content), place in seen.items()}

@@ -1,0 +1,130 @@
+"""A project's whole life, told in order, and the words that are printed for its first day."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from support import (
+    BIN,
+    REPOSITORY,
+    Project,
+    clean_environment,
+    copy,
+    engine,
+    need,
+    own_registry,
+    run,
+)
+
+pytestmark = pytest.mark.slow
+
+
+def next_steps(output: str) -> list[str]:
+    """The commands that Copier's message lists: its indented lines."""
+    message = output[output.index("Next:") :]
+    return [line.strip() for line in message.splitlines() if line.startswith("  ")]
+
+
+def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
+    need(engine(), "a container engine")
+    # One morning somebody copies the template, and does what it says.
+    home = tmp_path / "home"
+    home.mkdir()
+    done = copy(template, tmp_path / "shop")
+    assert done.returncode == 0, done.stdout
+    steps = next_steps(done.stdout)
+    assert len(steps) == 6, steps
+    script = "set -e\n" + "\n".join(steps)
+    done = run("bash", "-c", script, cwd=tmp_path, env=clean_environment(), timeout=900)
+    assert done.returncode == 0, done.stdout[-6000:]
+    shop = Project(tmp_path / "shop")
+    assert shop.git("status", "--porcelain") == ""
+    assert shop.git("log", "--format=%s").splitlines() == ["feat: start from the template"]
+
+    # Formatting finds nothing to do.
+    shop.green("-s", "format")
+    assert shop.git("status", "--porcelain") == ""
+    hooks = shop.run(".venv/bin/pre-commit", "run", "--all-files")
+    assert hooks.returncode == 0, hooks.stdout[-6000:]
+
+    # A feature is added with its test, and committed through the hooks.
+    shop.write(
+        "libs/runtime/src/runtime/text.py",
+        '"""Small helpers for text."""\n\n\ndef shout(text: str) -> str:\n'
+        '    """The text in upper case."""\n    return text.upper()\n',
+    )
+    shop.write(
+        "libs/runtime/tests/test_text.py",
+        "from runtime.text import shout\n\n\n"
+        'def test_it_is_loud() -> None:\n    assert shout("a") == "A"\n',
+    )
+    shop.git("add", "--all")
+    done = shop.run("git", "commit", "--message", "feat: shout")
+    assert done.returncode == 0, done.stdout[-6000:]
+    output = shop.green("-s", "test(runtime)", "--", "-k", "loud")
+    assert "1 passed" in output
+
+    # A fault is caught by the hook, and so is a message that says nothing.
+    shop.replace("libs/runtime/src/runtime/text.py", '"""Small', 'import os\n\n"""Small')
+    shop.git("add", "--all")
+    done = shop.run("git", "commit", "--message", "feat: import")
+    assert done.returncode != 0 and "F401" in done.stdout, done.stdout[-4000:]
+    shop.git("reset", "--quiet", "--hard")
+    shop.write("docs/notes.md", "Notes.\n")
+    shop.git("add", "--all")
+    done = shop.run("git", "commit", "--message", "some notes")
+    assert done.returncode != 0 and "commit validation: failed" in done.stdout, done.stdout[-4000:]
+    done = shop.run("git", "commit", "--message", "docs: some notes")
+    assert done.returncode == 0, done.stdout[-4000:]
+
+    # The team grows: one more API, by one word.
+    done = shop.run(".venv/bin/inv", "add", "api", "billing")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "BILLING_DATABASE_URL" in done.stdout
+    done = shop.run(".venv/bin/python", "-c", "import billing.app")
+    assert done.returncode == 0, done.stdout[-4000:]
+    changed = shop.git("status", "--porcelain", "--untracked-files=all")
+    assert "services/billing/src/billing/app.py" in changed and " M uv.lock" in changed
+    assert (shop.path / "libs/runtime/src/runtime/text.py").exists()
+    shop.git("add", "--all")
+    shop.git("commit", "--quiet", "--message", "feat: billing")
+
+    # And everything is checked again.
+    with own_registry() as registry:
+        shop.green("-s", "lint", "test", "scan", "build", REGISTRY=registry)
+    assert shop.git("status", "--porcelain") == ""
+
+
+def command_blocks(readme: str) -> list[str]:
+    """The shell commands in a Markdown text, a block each."""
+    return re.findall(r"^```sh\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
+
+
+def test_the_first_command_of_the_readme_works_in_a_fresh_clone_with_an_empty_home(
+    template: Path, tmp_path: Path
+) -> None:
+    first = command_blocks((REPOSITORY / "README.md").read_text(encoding="utf-8"))[0]
+    assert first.strip().endswith("nox -s demo")
+    home = tmp_path / "home"
+    home.mkdir()
+    run("git", "clone", "--quiet", template, tmp_path / "slipway", cwd=tmp_path)
+    # What was downloaded before is not downloaded again: the command, not the network, is tested.
+    uv = run(BIN / "uv", "cache", "dir", cwd=tmp_path).stdout.strip()
+    npm = run("npm", "config", "get", "cache", cwd=tmp_path).stdout.strip()
+    caches = {"UV_CACHE_DIR": uv, "npm_config_cache": npm}
+    env = clean_environment(HOME=str(home), PATH=os.environ["PATH"], **caches)
+    done = run("bash", "-c", first, cwd=tmp_path / "slipway", env=env, timeout=900)
+    assert done.returncode == 0, done.stdout[-6000:]
+    for session in ("lint(backend)", "lint(frontend)", "test(agents)", "test(frontend)"):
+        assert f"{session}: success" in done.stdout
+    assert (tmp_path / "slipway/.demo/shop/uv.lock").exists()
+
+
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    second = command_blocks((REPOSITORY / "README.md").read_text(encoding="utf-8"))[1].strip()
+    assert second.endswith("nox -s test")
+    assert second in (REPOSITORY / ".ci/run").read_text(encoding="utf-8").splitlines()

@@ -1,0 +1,195 @@
+"""`inv add` and `inv remove` leave everything ready or nothing changed, on a small template."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from slipway_ops import growth, install, node
+from slipway_ops.environments import contract
+from support import BIN, IDENTITY, Project, copy
+
+pytestmark = pytest.mark.slow
+LIST = "\n{}:\n  type: yaml\n  default: []\n"
+VALIDATOR = """\
+  validator: "{% if apis | select('eq', 'Bad') | list %}Bad has upper case: type bad{% endif %}"
+"""
+API = "template/services/{% yield api from apis %}{{ api }}{% endyield %}"
+TEMPLATE = {
+    "copier.yml": "_subdirectory: template\n"
+    + LIST.format("apis")
+    + VALIDATOR
+    + "".join(map(LIST.format, ("workers", "apps", "libraries"))),
+    "template/{{ _copier_conf.answers_file }}.jinja": "{{ _copier_answers | to_nice_yaml }}",
+    "template/pyproject.toml": """\
+[project]
+name = "repo"
+version = "0"
+requires-python = ">=3.11"
+[tool.slipway]
+recipe = 2
+slug = "shop"
+tested = "2026-11-14"
+[tool.uv]
+default-groups = []
+[tool.uv.workspace]
+members = ["services/*"]
+[dependency-groups]
+dev = []
+node = []
+""",
+    "template/.gitignore": ".venv/\n.nox/\n__pycache__/\n",
+    "template/docs/environments.md": "<!-- contract -->\n<!-- end of contract -->\n",
+    "template/README.md.jinja": "APIs: {{ apis | join(', ') }}\n",
+    f"{API}/Dockerfile": "FROM scratch\n",
+    f"{API}/pyproject.toml.jinja": """\
+[project]
+name = "{{ api }}"
+version = "0"
+requires-python = ">=3.11"
+dependencies = [{% if api == "far" %}"not-in-this-cache"{% endif %}]
+[tool.slipway]
+kind = "api"
+""",
+    f"{API}/src/main.py": "",
+}
+
+
+class Shop(Project):
+    """A project made of it, with one API, and what the last operation said."""
+
+    said: list[str]
+
+    def add(self, name: str, kind: str = "api") -> list[str]:
+        """Adds a member; returns the names of the new variables."""
+        object.__setattr__(self, "said", [])
+        return [v.name for v in growth.add(kind, name, self.said.append, self.path)]
+
+    def locked(self, name: str) -> bool:
+        """Whether the lock knows a member."""
+        return f'name = "{name}"' in (self.path / "uv.lock").read_text(encoding="utf-8")
+
+    def refused(self, act: Callable[[], object], error: type[BaseException]) -> str:
+        """What an operation is refused with; nothing in the project may have changed."""
+        before = self.everything()
+        with pytest.raises(error) as caught:
+            act()
+        assert self.everything() == before
+        return str(caught.value)
+
+    def everything(self) -> str:
+        """The state of every file, ignored ones by name."""
+        return self.tree() + self.run("git", "status", "--porcelain", "--ignored").stdout
+
+
+@pytest.fixture(scope="module")
+def _shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = Project(tmp_path_factory.mktemp("growth") / "source")
+    for name, text in TEMPLATE.items():
+        source.write(name, text)
+    source.git("init", "--quiet", "--initial-branch", "main")
+    source.commit("feat: it")
+    made = Project(source.path.parent / "shop")
+    done = copy(source.path, made.path, apis=["first"])
+    assert done.returncode == 0, done.stdout
+    assert made.run(BIN / "uv", "lock").returncode == 0
+    contract.write(made.path)
+    made.git("init", "--quiet", "--initial-branch", "main")
+    made.commit("feat: start")
+    return made.path
+
+
+@pytest.fixture
+def shop(_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
+    """The project, in a folder of its own."""
+    subprocess.run(["git", "clone", "--quiet", _shop, tmp_path / "shop"], check=True)
+    monkeypatch.setattr(node, "is_suitable", lambda: True)
+    for name, value in {**IDENTITY, "CI": ""}.items():
+        monkeypatch.setenv(name, value)
+    yield Shop(tmp_path / "shop")
+
+
+def test_a_new_member_is_locked_and_installed_and_its_variables_are_named(shop: Shop) -> None:
+    assert shop.add("second") == ["PUBLISH_SECOND"]
+    assert (shop.path / "services/second/src/main.py").exists()
+    assert "first, second" in (shop.path / "README.md").read_text(encoding="utf-8")
+    assert shop.locked("second")
+    assert (shop.path / ".venv/bin/python").exists()
+    assert [line.split()[0] for line in shop.said] == ["Rendering", "Locking", "Installing"]
+
+
+def test_adding_twice_completes_what_the_first_time_did_not_get_to(shop: Shop) -> None:
+    shop.add("second")
+    lock = (shop.path / "uv.lock").read_bytes()
+    shop.git("checkout", "--quiet", "uv.lock")
+    assert shop.add("second") == ["PUBLISH_SECOND"], "no commit knows it"
+    assert (shop.path / "uv.lock").read_bytes() == lock
+    contract.write(shop.path)
+    shop.commit("feat: second")
+    assert shop.add("second") == []
+    assert shop.git("status", "--porcelain") == ""
+
+
+def test_a_name_or_kind_that_is_refused_changes_nothing(shop: Shop) -> None:
+    told = shop.refused(lambda: shop.add("Bad"), growth.GrowthError)
+    assert "Bad has upper case: type bad" in told
+    assert "Traceback" not in told and "--data" not in told, "only what there is to do"
+    told = shop.refused(lambda: shop.add("second", "service"), growth.GrowthError)
+    assert "api, worker, app, library" in told
+
+
+def test_uncommitted_work_is_not_mixed_with_new_files(shop: Shop) -> None:
+    shop.write("notes.md", "Mine.\n")
+    assert "git stash" in shop.refused(lambda: shop.add("second"), growth.GrowthError)
+
+
+def test_edits_that_conflict_are_named_and_no_marks_are_left(shop: Shop) -> None:
+    shop.write("README.md", "The APIs of ours: first\n")
+    shop.commit("docs: ours")
+    told = shop.refused(lambda: shop.add("second"), growth.GrowthError)
+    assert "README.md" in told and "copier update" in told and "uv lock" in told
+
+
+def test_without_a_network_nothing_half_done_stays(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    told = shop.refused(lambda: shop.add("far"), growth.GrowthError)
+    assert "not-in-this-cache" in told and "Nothing was changed" in told
+
+
+def test_ctrl_c_while_it_installs_leaves_nothing_and_takes_no_edit_away(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.commit("chore: nothing")
+
+    def interrupted(*_: object) -> bool:
+        assert (shop.path / "services/second").exists()
+        shop.write("services/first/notes.md", "Written meanwhile.\n")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(install, "everything", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        shop.add("second")
+    assert shop.git("status", "--porcelain").split() == ["??", "services/first/notes.md"]
+    assert not shop.locked("second")
+
+
+def test_a_member_that_is_removed_goes_with_its_edits(shop: Shop) -> None:
+    shop.write("services/first/Dockerfile", "FROM scratch\nUSER 1\n")
+    shop.write("services/first/ours.md", "Ours.\n")
+    shop.commit("feat: ours")
+    remove = partial(growth.remove, "api", "first", print, shop.path)
+    assert "services/first has files of yours" in shop.refused(remove, growth.GrowthError)
+    shop.git("rm", "--quiet", "services/first/ours.md")
+    shop.commit("chore: not ours")
+    remove()
+    assert not (shop.path / "services/first").exists()
+    assert not shop.locked("first")
+    with pytest.raises(growth.GrowthError, match="empty"):
+        remove()

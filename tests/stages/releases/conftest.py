@@ -1,0 +1,41 @@
+"""Fixtures for releases: one registry for all, a world for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from engine.images.registries import registry
+from stages.releases.history import History
+from stages.releases.world import World, prepare, world
+
+from support import Project, Shared
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A registry, as host:port; each world has names of its own in it."""
+    with registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def prepared(default_project: Project, shared: Shared) -> Path:
+    """What each world is a copy of."""
+    return shared.once("releases", lambda folder: prepare(default_project, folder))
+
+
+@pytest.fixture
+def shop(prepared: Path, images: str, tmp_path: Path) -> Iterator[World]:
+    """A project that was never released; everything that a release touches is its own."""
+    with world(prepared, tmp_path, images) as made:
+        yield made
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    """A repository with one commit that asks for a version."""
+    made = History(tmp_path / "history")
+    made.begin()
+    return made

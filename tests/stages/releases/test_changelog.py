@@ -1,0 +1,100 @@
+"""What commits say reaches CHANGELOG.md and the Release as text: it is shown, and never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import example, given, settings, strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from stages.releases.history import History
+
+from slipway_ops.release.release_clone import harmless, scratch
+from slipway_ops.release.versions import entry_of
+
+MARKDOWN = MarkdownIt("commonmark")  # it lets HTML through, as GitHub's does before it is cleaned
+PIECES = [
+    *"<>`\\![]()&;:\n *_~a-#",
+    "``",
+    "```",
+    "<img src=x onerror=e>",
+    "<!--",
+    "-->",
+    "<a href='",
+]
+PIECES += [
+    "](javascript:e)",
+    "](//x)",
+    "](https://example.com)",
+    "![",
+    "]: javascript:e",
+    "&#60;",
+    "\n\n",
+]
+
+
+def tokens(text: str) -> Iterator[Token]:
+    """What a renderer makes of a text, the inner parts as well."""
+    for token in MARKDOWN.parse(text):
+        yield token
+        yield from token.children or []
+
+
+def dangers(text: str) -> list[str]:
+    """What a renderer would run or load."""
+    found = []
+    for token in tokens(text):
+        if token.type.startswith("html") and token.content not in ("<code>", "</code>"):
+            if "<" in token.content.replace("<code>", "").replace("</code>", ""):
+                found.append(token.content)
+        elif token.type == "image":
+            found.append(token.type)
+        elif token.type == "link_open" and not str(token.attrs["href"]).startswith("http"):
+            found.append(str(token.attrs["href"]))
+    return found
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=14).map("".join))
+@example("\\<img src=x onerror=e>")
+@example("\\`<img src=x onerror=e>`")
+@example("a ` b\nc ` <img src=x onerror=e> ` d")
+@example("`` <i> ` <b> `")
+@example("`![a](http://example.com)<`")
+@example("\\\\![a](http://example.com/a.png)")
+@example("[a]: javascript:e")
+@example("<javascript:e>")
+def test_no_text_of_a_commit_is_run_or_loaded(text: str) -> None:
+    assert dangers(harmless(f"- {text} ([`abc1234`](https://example.com))\n")) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Prices in `dict[str, int]` -> R&D, a > b, `x && y`",
+        "See [the guide](https://example.com/a_(b)) ([#12](https://example.com/pull/12))",
+        "**api**: *Refunds*, \\<= as before",
+        "A list[int] of many! [sic]",
+    ],
+)
+def test_ordinary_text_stays_as_it_was_written(text: str) -> None:
+    assert harmless(text) == text.replace("\\<", "&lt;")
+
+
+def test_code_with_a_tag_is_shown_as_it_was_written() -> None:
+    page = list(tokens(harmless("Keep `Map<K, *V*>` sorted")))
+    assert (
+        "".join(token.content for token in page if token.type == "text")
+        == "Keep Map<K, *V*> sorted"
+    )
+
+
+def test_a_subject_with_html_is_escaped_in_the_changelog(history: History) -> None:
+    history.commit("feat: <img src=x onerror=alert(1)> and `List<int>`")
+    history.commit("fix: x\n\nBREAKING CHANGE: <script>alert(1)</script>")
+    with scratch(history.path) as here:
+        text = here.changelog("v2.0.0")
+    entry = entry_of(text, "v2.0.0")
+    assert "&lt;img src=x" in entry and "&lt;script>" in entry
+    assert dangers(text) == [] and "<img" not in text and "<script" not in text

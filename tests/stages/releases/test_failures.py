@@ -1,0 +1,201 @@
+"""A release is ended at every boundary; the next run completes it, and nothing happens twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler
+
+import pytest
+from unit.github.double import DROPPED, DROPPED_AFTER, HANGING, Fault, refusing
+from stages.releases.world import ALL, FULL, World
+
+pytestmark = pytest.mark.slow
+
+KILL = "kill -9 -$(cat $PIDFILE); exit 1"
+POST, UPLOAD = ("POST", r"/releases$"), ("POST", r"/assets\?name=")
+
+
+@dataclass(frozen=True)
+class Break:
+    """One way to end a release.
+
+    Attributes:
+        arrange: makes it happen in a world.
+        left: what there is of v1.0.0 after it.
+        told: what the run says; "" where it was killed.
+    """
+
+    arrange: Callable[[World], object]
+    left: str
+    told: str
+
+
+def github(
+    where: tuple[str, str], fault: Fault, nth: int = 1, times: int = 1
+) -> Callable[[World], object]:
+    """A fault of GitHub's at the n-th request of a kind."""
+    return lambda shop: shop.hub.disturb(*where, fault, nth=nth, times=times)
+
+
+def killed(where: tuple[str, str], nth: int = 1, *, after: bool) -> Callable[[World], object]:
+    """The process is killed when GitHub gets a request, before or after it takes effect."""
+    return lambda shop: shop.hub.disturb(*where, Fault(after=after, then=shop.kill), nth=nth)
+
+
+def hook(name: str, script: str) -> Callable[[World], object]:
+    """A hook of origin: as branch protection, or as an end at that moment."""
+    return lambda shop: shop.hook(name, script)
+
+
+def protected(reference: str) -> Callable[[World], object]:
+    """Origin refuses a push of one reference."""
+    refuse = f'[ "$1" != "{reference}" ] || {{ echo "{reference} is protected"; exit 1; }}'
+    return hook("update", refuse)
+
+
+def registry(
+    nth: int, status: int = 0, *, kill: bool = False, tagged: bool = True, once: bool = False
+) -> Callable[[World], object]:
+    """The n-th request that gives an image a name fails; without `tagged` any request at all."""
+
+    def arrange(shop: World) -> None:
+        seen: list[str] = []
+
+        def disturb(request: BaseHTTPRequestHandler, body: bytes) -> bool:
+            named = request.command == "PUT" and "/manifests/v" in request.path
+            if named or not tagged:
+                seen.append(request.path)
+            if len(seen) < nth or (tagged and not named) or (once and len(seen) > nth):
+                return False
+            if kill:
+                shop.kill()
+            if status:
+                request.send_response(status)
+                request.send_header("Content-Length", "0")
+                request.end_headers()
+            request.close_connection = True
+            return True
+
+        shop.disturb.append(disturb)
+
+    return arrange
+
+
+TAGGED, MADE = "tag, entry", "tag, entry, Release, 0 of 6 files"
+# Each release is broken at one boundary after another, in this order.
+BREAKS = {
+    "before and at the push": {
+        "GitHub does not take the token": Break(
+            github(("GET", "/releases/tags/"), refusing(401, "Bad credentials")),
+            "nothing",
+            "GitHub does not take the token",
+        ),
+        "GitHub answers 500": Break(
+            github(("GET", "/releases/tags/"), refusing(500, "Oh no"), times=3),
+            "nothing",
+            "The fault is GitHub's",
+        ),
+        "GitHub is not reached": Break(
+            github(("GET", "/releases/tags/"), DROPPED, times=3),
+            "nothing",
+            "GitHub cannot be reached",
+        ),
+        "the registry refuses": Break(
+            registry(1, 403, tagged=False), "nothing", "does not let you read"
+        ),
+        "the registry is down": Break(registry(1, tagged=False), "nothing", "cannot be asked"),
+        # The push: both or nothing.
+        "main is refused": Break(
+            protected("refs/heads/main"), "nothing", "refs/heads/main is protected"
+        ),
+        "the tag is refused": Break(
+            protected("refs/tags/v1.0.0"), "nothing", "refs/tags/v1.0.0 is protected"
+        ),
+        "killed before the push": Break(hook("pre-receive", KILL), "nothing", ""),
+        "killed after the push": Break(hook("post-receive", KILL), TAGGED, ""),
+    },
+    "at the Release": {
+        "500": Break(github(POST, refusing(500, "Oh no")), TAGGED, "may or may not"),
+        "401": Break(
+            github(POST, refusing(401, "Bad credentials")), TAGGED, "does not take the token"
+        ),
+        "403": Break(
+            github(POST, refusing(403, "Resource not accessible by integration")),
+            TAGGED,
+            "The token may not do this",
+        ),
+        "422": Break(
+            github(POST, refusing(422, "Validation Failed", "body is too long")),
+            TAGGED,
+            "body is too long",
+        ),
+        "dropped before it is made": Break(github(POST, DROPPED), TAGGED, "may or may not be done"),
+        "no answer": Break(github(POST, HANGING), TAGGED, "no answer within 5 seconds"),
+        "killed before": Break(killed(POST, after=False), TAGGED, ""),
+        "dropped after it is made": Break(
+            github(POST, DROPPED_AFTER), MADE, "may or may not be done"
+        ),
+    },
+    "at its files": {
+        "killed before the first": Break(killed(POST, after=True), MADE, ""),
+        "the first: 500": Break(github(UPLOAD, refusing(502, "Oh no")), MADE, "may or may not"),
+        "the second: dropped after": Break(
+            github(UPLOAD, DROPPED_AFTER, nth=2), MADE.replace("0", "2"), "may or may not be done"
+        ),
+        "killed before the third": Break(killed(UPLOAD, after=False), MADE.replace("0", "2"), ""),
+        "killed after the last": Break(killed(UPLOAD, 4, after=True), FULL, ""),
+    },
+    # All members or none.
+    "at the images": {
+        "the first: refused": Break(registry(1, 403), FULL, "v1.0.0 was not given"),
+        "the second: refused": Break(registry(2, 403, once=True), FULL, "No member has it"),
+        "killed before the first": Break(registry(1, kill=True), FULL, ""),
+        "the registry is down after the first": Break(
+            registry(2), f"{FULL}, 1 of 3 images", "is left over"
+        ),
+    },
+    "between the images": {
+        "killed after the first": Break(registry(2, kill=True), f"{FULL}, 1 of 3 images", ""),
+        "killed before the last": Break(registry(2, kill=True), f"{FULL}, 2 of 3 images", ""),
+    },
+}
+
+
+@pytest.mark.parametrize("where", BREAKS)
+def test_a_release_that_was_ended_goes_on_with_the_next_run_and_is_completed(
+    where: str, shop: World
+) -> None:
+    commit = shop.merge("feat: refunds")
+    tagged: tuple[str, str] | None = None
+
+    def untouched() -> None:
+        """Nothing that was there was made again."""
+        nonlocal tagged
+        now = (shop.reference("refs/tags/v1.0.0"), shop.reference("refs/heads/main"))
+        assert tagged in (None, now)
+        tagged = now if now[0] else None
+
+    for name, broken in BREAKS[where].items():
+        broken.arrange(shop)
+        status, said = shop.release()
+        shop.unhook()
+        shop.disturb.clear()
+        assert status != 0 and broken.told in said, f"{name}: {said}"
+        assert shop.hub.unused() == [], name
+        assert shop.state().of("v1.0.0") == broken.left, f"{name}: {said}"
+        untouched()
+
+    status, said = shop.release()
+    assert status == 0, said
+    assert shop.state().of("v1.0.0") == ALL, said
+    assert shop.state().stamp == "1.0.0"
+    untouched()
+    assert shop.reference("refs/tags/v1.0.0^{commit}") == commit
+    assert len(shop.hub.releases) == 1
+    for member, digest in shop.digests(f"sha-{commit[:12]}").items():
+        assert shop.digest(member, "v1.0.0") == digest
+    # And one more run finds nothing to do.
+    before = (shop.state(), shop.reference("refs/heads/main"), len(shop.hub.writes))
+    assert shop.release()[0] == 0
+    assert (shop.state(), shop.reference("refs/heads/main"), len(shop.hub.writes)) == before

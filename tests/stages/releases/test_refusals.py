@@ -1,0 +1,67 @@
+"""A refusal ends every command with its sentence, and all modules mean the same by a version."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+
+import pytest
+
+import slipway_ops
+from slipway_ops.deploy import candidates
+from slipway_ops.errors import SlipwayError
+from slipway_ops.project import WorkspaceError
+from slipway_ops.release import delivery
+
+MODULES = [
+    importlib.import_module(found.name)
+    for found in pkgutil.walk_packages(slipway_ops.__path__, "slipway_ops.")
+]
+
+
+def test_every_error_that_ops_defines_is_a_refusal() -> None:
+    errors = {
+        value
+        for module in MODULES
+        for value in vars(module).values()
+        if inspect.isclass(value) and value.__name__.endswith("Error")
+        if value.__module__.startswith("slipway_ops.")  # others: signals inside of ops
+    }
+    assert WorkspaceError in errors
+    assert [error for error in errors if not issubclass(error, SlipwayError)] == []
+
+
+def test_a_job_ends_with_the_sentence_of_any_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*words: str) -> None:
+        raise WorkspaceError("Two members are called 'shop'.")
+
+    monkeypatch.setattr(delivery, "run", refuse)
+    with pytest.raises(SystemExit) as ended:
+        delivery.main()
+    assert ended.value.code == "Two members are called 'shop'."
+
+
+@pytest.mark.parametrize(
+    ("version", "stable"),
+    [
+        ("v1.2.3", True),
+        ("v0.10.0", True),
+        ("v01.2.3", False),
+        ("v1.2.03", False),
+        ("v1.2.3-rc.1", False),
+        ("1.2.3", False),
+    ],
+)
+def test_a_stable_version_is_the_same_everywhere(version: str, stable: bool) -> None:
+    rules = [
+        module.STABLE
+        for module in MODULES
+        if isinstance(getattr(module, "STABLE", None), re.Pattern)
+    ]
+    assert len(rules) > 1
+    assert {bool(rule.fullmatch(version)) for rule in rules} == {stable}
+    if not stable:
+        with pytest.raises(candidates.CandidateError, match="stable versions only"):
+            candidates.choose("production", version)

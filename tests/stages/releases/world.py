@@ -1,0 +1,280 @@
+"""A project with everything that a release touches: an origin, a registry, GitHub; and its state.
+
+The images are small ones of the test's own making, put into a real registry by its API: a release
+builds nothing. What runs is `slipway_ops.release.delivery release`, as in the session.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+from unit.github.double import Double, double
+from engine.images.registries import proxy
+
+from support import Project, clean_environment
+
+MEMBERS = ("agents", "backend", "frontend")
+FILES = sorted(f"{m}.{kind}.json" for m in MEMBERS for kind in ("cdx", "provenance"))
+KIND = "application/vnd.oci.image.manifest.v1+json"
+# `python -m slipway_ops.release.delivery` with less patience: nobody else's registry or GitHub is asked.
+RELEASE = """
+from slipway_ops.release import delivery
+from slipway_ops.github import rest_api
+from slipway_ops.images import registry
+api.ANSWER_WITHIN, registry.RETRIES = 5, 2
+delivery.main()
+"""
+Disturb = Callable[[BaseHTTPRequestHandler, bytes], bool]
+
+
+@dataclass(frozen=True)
+class State:
+    """What the world knows of a project's versions.
+
+    Attributes:
+        tags: {tag on origin: the subject of its commit}.
+        entries: {version: how often main's changelog has it}.
+        stamp: main's VERSION.
+        releases: [version of each Release that is no draft], sorted.
+        files: {version: names of the files of its Release}.
+        images: {version: the members that have it}.
+    """
+
+    tags: dict[str, str]
+    entries: dict[str, int]
+    stamp: str
+    releases: list[str]
+    files: dict[str, list[str]]
+    images: dict[str, list[str]]
+
+    def of(self, version: str) -> str:
+        """What there is of a version: `tag, entry, Release, 2 of 6 files, 1 of 3 images`."""
+        parts = ["tag"] * (version in self.tags) + ["entry"] * self.entries.get(version, 0)
+        parts += ["Release"] * self.releases.count(version)
+        if version in self.files:
+            parts.append(f"{len(self.files[version])} of {len(FILES)} files")
+        if named := len(self.images.get(version, [])):
+            parts.append(f"{named} of {len(MEMBERS)} images")
+        return ", ".join(parts) or "nothing"
+
+
+FULL = f"tag, entry, Release, {len(FILES)} of {len(FILES)} files"
+ALL = f"{FULL}, {len(MEMBERS)} of {len(MEMBERS)} images"
+
+
+@dataclass(frozen=True)
+class World(Project):
+    """The checkout of somebody who releases.
+
+    Attributes:
+        origin: the bare repository that it pushes to.
+        hub: GitHub's double.
+        registry: what the names of images begin with.
+        disturb: what happens to requests to the registry; see `images.registries.proxy`.
+    """
+
+    origin: Path
+    hub: Double
+    registry: str
+    disturb: list[Disturb] = field(default_factory=list)
+
+    @property
+    def pidfile(self) -> Path:
+        """Where the number of the process stands that releases."""
+        return self.path.parent / "releasing"
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What a job has."""
+        own = {"REGISTRY": self.registry}
+        return clean_environment(**self.hub.environment, **own)
+
+    def merge(self, message: str, *, images: bool = True, branch: str = "main") -> str:
+        """A commit on a branch of origin, with its images; returns it."""
+        self.git("fetch", "--quiet", "origin", "--tags")
+        known = self.run("git", "rev-parse", "--verify", f"origin/{branch}").returncode == 0
+        if known and not self.git("status", "--porcelain"):
+            self.git("reset", "--quiet", "--hard", f"origin/{branch}")
+        self.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
+        self.git("push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
+        commit = self.git("rev-parse", "HEAD").strip()
+        if images:
+            self.build(commit)
+        return commit
+
+    def tag(self, version: str) -> None:
+        """A version that somebody has tagged at HEAD: a tag on origin, and nothing else."""
+        self.git("tag", version)
+        self.git("push", "--quiet", "origin", version)
+
+    def build(self, commit: str) -> None:
+        """Images of a commit, as `nox -s publish` leaves them."""
+        for member in MEMBERS:
+            put_image(f"{self.registry}/shop/{member}", f"sha-{commit[:12]}", commit)
+            digest = self.digest(member, f"sha-{commit[:12]}")
+            assert digest
+            self.hub.attested.add(digest)
+
+    def begin(self, *words: str, where: Path | None = None, **env: str) -> subprocess.Popen[str]:
+        """Starts a release in a process group of its own."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", RELEASE, "release", *words],
+            cwd=where or self.path,
+            env=self.variables | env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.pidfile.write_text(str(process.pid), encoding="utf-8")
+        return process
+
+    def release(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
+        """`nox -s release`, without nox; returns its exit status and what it said."""
+        process = self.begin(*words, where=where, **env)
+        said, _ = process.communicate(timeout=120)
+        assert "Traceback" not in said, said
+        return process.returncode, said
+
+    def kill(self) -> None:
+        """Ends what is releasing at once, and all that it has started."""
+        os.killpg(int(self.pidfile.read_text(encoding="utf-8")), signal.SIGKILL)
+
+    def hook(self, name: str, script: str) -> None:
+        """Installs a hook at origin; `$PIDFILE` names the file with the number of the release."""
+        file = self.origin / "hooks" / name
+        file.write_text(f"#!/bin/sh\nPIDFILE={self.pidfile}\n{script}\n", encoding="utf-8")
+        file.chmod(0o755)
+
+    def unhook(self) -> None:
+        """Removes every hook of origin."""
+        for file in (self.origin / "hooks").glob("*"):
+            file.unlink()
+
+    def state(self) -> State:
+        """What origin, GitHub and the registry have now."""
+
+        def ask(*words: str) -> str:
+            command = ["git", "-C", str(self.origin), *words]
+            return subprocess.run(command, text=True, capture_output=True).stdout
+
+        names = ask("tag", "--list", "v*").split()
+        tags = {name: ask("log", "-1", "--format=%s", name).strip() for name in names}
+        text = ask("show", "main:CHANGELOG.md")
+        headings = [line.split()[1] for line in text.splitlines() if line.startswith("## v")]
+        there = [release for release in self.hub.releases.values() if not release["draft"]]
+        return State(
+            tags,
+            {version: headings.count(version) for version in headings},
+            ask("show", "main:VERSION").strip(),
+            sorted(str(release["tag_name"]) for release in there),
+            {str(each["tag_name"]): self._files(each["id"]) for each in there},
+            self._images(),
+        )
+
+    def _files(self, release: int) -> list[str]:
+        files = self.hub.assets.values()
+        return sorted(str(file["name"]) for file in files if file["release"] == release)
+
+    def reference(self, name: str) -> str:
+        """What a reference of origin names, in full; "" if there is none."""
+        command = ["git", "-C", str(self.origin), "rev-parse", "--verify", "--quiet", name]
+        return subprocess.run(command, text=True, capture_output=True).stdout.strip()
+
+    def digests(self, tag: str) -> dict[str, str | None]:
+        """The digest of each member's image."""
+        return {member: self.digest(member, tag) for member in MEMBERS}
+
+    def digest(self, member: str, tag: str) -> str | None:
+        """The digest that a tag of a member's image has, if any."""
+        url = f"http://{self.registry.partition('/')[0]}/v2/{self._path(member)}/manifests/{tag}"
+        answer = requests.get(url, headers={"Accept": KIND}, timeout=10)
+        return answer.headers["Docker-Content-Digest"] if answer.ok else None
+
+    def _path(self, member: str) -> str:
+        return f"{self.registry.partition('/')[2]}/shop/{member}"
+
+    def _images(self) -> dict[str, list[str]]:
+        host = self.registry.partition("/")[0]
+        found: dict[str, list[str]] = {}
+        for member in MEMBERS:
+            url = f"http://{host}/v2/{self._path(member)}/tags/list"
+            for tag in requests.get(url, timeout=10).json().get("tags") or []:
+                if tag.startswith("v"):
+                    found.setdefault(tag, []).append(member)
+        return found
+
+
+def put_image(repository: str, tag: str, revision: str) -> None:
+    """Puts an image with one empty layer and the label of its source into a registry."""
+    host, _, path = repository.partition("/")
+    base = f"http://{host}/v2/{path}"
+    labels = {"org.opencontainers.image.revision": revision, "name": path}
+    config = {"architecture": "amd64", "os": "linux", "config": {"Labels": labels}}
+    blobs = [json.dumps(config).encode(), b"\x1f\x8b\x08" + path.encode()]
+    for blob in blobs:
+        begun = requests.post(f"{base}/blobs/uploads/", timeout=10)
+        where = urljoin(base, begun.headers["Location"])
+        sign = "&" if "?" in where else "?"
+        done = requests.put(f"{where}{sign}digest={_digest(blob)}", data=blob, timeout=10)
+        assert done.status_code == 201, done.text
+    described = [{"digest": _digest(blob), "size": len(blob)} for blob in blobs]
+    kinds = ("config.v1+json", "layer.v1.tar+gzip")
+    parts = [
+        {"mediaType": f"application/vnd.oci.image.{kind}", **blob}
+        for kind, blob in zip(kinds, described, strict=True)
+    ]
+    manifest = {"schemaVersion": 2, "mediaType": KIND, "config": parts[0], "layers": parts[1:]}
+    body = json.dumps(manifest).encode()
+    done = requests.put(
+        f"{base}/manifests/{tag}", data=body, headers={"Content-Type": KIND}, timeout=10
+    )
+    assert done.status_code == 201, done.text
+
+
+def _digest(blob: bytes) -> str:
+    return f"sha256:{hashlib.sha256(blob).hexdigest()}"
+
+
+def prepare(project: Project, folder: Path) -> None:
+    """Makes what `world` copies: the checkout `shop` of the bare repository `origin.git`."""
+    folder.mkdir()
+    project.git("clone", "--quiet", "--bare", str(project.path), f"{folder}/origin.git")
+    project.git("clone", "--quiet", f"{folder}/origin.git", f"{folder}/shop")
+    shutil.rmtree(folder / "origin.git" / "hooks")
+
+
+@contextmanager
+def world(prepared: Path, folder: Path, registry: str, **hub: Any) -> Iterator[World]:
+    """A world for one test: copies of what was prepared, and everything else of its own.
+
+    Args:
+        registry: a registry that runs, as `host:port`.
+    """
+    shutil.copytree(prepared, folder, symlinks=True, dirs_exist_ok=True)
+    path, origin, disturb = folder / "shop", folder / "origin.git", list[Disturb]()
+    (origin / "hooks").mkdir()
+
+    def disturbed(request: BaseHTTPRequestHandler, body: bytes) -> bool:
+        return any(each(request, body) for each in disturb)
+
+    with double(**hub) as github, proxy(registry, disturbed) as address:
+        made = World(path, origin, github, f"{address}/t{uuid.uuid4().hex[:10]}", disturb)
+        made.git("remote", "set-url", "origin", str(origin))
+        yield made

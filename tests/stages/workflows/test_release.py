@@ -1,0 +1,170 @@
+"""release.yml is executed from a merge to production, on a real engine, registry and SSH host."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engine.containers.ssh import ssh_host
+from engine.containers.stage import Stage, docker, stage
+from unit.github.double import TOKEN, Double, double
+from stages.workflows.runner import Ran, Runner, set_up
+from stages.workflows.test_gate import HERE
+
+from support import Project
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1500),
+    pytest.mark.xdist_group("release"),  # so that the longest test of all begins early
+]
+RELEASE = ".github/workflows/release.yml"
+MEMBERS = {"agents", "backend", "frontend"}
+DONE = ["stages", "staging", "release", "production"]
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A product whose releases are set up as docs/releases.md says."""
+
+    project: Stage
+    origin: Path
+    hub: Double
+    environment: dict[str, str]
+    known_hosts: str
+    environments: dict[str, dict[str, str]]
+    set_up: Callable[[str, Path], None]
+
+    def run(
+        self, *, event_name: str = "push", off: bool = False, commit: str = "", **inputs: Any
+    ) -> Ran:
+        """Runs release.yml on main; the stages count as green, as test_gate sees them to be."""
+        return Runner(
+            self.origin,
+            event_name,
+            commit=commit,
+            environment=self.environment,
+            environments=self.environments,
+            secrets={"TOKEN_OF_THE_APP": TOKEN},
+            variables={
+                "DEPLOY_KNOWN_HOSTS": self.known_hosts,
+                "RELEASE_APP_ID": "17",
+                "RELEASES": "off" if off else "on",
+            },
+            inputs=inputs,
+            given={"stages": "success"} if event_name == "push" else {},
+            attested=self.hub.attested,
+            before=self.set_up,
+        ).workflow(RELEASE)
+
+    def merge(self, message: str) -> str:
+        """A commit on main; returns the tag of its images."""
+        self.project.git("pull", "--quiet", "origin", "main")
+        self.project.commit(message)
+        self.project.git("push", "--quiet", "origin", "main")
+        return "sha-" + self.project.git("rev-parse", "HEAD").strip()[:12]
+
+    def digests(self, environment: str) -> dict[str, str]:
+        """What the containers of an environment run, by digest."""
+        running = self.project.images(environment)
+        return {name: running[name].partition("@")[2] for name in MEMBERS}
+
+
+@pytest.fixture
+def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
+    """A product with staging on an SSH host and production on this engine."""
+    with (
+        stage(template, tmp_path, python_version=HERE) as project,
+        ssh_host(tmp_path / "ssh") as (host, _),
+        double(variables={"RELEASE_APP_ID": "17"}) as hub,
+    ):
+        project.initialise("staging", DOCKER_HOST=host)
+        project.initialise("production", STAGING_DOCKER_HOST=host)
+        port = host.rpartition(":")[2]
+        public = (tmp_path / "ssh/host.pub").read_text(encoding="utf-8")
+        key = (tmp_path / "ssh/client").read_text(encoding="utf-8")
+        environments = {
+            name: {
+                "DOTENV": (project.path / f".env.{name}").read_text(encoding="utf-8"),
+                "DEPLOY_KEY": key,
+                "REGISTRY_LOGIN": "somebody:something",
+            }
+            for name in ("staging", "production")
+        }
+        environments["release"] = {"RELEASE_APP_KEY": "a key"}
+        (tmp_path / "docker").mkdir()
+        environment = hub.environment | {
+            "DOCKER_CONFIG": str(tmp_path / "docker"),
+            "PYTHON_IMAGE": "python:3.13-slim",
+        }
+        hosts = f"[127.0.0.1]:{port} {public}"
+        origin = tmp_path / "origin.git"
+        project.git("clone", "--quiet", str(origin), str(tmp_path / "set-up"))
+        ready = set_up(Project(tmp_path / "set-up"))
+        yield Shop(project, origin, hub, environment, hosts, environments, ready)
+
+
+def test_a_merge_goes_by_the_same_digests_from_staging_to_production(shop: Shop) -> None:
+    # Until the set-up is complete, a merge runs the stages and nothing else.
+    ran = shop.run(off=True)
+    assert [ran.results[job] for job in DONE] == ["success", "skipped", "skipped", "skipped"]
+
+    # The first merge.
+    first = shop.merge("feat: refunds")
+    ran = shop.run()
+    assert [ran.results[job] for job in DONE] == ["success"] * 4, ran.log
+    shop.project.git("fetch", "--quiet", "--tags", "origin")
+    assert ran.outputs["release"]["version"] == "v1.0.0"
+    assert all(
+        line.startswith(("nox ", "python3 -m slipway_ops.github.actions")) for line in ran.commands
+    )
+    one = shop.digests("production")
+    assert one == shop.digests("staging") and len(set(one.values())) == 3
+    assert set(one.values()) == shop.hub.attested
+    said = shop.project.inv("status", "--environment", "production")
+    assert "v1.0.0" in said and "drift" not in said
+    assert first in shop.project.inv("image.list", "--remote")
+    files = sorted(file["name"] for file in shop.hub.assets.values())
+    assert len(files) == 6 and "backend.provenance.json" in files
+    for secret in (TOKEN, "something", "PRIVATE KEY"):
+        assert secret not in "".join(ran.logs.values())
+
+    # The same run again changes nothing; main has the entry in the changelog by now.
+    before = (len(shop.hub.writes), shop.project.images("production"))
+    ran = shop.run(commit=shop.project.git("rev-parse", "v1.0.0^{commit}").strip())
+    assert [ran.results[job] for job in DONE] == ["success"] * 4, ran.log
+    assert (len(shop.hub.writes), shop.project.images("production")) == before
+
+    # A merge that is nothing for users: staging has it, production stays.
+    shop.merge("docs: how to refund")
+    ran = shop.run()
+    assert [ran.results[job] for job in DONE] == ["success"] * 3 + ["skipped"], ran.log
+    assert shop.digests("production") == one
+
+    # The next version; and back to the first.
+    shop.project.write("libs/runtime/src/runtime/vouchers.py", '"""Vouchers."""\n')
+    shop.merge("feat: vouchers")
+    ran = shop.run()
+    assert ran.outputs["release"]["version"] == "v1.1.0", ran.log
+    two = shop.digests("production")
+    assert two == shop.digests("staging")
+    assert {name for name in MEMBERS if two[name] != one[name]} >= {"agents", "backend"}
+    ran = shop.run(event_name="workflow_dispatch", version="v1.0.0", what="deploy")
+    assert [ran.results[job] for job in DONE[1:]] == ["skipped", "success", "success"], ran.log
+    assert shop.digests("production") == one and shop.digests("staging") == two
+
+    # A release that has lost its Release is completed by its name, and deployed nowhere.
+    number = next(n for n, r in shop.hub.releases.items() if r["tag_name"] == "v1.1.0")
+    del shop.hub.releases[number]
+    ran = shop.run(event_name="workflow_dispatch", version="v1.1.0", what="complete")
+    assert [ran.results[job] for job in DONE[1:]] == ["skipped", "success", "skipped"], ran.log
+    assert sum(r["tag_name"] == "v1.1.0" for r in shop.hub.releases.values()) == 1
+    assert shop.digests("production") == one
+
+    # What does not answer is named, with what to do.
+    docker("stop", shop.project.container("production", "frontend"))
+    said = shop.project.refused("smoke", "--environment", "production")
+    assert "frontend/ does not answer" in said and "inv rollback --environment production" in said

@@ -1,0 +1,44 @@
+"""What CI keeps of results: main writes, pull requests read; test_planned sees it happen."""
+
+from __future__ import annotations
+
+import re
+
+import yaml
+
+from support import REPOSITORY
+
+GITHUB = REPOSITORY / "template/.github"
+ON_MAIN = re.compile(r"(^|&& |\{\{ )github\.ref == 'refs/heads/main'( &&|$)")
+
+
+def test_cve_2025_36852_what_main_reads_only_main_has_written() -> None:
+    found = []
+    for file in sorted(GITHUB.glob("*/**/*.yml")):
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        for job in (document.get("jobs") or {"": document.get("runs") or {}}).values():
+            for step in job.get("steps") or []:
+                action = str(step.get("uses", "")).partition("@")[0]
+                if action == "./.github/actions/setup" and "records" in (step.get("with") or {}):
+                    found.append((file.name, "reads"))
+                if action.startswith("actions/cache") or action.endswith("load-artifact"):
+                    found.append((file.name, action.removeprefix("actions/")))
+                if action in ("actions/cache/save", "actions/upload-artifact"):
+                    conditions = [str(part.get("if", "")) for part in (job, step)]
+                    assert any(ON_MAIN.search(text) and "||" not in text for text in conditions)
+                if action == "actions/cache/restore":
+                    assert step["if"] == "inputs.records != ''"
+                if action == "actions/download-artifact":  # of another run, it would name that
+                    assert step["with"].keys() == {"pattern", "path", "merge-multiple"}
+    assert found == [
+        ("action.yml", "cache/restore"),
+        ("ci.yml", "reads"),
+        ("ci.yml", "reads"),
+        ("ci.yml", "cache/save"),
+        ("ci.yml", "upload-artifact"),
+        ("ci.yml", "reads"),
+        ("ci.yml", "download-artifact"),
+        ("ci.yml", "cache/save"),
+        ("scan.yml", "reads"),
+        ("verify.yml", "reads"),
+    ], "release and deployment read none"

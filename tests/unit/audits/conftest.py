@@ -1,0 +1,115 @@
+"""Fixtures of the audits: the small project, the real pip-audit, the two audits to try on it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import nox
+import pytest
+from unit.audits.recorded import HOST, Tools
+from unit.audits.subjects import FILES, Audit, Ended, Result, Session, Subject
+from uv import find_uv_bin
+
+from doubles import Advisory
+from slipway_ops.project import Member
+from slipway_ops.stages.audit import audits
+from support import REPOSITORY, Shared
+
+
+@pytest.fixture(scope="session")
+def pip_audit(shared: Shared) -> Path:
+    """The folder with pip-audit at this repository's pin."""
+    pin = re.search(r"pip-audit==[\d.]+", (REPOSITORY / "pyproject.toml").read_text())
+    assert pin
+
+    def make(folder: Path) -> None:
+        uv = find_uv_bin()
+        subprocess.run([uv, "venv", "--quiet", "--no-project", folder], check=True)
+        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", pin[0]]
+        subprocess.run([*install, "--python", str(folder / "bin" / "python")], check=True)
+
+    return shared.once("pip-audit", make) / "bin"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The root of a project with a service, an app and their locks."""
+    for name, text in FILES.items():
+        path = tmp_path / "shop" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path / "shop"
+
+
+@pytest.fixture
+def backend(project: Path) -> Subject:
+    """pip-audit on the service."""
+    advisory = Advisory("PyPI", "deep-thought", "PYSEC-2026-42", "4.3", aliases=("CVE-2026-42",))
+    expected = ("deep-thought", "4.2", "4.3", "next: uv lock --upgrade-package deep-thought")
+    member = Member("backend", project / "services" / "backend", "api")
+    return Subject(audits.python, member, advisory, expected)
+
+
+@pytest.fixture
+def frontend(project: Path) -> Subject:
+    """npm audit on the app."""
+    advisory = Advisory("npm", "bottom", "GHSA-bbbb-bbbb-bbbb", "1.2.0", severity="low")
+    expected = (
+        "bottom",
+        "1.0.0",
+        "1.2.0",
+        "low",
+        "top > middle",
+        "next: ",
+        "accept it in audits.toml",
+    )
+    member = Member("frontend", project / "apps" / "frontend", "app")
+    return Subject(audits.web, member, advisory, expected)
+
+
+@pytest.fixture(params=["backend", "frontend"], ids=["pip-audit", "npm-audit"])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Each of the two audits in turn."""
+    return cast(Subject, request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def run(pip_audit: Path, project: Path, capsys: pytest.CaptureFixture[str]) -> Audit:
+    """Runs an audit with variables (CI is unset unless given) and tells how its session ended."""
+    return audit_in(project, [str(pip_audit)], capsys)
+
+
+@pytest.fixture
+def run_recorded(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Audit:
+    """The same with `Tools` in place of the variables: pip-audit and npm are not started."""
+    run = audit_in(project, [], capsys)
+
+    def run_audit(subject: Subject, tools: Tools, **variables: str) -> Result:
+        monkeypatch.setattr(audits, "_run", tools)
+        asked = {"AUDIT_OSV_URL": f"http://{HOST}/v1", "AUDIT_NPM_REGISTRY": f"http://{HOST}/"}
+        return run(subject, asked, **variables)
+
+    return run_audit
+
+
+def audit_in(project: Path, programs: list[str], capsys: pytest.CaptureFixture[str]) -> Audit:
+    """Runs audits in a project."""
+
+    def run_audit(subject: Subject, environment: Mapping[str, str], **more: str) -> Result:
+        session = Session(programs)
+        session.env |= {"CI": None, "npm_config_update_notifier": "false", **environment, **more}
+        how, words = "passed", ""
+        try:
+            subject.call(cast(nox.Session, session), subject.member, project)
+        except Ended as ended:
+            how, words = ended.args
+        said = "\n".join(session.said)
+        return Result(how, words or said, said, capsys.readouterr().out)
+
+    return run_audit

@@ -1,0 +1,354 @@
+"""What CI has to run is divided into groups for machines: none too long, and none too many."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit.cache.stage import Stage
+
+from slipway_ops.cache.ci_groups import (
+    GROUPS,
+    JOBS,
+    MINUTES,
+    PASSED_ON,
+    SECONDS,
+    Group,
+    GroupsError,
+    divide,
+    expected,
+    limits,
+    matrix,
+    table,
+)
+from slipway_ops.cache.results import KEPT, Record, Records
+
+ENOUGH = 60 * MINUTES
+CORE = "libs/core/src/core/__init__.py"
+SESSION = '''
+
+from slipway_ops.cache import ci_groups
+
+
+@nox.session(name="plan")
+def planned(session):
+    """Plans."""
+    ci_groups.make(session)
+'''
+
+
+def stages(each: int, *names: str, seconds: float = 30.0) -> dict[str, float]:
+    """So many sessions of each stage."""
+    return {f"{name}(m{number})": seconds for name in names for number in range(each)}
+
+
+def in_groups(groups: Iterable[Group]) -> list[str]:
+    """The sessions of all groups."""
+    return [session for group in groups for session in group.sessions]
+
+
+# --- division ------------------------------------------------------------------------------------
+
+
+def test_nothing_to_run_is_no_group() -> None:
+    assert divide({}, GROUPS, ENOUGH) == []
+
+
+def test_one_session_is_one_group_that_is_called_as_its_stage() -> None:
+    assert divide({"lint(api)": 5.0}, GROUPS, ENOUGH) == [
+        Group("lint", "lint", ("lint(api)",), 5.0)
+    ]
+
+
+def test_what_one_machine_does_in_time_stays_together_by_stage() -> None:
+    groups = divide(stages(4, "lint", "test") | {"docs": 9.0}, GROUPS, ENOUGH)
+    assert [(g.name, g.stage, len(g.sessions), g.seconds) for g in groups] == [
+        ("lint", "lint", 4, 120.0),
+        ("test", "test", 4, 120.0),
+        ("docs", "docs", 1, 9.0),
+    ]
+
+
+def test_three_hundred_sessions_run_once_each_in_as_many_groups_as_there_may_be() -> None:
+    seconds = stages(75, "lint", "test", "scan", "build")
+    groups = divide(seconds, GROUPS, ENOUGH)
+    assert sorted(in_groups(groups)) == sorted(seconds)
+    assert 12 <= len(groups) <= GROUPS
+    for group in groups:
+        assert {session.partition("(")[0] for session in group.sessions} == {group.stage}
+    assert len({group.name for group in groups}) == len(groups)
+    assert groups[0].name == "lint 1" and groups[-1].stage == "build"
+
+
+@pytest.mark.parametrize("most", [4, 5, 9, 40, JOBS])
+def test_there_are_never_more_groups_than_there_may_be(most: int) -> None:
+    seconds = stages(300, "lint", "test", "scan", "build", seconds=200.0)
+    groups = divide(seconds, most, ENOUGH)
+    assert len(groups) <= most and sorted(in_groups(groups)) == sorted(seconds)
+    assert len(groups) >= 0.8 * most, "machines that there may be are used"
+
+
+def test_fewer_groups_than_stages_are_refused() -> None:
+    with pytest.raises(GroupsError, match="groups is 2 .* there are 3 stages.*: lint, test, scan"):
+        divide(stages(1, "lint", "test", "scan"), 2, ENOUGH)
+
+
+def test_groups_of_a_stage_are_about_equally_long() -> None:
+    lengths = random.Random(7)
+    seconds = {f"test(m{n})": lengths.uniform(1.0, 60.0) for n in range(100)}
+    found = [group.seconds for group in divide(seconds, GROUPS, ENOUGH)]
+    assert len(found) >= 12 and max(found) <= ENOUGH
+    assert max(found) - min(found) < 10.0
+    assert sum(found) == pytest.approx(sum(seconds.values()))
+
+
+def test_a_session_that_is_longer_than_all_others_is_alone_and_does_not_make_more_groups() -> None:
+    seconds = {"test(slow)": 1000.0} | stages(4, "test", seconds=100.0)
+    groups = divide(seconds, GROUPS, ENOUGH)
+    assert [group.sessions for group in groups][0] == ("test(slow)",)
+    assert len(groups) == 2
+
+
+def test_no_length_and_equal_lengths_are_divided_too() -> None:
+    groups = divide(stages(9, "lint", seconds=0.0), GROUPS, ENOUGH)
+    assert [len(group.sessions) for group in groups] == [9]
+    groups = divide(stages(9, "lint", seconds=0.1 + 0.2), GROUPS, 0.3)
+    assert [len(group.sessions) for group in groups] == [1] * 9
+
+
+def test_the_same_sessions_make_the_same_groups_in_whatever_order_they_were_measured() -> None:
+    seconds = stages(40, "lint", seconds=50.0)
+    assert divide(seconds, GROUPS, ENOUGH) == divide(dict(seconds), GROUPS, ENOUGH)
+    back = dict(reversed(seconds.items()))
+    assert [set(g.sessions) for g in divide(back, GROUPS, ENOUGH)] == [
+        set(g.sessions) for g in divide(seconds, GROUPS, ENOUGH)
+    ]
+
+
+def test_a_group_runs_its_sessions_in_the_order_of_nox() -> None:
+    seconds = {"lint(b)": 1.0, "lint(a)": 9.0, "lint(c)": 5.0}
+    assert in_groups(divide(seconds, GROUPS, ENOUGH)) == ["lint(b)", "lint(a)", "lint(c)"]
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"groups": 0}, "groups is 0 .*, and can be 1 to 256"),
+        ({"groups": 257}, "groups is 257 .*, and can be 1 to 256"),
+        ({"groups": True}, "groups is True"),
+        ({"groups": "9"}, "groups is '9'"),
+        ({"minutes": 0}, "minutes is 0 .*, and can be 0.5 or 10"),
+        ({"minutes": "x"}, "minutes is 'x'"),
+        ({"minutes": float("nan")}, "minutes is nan"),
+        ({"minutes": float("inf")}, "minutes is inf"),
+    ],
+)
+def test_a_limit_that_cannot_be_is_refused(table: dict[str, object], told: str) -> None:
+    with pytest.raises(GroupsError, match=told):
+        limits(table)
+
+
+def test_limits_need_not_be_said() -> None:
+    assert limits({"allowed": []}) == (GROUPS, ENOUGH)
+    assert limits({"groups": JOBS, "minutes": 0.5}) == (JOBS, 30.0)
+
+
+# --- what is known -------------------------------------------------------------------------------
+
+
+def record(records: Records, session: str, seconds: float, key: str = "") -> None:
+    """Stores a success; with another key it is of another state."""
+    fields = {"session": {"name": session, "words": "[]"}, "files": {"a": key}}
+    records.store(Record(session, fields, 0.0, seconds, {}))
+
+
+def test_a_session_is_as_long_as_it_was_else_as_others_of_its_stage(tmp_path: Path) -> None:
+    records = Records(tmp_path, pytest.fail)
+    for name, seconds in (("lint(a)", 3.0), ("lint(b)", 5.0), ("lint(c)", 100.0)):
+        record(records, name, seconds)
+    assert expected(["lint(a)", "lint(new)", "test(a)"], records) == {
+        "lint(a)": 3.0,
+        "lint(new)": 3.0,
+        "test(a)": SECONDS,
+    }
+    assert expected(["lint(a)", "lint(b)", "lint(c)", "lint(new)"], records)["lint(new)"] == 5.0
+
+
+def test_records_of_machines_together_are_no_more_than_those_of_one(tmp_path: Path) -> None:
+    records = Records(tmp_path, pytest.fail)
+    for number in range(KEPT):
+        record(records, "lint(a)", 1.0, f"{number}")
+    for number in range(7):
+        file = tmp_path / "lint(a)" / f"{number:064}.json"
+        file.write_text("{}", encoding="utf-8")
+    record(records, "lint(b)", 1.0)
+    newest = {file.name for file in (tmp_path / "lint(a)").glob("0000*")}
+    records.tidy()
+    left = {file.name for file in (tmp_path / "lint(a)").iterdir()}
+    assert len(left) == KEPT and newest <= left
+    assert len(list((tmp_path / "lint(b)").iterdir())) == 1
+    Records(tmp_path / "nothing", pytest.fail).tidy()
+
+
+# --- what is given on ----------------------------------------------------------------------------
+
+
+def test_groups_are_the_matrix_of_a_job() -> None:
+    groups = [Group("lint 1", "lint", ("lint(a)", "lint(b)"), 2.0)]
+    assert json.loads(matrix(groups)) == {
+        "include": [{"stage": "lint", "name": "lint 1", "sessions": "lint(a),lint(b)"}]
+    }
+
+
+def test_more_than_github_passes_on_is_not_given_on() -> None:
+    many = [Group(f"lint {n}", "lint", ("lint(member)",) * 100, 1.0) for n in range(500)]
+    assert len(json.dumps([g.sessions for g in many])) > PASSED_ON and matrix(many) == ""
+    assert matrix([Group("lint", "lint", ("lint(member)",) * 11_000, 1.0)]) == ""
+    assert matrix(many[:100]) != ""
+
+
+def test_a_table_says_what_runs_where() -> None:
+    groups = [
+        Group("lint 1", "lint", ("lint(a)", "lint(b)"), 62.4),
+        Group("test", "test", ("test(a)",), 250.0),
+    ]
+    assert table(groups).splitlines() == [
+        "lint 1  2 of about  62 s  lint(a) lint(b)",
+        "test    1 of about 250 s  test(a)",
+    ]
+
+
+# --- nox -s plan ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def planned(stage: Stage) -> Stage:
+    """The monorepo with the session that plans, and nothing recorded."""
+    noxfile = (stage.path / "noxfile.py").read_text(encoding="utf-8")
+    stage.write("noxfile.py", noxfile + SESSION)
+    stage.commit("feat: plan")
+    return stage
+
+
+def plan(stage: Stage, **variables: str) -> dict[str, Any]:
+    """What is planned: {name of the group: its sessions}; what was said is below `said`."""
+    output, page = stage.path.parent / "output", stage.path.parent / "page"
+    output.unlink(missing_ok=True)
+    said = stage.green(
+        *("-s", "plan"), GITHUB_OUTPUT=str(output), GITHUB_STEP_SUMMARY=str(page), **variables
+    )
+    name, _, value = output.read_text(encoding="utf-8").partition("=")
+    assert name == "groups" and value.count("\n") == 1
+    entries = json.loads(value)["include"]
+    assert all(entry["name"].split()[0] == entry["stage"] for entry in entries)
+    found: dict[str, Any] = {entry["name"]: entry["sessions"].split(",") for entry in entries}
+    return found | {"said": said}
+
+
+@pytest.mark.slow
+def test_where_nothing_is_known_everything_is_planned_and_the_title_always(planned: Stage) -> None:
+    found = plan(planned)
+    said = found.pop("said")
+    assert list(found) == ["title", "lint", "test", "scan", "build"] and found["title"] == ["title"]
+    assert sorted(s for sessions in found.values() for s in sessions if s != "title") == sorted(
+        planned.results(planned.green(RESULTS="off"))
+    )
+    assert "25 of 25 sessions run, in 5 groups" in said
+    assert "lint   6 of about 180 s  lint(core)" in said
+    page = (planned.path.parent / "page").read_text(encoding="utf-8")
+    assert page == "25 of 25 sessions run, in 5 groups; what does not took 0 s.\n"
+
+
+@pytest.mark.slow
+def test_what_has_not_changed_is_not_planned_and_it_is_said(planned: Stage) -> None:
+    planned.green()
+    found = plan(planned)
+    assert "lint(core) does not run: unchanged since" in found.pop("said")
+    assert found == {"title": ["title"]}
+    planned.write(CORE, "other\n")
+    found = plan(planned)
+    assert "untouched" not in found.pop("said")
+    assert found["lint"] == [
+        session for session in planned.results(planned.green("-s", "lint")) if "solo" not in session
+    ]
+    assert "scan(web)" not in found["scan"]
+
+
+@pytest.mark.slow
+def test_what_is_planned_is_what_nox_then_runs(planned: Stage) -> None:
+    planned.green()
+    planned.write("services/api/src/api/__init__.py", "other\n")
+    found = plan(planned)
+    found.pop("said")
+    wanted = {s for sessions in found.values() for s in sessions} - {"title"}
+    ended = planned.results(planned.green())
+    assert {name for name, how in ended.items() if how == "success"} == wanted and wanted
+
+
+@pytest.mark.slow
+def test_without_results_everything_is_planned(planned: Stage) -> None:
+    planned.green()
+    for mode in ("off", "write", "verify"):
+        assert "25 of 25 sessions run" in plan(planned, RESULTS=mode)["said"], mode
+    assert "1 of 25 sessions run, in 1 group;" in plan(planned, RESULTS="read")["said"]
+
+
+@pytest.mark.slow
+def test_since_limits_a_plan_to_what_a_branch_touches(planned: Stage) -> None:
+    planned.git("switch", "--quiet", "--create", "feat/it")
+    planned.write("libs/solo/src/solo/__init__.py", "other\n")
+    found = plan(planned, SINCE="main")
+    assert "lint(core) does not run: untouched since main" in found.pop("said")
+    assert found["lint"] == ["lint(solo)", "lint(repo)"]
+
+
+@pytest.mark.slow
+def test_a_plan_since_what_git_does_not_know_is_red_and_gives_nothing_on(planned: Stage) -> None:
+    output = planned.path.parent / "output"
+    said = planned.red("-s", "plan", SINCE="origin/mian", GITHUB_OUTPUT=str(output))
+    assert "SINCE is 'origin/mian'" in said and not output.exists()
+
+
+@pytest.mark.slow
+def test_a_limit_that_no_plan_can_keep_is_red_and_gives_nothing_on(planned: Stage) -> None:
+    planned.replace("pyproject.toml", "allowed = []", "allowed = []\ngroups = 4")
+    output = planned.path.parent / "output"
+    said = planned.red("-s", "plan", GITHUB_OUTPUT=str(output))
+    assert "groups is 4 in [tool.slipway.ci] of pyproject.toml, and there are 5 stages" in said
+    assert not output.exists()
+
+
+@pytest.mark.slow
+def test_a_project_says_how_many_groups_and_how_long(planned: Stage) -> None:
+    planned.replace("pyproject.toml", "allowed = []", "allowed = []\nminutes = 1\ngroups = 9")
+    found = plan(planned)
+    found.pop("said")
+    assert len(found) == 9 and [name for name in found if name.startswith("lint")] == [
+        "lint 1",
+        "lint 2",
+    ]
+
+
+@pytest.mark.slow
+def test_a_session_of_ones_own_that_nox_runs_by_itself_is_planned(planned: Stage) -> None:
+    planned.replace("noxfile.py", '"scan", "build"]', '"scan", "build", "docs"]')
+    planned.write(
+        "noxfile.py",
+        (planned.path / "noxfile.py").read_text("utf-8")
+        + '\n\n@nox.session\ndef docs(session):\n    """Docs."""\n',
+    )
+    assert plan(planned)["docs"] == ["docs"]
+
+
+@pytest.mark.slow
+def test_a_group_runs_side_by_side_and_skips_what_is_unchanged(planned: Stage) -> None:
+    chosen = "lint(core),lint(solo),lint(api)"
+    said = planned.green(NOXSESSION=chosen)
+    assert planned.results(said) == dict.fromkeys(chosen.split(","), "success")
+    assert len({process for _, process, _ in planned.ran()}) == 3, "each in a process of its own"
+    said = planned.green("-j", "2", NOXSESSION=chosen)
+    assert planned.ran() == [] and "3 unchanged" in said.splitlines()[-1]

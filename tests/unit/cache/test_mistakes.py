@@ -1,0 +1,134 @@
+"""Mistakes of caches that others paid for, each with the place where it was made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from unit.cache.monorepo import Monorepo
+from unit.cache.stage import Stage
+
+from slipway_ops.cache import cache_key, results
+
+CORE = "libs/core/src/core/__init__.py"
+
+
+def test_turbo_548_and_14059_a_variable_that_is_not_declared_does_not_reach_a_session(
+    stage: Stage,
+) -> None:
+    said = stage.green("-s", "lint(core)", SECRET_MODE="fast", TZ="Asia/Tokyo", SHOP_MODE="slow")
+    assert "SECRET_MODE" not in said
+    assert "TZ=Asia/Tokyo" in said and "SHOP_MODE=slow" in said
+    assert "unchanged" in stage.green("-s", "lint(core)", TZ="Asia/Tokyo", SHOP_MODE="slow")
+    assert "unchanged" not in stage.green("-s", "lint(core)", TZ="Asia/Tokyo", SHOP_MODE="fast")
+
+
+@pytest.mark.parametrize("name", ["Makefile", "data/a.bin", ".hidden", "src/core/a.sql", "a b.txt"])
+def test_trezor_24605_every_file_of_a_member_is_an_input_whatever_its_name(
+    name: str, monorepo: Monorepo
+) -> None:
+    monorepo.write(f"libs/core/{name}", "new\n")
+    assert {f"{s}(core)" for s in cache_key.STAGES} <= monorepo.run()
+
+
+@pytest.mark.parametrize("named", ["by option", "by variable"])
+def test_nx_27965_a_key_is_made_when_its_session_starts_not_before_another_wrote_its_inputs(
+    named: str, stage: Stage
+) -> None:
+    stage.write("libs/core/after_format", "BUG\n")  # `format` puts it into the code
+    stage.green("-s", "lint(core)")
+    if named == "by option":
+        said = stage.red("-j", "1", "-s", "format(core)", "lint(core)")
+    else:
+        said = stage.red("-j", "1", NOXSESSION="format(core),lint(core)")
+    assert "BUG in src/core/__init__.py" in said and "unchanged" not in said
+
+
+def test_turbo_1146_a_file_that_is_edited_during_the_run_keeps_the_result_from_being_kept(
+    monorepo: Monorepo,
+) -> None:
+    def edit(session: str) -> None:
+        if session == "lint(core)":
+            monorepo.write(CORE, "edited while it ran\n")
+
+    monorepo.write(CORE, "edited\n")
+    monorepo.during = edit
+    monorepo.run()
+    [said] = [line for line in monorepo.said if "lint(core)" in line]
+    assert "files: src/core/__init__.py changed" in said
+    monorepo.during = lambda session: None
+    assert "lint(core)" in monorepo.run()
+
+
+def test_nx_14183_and_36932_a_result_without_its_outputs_is_none(monorepo: Monorepo) -> None:
+    shutil.rmtree(monorepo.path / "dist")
+    monorepo.write("apps/web/dist/it", "of somebody else\n")
+    assert monorepo.run() == {f"build({n})" for n in ("core", "solo", "api", "worker", "web")}
+
+
+def test_moon_1172_the_definition_of_a_session_is_a_part_of_its_key(monorepo: Monorepo) -> None:
+    monorepo.write("noxfile.py", "# other commands\n")
+    assert monorepo.run() == monorepo.sessions
+
+
+def test_turbo_3142_a_miss_says_which_part_of_the_key_has_changed(
+    monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def why(stage: str, name: str) -> str:
+        monkeypatch.setattr(os, "environ", monorepo.environment | {"PATH": path})
+        return results.why(stage, name, monorepo.path)
+
+    path = os.environ["PATH"]
+    assert why("lint", "core").startswith("lint(core) is skipped: unchanged since ")
+    monorepo.write(CORE, "other\n")
+    monorepo.write("libs/core/new.py", "new\n")
+    monorepo.write(".flake8", "[flake8]\nmax-line-length = 80\n")
+    monorepo.environment["TZ"] = "Asia/Tokyo"
+    first, *rest = why("lint", "core").splitlines()
+    assert first.startswith("lint(core) runs. Since its success at ")
+    assert rest == [
+        "files: new.py is new",
+        "files: src/core/__init__.py changed",
+        "root: .flake8 changed",
+        "variables: TZ is new",
+    ]
+    assert "members: libs/core changed" in why("test", "api")
+    assert "members: libs/core changed" in why("lint", "repo")
+    shutil.rmtree(monorepo.path / ".nox")
+    assert why("lint", "core") == "lint(core) runs: it has not succeeded here yet."
+    monorepo.replace("libs/solo/pyproject.toml", "1.6.0", "1.5.0")
+    assert "runs each time: uv.lock does not fit" in why("lint", "core")
+    with pytest.raises(results.ResultsError, match="A stage is one of lint, test, scan, build"):
+        why("tests", "core")
+    with pytest.raises(results.ResultsError, match="a member one of core, solo, web, api, worker"):
+        why("lint", "cores")
+
+
+@pytest.mark.parametrize("change", [".flake8", "noxfile.py", "pyproject.toml"])
+def test_turbo_affected_a_change_at_the_root_touches_every_member(
+    change: str, stage: Stage
+) -> None:
+    stage.write(change, stage.path.joinpath(change).read_text("utf-8") + "# more\n")
+    said = stage.green("-s", "lint", SINCE="main", RESULTS="off")
+    assert "untouched" not in said
+
+
+def test_a_scan_is_of_its_day(monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Yesterday(date):
+        @classmethod
+        def today(cls) -> Yesterday:
+            day = date.today() - timedelta(days=1)
+            return cls(day.year, day.month, day.day)
+
+    monkeypatch.setattr(cache_key, "date", Yesterday)
+    assert monorepo.run() == {f"scan({name})" for name in monorepo.members}
+
+
+def test_a_corrupt_record_is_a_miss_and_never_an_error(monorepo: Monorepo) -> None:
+    for file in Path(monorepo.path, ".nox/results").glob("*/*.json"):
+        file.write_text(file.read_text(encoding="utf-8")[:-7], encoding="utf-8")
+    assert monorepo.run() == monorepo.sessions
+    assert monorepo.run() == set()

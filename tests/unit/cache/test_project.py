@@ -1,0 +1,55 @@
+"""The same in the default project, with the real tools."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from unit.cache.stage import Stage
+
+from support import BIN, Project
+
+pytestmark = pytest.mark.slow
+
+SESSIONS = (
+    *("lint(runtime)", "lint(backend)", "lint(frontend)"),
+    *("test(frontend)", "build(backend)", "build(frontend)"),
+)
+
+
+def outcome(output: str) -> dict[str, str]:
+    """How each session ended."""
+    return Stage.results(output)
+
+
+def test_nothing_runs_twice_and_a_fault_is_found_at_once(bench: Project) -> None:
+    shutil.rmtree(bench.path / ".nox" / "results", ignore_errors=True)
+    first = bench.green("-s", *SESSIONS)
+    assert set(outcome(first).values()) == {"success"}
+    again = bench.green("-s", *SESSIONS)
+    assert outcome(again) == dict.fromkeys(SESSIONS, "skipped"), again[-4000:]
+
+    bench.write("docs/notes.md", "Notes.\n")
+    bench.commit("docs: notes")
+    assert set(outcome(bench.green("-s", *SESSIONS)).values()) == {"skipped"}
+
+    bench.write("services/backend/src/backend/fault.py", "import os\n")
+    told = bench.run(BIN / "inv", "why", "lint", "backend").stdout
+    assert "lint(backend) runs." in told and "files: src/backend/fault.py is new" in told
+    ended = outcome(bench.red("-s", *SESSIONS))
+    assert ended["lint(backend)"] == "aborted" and ended["lint(runtime)"] == "skipped"
+    assert ended["lint(frontend)"] == "success", "it uses the API"
+
+    (bench.path / "services/backend/src/backend/fault.py").unlink()
+    ended = outcome(bench.green("-s", *SESSIONS))
+    assert [name for name, how in ended.items() if how == "success"] == ["build(backend)"]
+
+
+def test_a_lint_that_depends_on_what_others_declare_is_not_kept(bench: Project) -> None:
+    bench.write(
+        "libs/runtime/src/runtime/fault.py",
+        '"""A."""\n\nimport fastapi\n\n__all__ = ["fastapi"]\n',
+    )
+    for _ in range(2):
+        said = bench.green("-s", "lint(runtime)")
+        assert "runtime imports fastapi and does not declare it: the result is not kept" in said

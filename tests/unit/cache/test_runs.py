@@ -1,0 +1,202 @@
+"""What people see of it: they type `nox`, and what has not changed is not run again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+from unit.cache.stage import Stage
+
+from support import BIN
+
+pytestmark = pytest.mark.slow
+
+CORE = "libs/core/src/core/__init__.py"
+
+
+def test_what_has_not_changed_is_skipped_with_the_time_and_what_it_took(stage: Stage) -> None:
+    first = stage.green()
+    assert set(stage.results(first).values()) == {"success"}
+    again = stage.green("--report", ".nox/report.json")
+    assert set(stage.results(again).values()) == {"skipped"} and len(stage.results(again)) == 24
+    report = json.loads((stage.path / ".nox/report.json").read_text(encoding="utf-8"))
+    for session in report["sessions"]:
+        assert re.fullmatch(r"unchanged since \d\d:\d\d, took \d+\.\d s then", session["reason"])
+
+
+def test_one_report_at_the_end_says_what_ran_what_did_not_and_what_that_saved(stage: Stage) -> None:
+    stage.green("-s", "lint", "test")
+    stage.write(CORE, "BUG\n")
+    lines = stage.red("-s", "lint", "test").splitlines()
+    at = next(i for i, line in enumerate(lines) if line.split() == ["lint", "test"])
+    rows = {line.split()[0]: line for line in lines[at + 1 : -1]}
+    assert re.fullmatch(r"core +FAILED \d+\.\d s +FAILED \d+\.\d s", rows["core"])
+    assert re.fullmatch(r"solo +unchanged +unchanged", rows["solo"])
+    assert re.fullmatch(r"api +\d+\.\d s +\d+\.\d s", rows["api"])
+    assert re.fullmatch(
+        r"12 sessions in \d+\.\d s: 6 succeeded, 4 failed, 2 unchanged, which saved \d+\.\d s\.",
+        lines[-1],
+    )
+
+
+def test_a_failure_is_never_kept(stage: Stage) -> None:
+    stage.write(CORE, "BUG\n")
+    stage.red("-s", "lint(core)")
+    stage.red("-s", "lint(core)")
+    assert not (stage.path / ".nox/results/lint(core)").exists()
+
+
+def test_a_session_that_skips_itself_is_not_kept(stage: Stage) -> None:
+    flag = stage.path.parent / "no-service"
+    flag.touch()
+    assert "NOT AUDITED" in stage.green("-s", "scan(core)")
+    flag.unlink()
+    assert "skipped" not in stage.green("-s", "scan(core)")
+
+
+def test_hits_need_no_process_side_by_side_and_one_miss_runs_alone(stage: Stage) -> None:
+    stage.green()
+    stage.ran()
+    stage.green("-j", "4")
+    assert stage.ran() == []
+    stage.write("docs/guide.md", "other\n")  # four sessions of repo
+    said = stage.green()
+    assert [name for name, _, _ in stage.ran()].count("lint(repo)") == 1
+    assert said.count("Starting session") == 24
+    shutil.rmtree(stage.path / "dist/api")
+    said = stage.green()
+    [(name, _, _)] = stage.ran()
+    assert name == "build(api)" and "Starting session" not in said
+
+
+def test_hits_side_by_side_are_right_where_nox_has_become_another(stage: Stage) -> None:
+    stage.replace("noxfile.py", "import nox\n", "import nox\nimport nox._parallel as p\nq = p\n")
+    stage.replace(
+        "ops/plan.py", "run: Any = _parallel._run_session", "run: Any = _parallel._run_it"
+    )
+    stage.green()
+    stage.ran()
+    said = stage.green("-j", "2")
+    assert stage.ran() == [] and set(stage.results(said).values()) == {"skipped"}
+
+
+def test_sessions_side_by_side_take_fewer_processes_each(stage: Stage) -> None:
+    cores = os.cpu_count() or 1
+    assert f"processes: {cores}" in stage.green("-s", "test(core)")
+    assert f"processes: {max(1, cores // min(cores, 6))}" in stage.green(
+        "-s", "test", RESULTS="off"
+    )
+
+
+def test_listing_decides_nothing(stage: Stage) -> None:
+    stage.green("-l")
+    assert not (stage.path / ".nox/inputs.json").exists()
+    listed = json.loads(stage.run(BIN / "nox", "-l", "--json", RESULTS="nonsense").stdout)
+    assert len(listed) == 24
+
+
+@pytest.mark.parametrize(
+    ("mode", "skips", "keeps"),
+    [("on", True, True), ("", True, True), ("off", False, False), ("read", True, False),
+     ("write", False, True)],
+)  # fmt: skip
+def test_one_variable_says_what_is_done_with_results(
+    mode: str, skips: bool, keeps: bool, stage: Stage
+) -> None:
+    stage.green("-s", "lint(core)")
+    assert ("unchanged" in stage.green("-s", "lint(core)", RESULTS=mode)) == skips
+    stage.green("-s", "lint(solo)", RESULTS=mode)
+    assert (stage.path / ".nox/results/lint(solo)").exists() == keeps
+
+
+def test_another_value_of_it_is_refused_with_those_there_are(stage: Stage) -> None:
+    said = stage.red("-s", "lint(core)", RESULTS="always")
+    assert said.strip() == "RESULTS is 'always', and can be on, off, read, write, verify."
+
+
+@pytest.mark.parametrize("words", [(), ("-j", "2")], ids=["in a row", "side by side"])
+def test_verify_runs_what_would_be_skipped_and_fails_where_that_was_a_lie(
+    words: tuple[str, ...], stage: Stage
+) -> None:
+    names = ("lint(core)", "build(api)", "lint(solo)")
+    stage.green(*words, "-s", *names)
+    assert "unchanged" not in stage.green(*words, "-s", *names, RESULTS="verify")
+    (stage.path.parent / "outside").write_text("another wheel", encoding="utf-8")
+    assert set(stage.results(stage.green(*words, "-s", *names)).values()) == {"skipped"}
+    said = stage.red(*words, "-s", *names, RESULTS="verify")
+    assert "it would have been skipped (unchanged since" in said and "makes other files" in said
+    assert stage.results(said) == dict(zip(names, ("success", "aborted", "success"), strict=True))
+    (stage.path.parent / "outside").write_text("BUG", encoding="utf-8")
+    said = stage.red("-s", *names, RESULTS="verify")
+    assert said.count("it would have been skipped (unchanged since") >= 2 and "it fails" in said
+
+
+def test_verify_says_nothing_of_what_was_not_kept(stage: Stage) -> None:
+    stage.write(CORE, "BUG\n")
+    said = stage.red("-s", "lint(core)", RESULTS="verify")
+    assert "would have been skipped" not in said and "BUG in src/core" in said
+
+
+def test_words_for_the_tools_are_a_part_of_the_key(stage: Stage) -> None:
+    stage.green("-s", "lint(core)")
+    assert "unchanged" not in stage.green("-s", "lint(core)", "--", "libs/core/src")
+    assert "unchanged" in stage.green("-s", "lint(core)", "--", "libs/core/src")
+    assert "unchanged" in stage.green("-s", "lint(core)")
+
+
+def test_a_run_that_only_installs_is_no_success_that_counts(stage: Stage) -> None:
+    stage.green("--install-only", "-s", "lint(core)")
+    assert "unchanged" not in stage.green("-s", "lint(core)")
+
+
+def test_sessions_of_the_delivery_have_every_variable_and_are_never_kept(stage: Stage) -> None:
+    for _ in range(2):
+        assert "DEPLOY_KEY=a-key" in stage.green("-s", "deploy", DEPLOY_KEY="a-key")
+    assert "DEPLOY_KEY=a-key" in stage.green("-s", "lint(core)", "deploy", DEPLOY_KEY="a-key")
+
+
+def test_since_limits_sessions_to_what_a_branch_touches_and_what_depends_on_it(
+    stage: Stage,
+) -> None:
+    stage.git("switch", "--quiet", "--create", "feat/it")
+    stage.write("services/api/src/api/__init__.py", "committed\n")
+    stage.commit()
+    stage.write("libs/solo/src/solo/new.py", "not even added\n")
+    said = stage.green("-s", "lint", SINCE="main")
+    ran = {name for name, result in stage.results(said).items() if result == "success"}
+    assert ran == {"lint(api)", "lint(web)", "lint(solo)", "lint(repo)"}
+    assert "lint(core): skipped (untouched since main)" in said
+    assert "2 untouched" in said.splitlines()[-1]
+    stage.write(CORE, "touched\n")
+    said = stage.green("-s", "lint", SINCE="main", RESULTS="off")
+    assert "lint(worker): success" in said
+    stage.write("setup.cfg", "outside of every member\n")
+    assert "untouched" not in stage.green("-s", "lint", SINCE="main")
+
+
+def test_since_what_git_does_not_know_is_refused_with_what_to_type(stage: Stage) -> None:
+    said = stage.red("-s", "lint", SINCE="origin/mian")
+    assert said.strip().startswith("SINCE is 'origin/mian'") and "git fetch" in said
+    shutil.rmtree(stage.path / ".git")
+    assert "SINCE is 'main'" in stage.red("-s", "lint", SINCE="main")
+
+
+def test_it_works_without_git_and_without_commits(stage: Stage) -> None:
+    shutil.rmtree(stage.path / ".git")
+    stage.green()
+    assert set(stage.results(stage.green()).values()) == {"skipped"}
+    stage.git("init", "--quiet")
+    stage.green()
+    assert set(stage.results(stage.green()).values()) == {"skipped"}
+
+
+def test_a_folder_that_cannot_be_written_costs_one_line_and_no_result(stage: Stage) -> None:
+    results = stage.path / ".nox/results"
+    results.parent.mkdir(exist_ok=True)
+    results.write_text("a file where the folder should be", encoding="utf-8")
+    said = stage.green("-s", "lint(core)", "lint(solo)", "-j", "1")
+    assert said.count("is not kept") == 2
+    assert "Traceback" not in said

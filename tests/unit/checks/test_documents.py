@@ -1,0 +1,88 @@
+"""What documents and pictures tell people to type exists, with the options that they name."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from invoke.collection import Collection
+
+from slipway_ops.checks.command_names import words_of
+from slipway_ops.checks.repository import CODE, COMMAND
+from support import REPOSITORY, Project
+
+TEMPLATE = REPOSITORY / "template"
+DEPLOY = re.compile(r"inv deploy( --[^`]*)?")
+
+
+@pytest.fixture(scope="module")
+def options() -> dict[str, set[str]]:
+    """The options of each task of a project: {"env.use": {"--yes", "-y", …}, …}."""
+    spec = importlib.util.spec_from_file_location("project_tasks", TEMPLATE / "tasks.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    namespace: Collection = module.namespace
+    return {str(each.name): set(each.flags) for each in namespace.to_contexts()}
+
+
+def commands(file: Path) -> Iterator[list[str]]:
+    """The words after `inv` of each command in a document."""
+    text = file.read_text(encoding="utf-8")
+    for span in CODE.finditer(text):
+        for match in COMMAND.finditer(text, *span.span(span.lastindex or 0)):
+            if match[1] == "inv":
+                yield words_of(match[2])
+
+
+def test_every_option_in_a_document_is_one_of_its_command(
+    rendered: Project, options: dict[str, set[str]]
+) -> None:
+    files = [
+        *rendered.path.glob("*.md"),
+        *rendered.path.glob("docs/*.md"),
+        REPOSITORY / "README.md",
+    ]
+    seen = 0
+    for file in files:
+        for task, *words in commands(file):
+            given = {word.partition("=")[0] for word in words if re.match(r"--?\w", word)}
+            seen += len(given)
+            assert given <= options.get(task, set()), f"{file.name}: inv {task} {given}"
+    assert seen > 5
+
+
+def test_the_document_of_environments_names_the_commands_that_take_one(
+    rendered: Project, options: dict[str, set[str]]
+) -> None:
+    text = (rendered.path / "docs/environments.md").read_text(encoding="utf-8")
+    said = next(part for part in text.split("\n\n") if "`--environment NAME`" in part)
+    named = set(re.findall(r"`inv ([\w.]+)`", said.partition("`--environment NAME`")[0]))
+    assert named == {task for task, own in options.items() if "--environment" in own}
+
+
+def test_a_deployment_in_the_document_of_releases_names_where_and_for_production_what(
+    rendered: Project,
+) -> None:
+    text = (rendered.path / "docs/releases.md").read_text(encoding="utf-8")
+    found = [match[1] or "" for match in DEPLOY.finditer(text)]
+    assert found and all("--environment" in each for each in found)
+    assert all("--version" in each for each in found if "production" in each)
+    # Before the first version there is nothing that production would take.
+    setup = text.partition("## What happens on a merge")[0]
+    assert {match[1] for match in DEPLOY.finditer(setup)} == {" --environment staging"}
+
+
+@pytest.mark.parametrize("folder", [REPOSITORY, TEMPLATE], ids=["this repository", "a project"])
+def test_a_pull_request_does_not_ask_for_what_the_release_writes(folder: Path) -> None:
+    text = (folder / ".github/pull_request_template.md").read_text(encoding="utf-8")
+    assert "CHANGELOG" not in text
+
+
+def test_the_picture_of_the_pipeline_counts_no_questions() -> None:
+    picture = (REPOSITORY / "docs/pipeline.svg").read_text(encoding="utf-8")
+    [said] = re.findall(r">([^<]*)\banswers<", picture)
+    assert said.strip() in ("", "a few", "your")

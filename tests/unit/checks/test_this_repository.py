@@ -1,0 +1,118 @@
+"""This repository keeps to what it gives: its CI calls its own sessions, and is checked alike."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from slipway_ops.checks.command_names import Names, names
+from slipway_ops.checks.repository import findings
+from support import BIN, REPOSITORY, Project, snapshot
+
+CI, SETUP = ".github/workflows/ci.yml", ".github/actions/setup/action.yml"
+RULES = ("rulesets/main.json", "rulesets/releases.json", "repository.json")
+
+
+@pytest.fixture(scope="module")
+def _copy(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return Project(snapshot(tmp_path_factory.mktemp("own") / "slipway"))
+
+
+@pytest.fixture
+def copy(_copy: Project) -> Iterator[Project]:
+    """A copy of this repository to change, put right again after the test."""
+    yield _copy
+    _copy.restore()
+
+
+@pytest.fixture(scope="module")
+def all_known(_copy: Project, known: Names) -> Names:
+    """What nox and invoke have here, and in a project, of which README speaks as well."""
+    return names(_copy.path) | known
+
+
+def test_its_rules_on_github_are_those_of_a_project(rendered: Project) -> None:
+    own, given = REPOSITORY / ".github", rendered.path / ".github"
+    assert {file.name for file in own.rglob("*.json")} == {
+        file.name for file in given.rglob("*.json")
+    }
+    for name in RULES:
+        ours, theirs = (json.loads((folder / name).read_text("utf-8")) for folder in (own, given))
+        assert ours == theirs, name
+
+
+def test_its_workflows_and_documents_are_clean(
+    copy: Project, rendered: Project, all_known: Names
+) -> None:
+    assert all_known.defaults == {"lint", "test", "scan", "build"}
+    assert findings(copy.path, all_known, (rendered.path,)) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "told"),
+    [
+        (
+            CI,
+            "needs: [stage]",
+            "needs: []",
+            f"{CI}, job gate does not need the job stage, so stage may fail. Add it to needs.",
+        ),
+        (
+            CI,
+            "test, scan,",
+            "test,",
+            f"{CI}: no job runs `nox -s scan`, which is a stage. Add it to the matrix.",
+        ),
+        (
+            SETUP,
+            "--group nox",
+            "nox",
+            f"{SETUP}, step 2: `uv pip install --quiet nox` is not nox. "
+            "Make it a session, or list it in [tool.slipway.ci] of pyproject.toml.",
+        ),
+    ],
+    ids=["needs", "a stage", "another command"],
+)
+def test_a_fault_of_its_workflows_is_told_by_name(
+    file: str, old: str, new: str, told: str, copy: Project, rendered: Project, all_known: Names
+) -> None:
+    copy.replace(file, old, new)
+    assert findings(copy.path, all_known, (rendered.path,)) == [told]
+
+
+def test_its_rules_are_applied_by_its_own_task(copy: Project) -> None:
+    done = copy.run(BIN / "inv", "protect")
+    assert done.returncode == 1
+    assert done.stdout.startswith("There is no remote `origin` on GitHub. Type: git remote add")
+
+
+@pytest.mark.slow
+def test_its_lint_runs_these_checks(copy: Project) -> None:
+    copy.replace("README.md", "nox -s demo", "nox -s show")
+    output = copy.red("-s", "lint")
+    assert re.search(r"README.md:\d+: there is no session show\.", output), output[-6000:]
+    copy.git("checkout", "--quiet", "README.md")
+    copy.replace(CI, "timeout-minutes: 60", "timeout-minutes: 60\n    timeout: [1,2]")
+    copy.replace(CI, "          persist-credentials: false\n", "          fetch-depth: 1\n")
+    output = copy.red("-s", "lint")
+    assert "zizmor and yamllint and check-jsonschema found something." in output, output[-6000:]
+    for told in ("artipacked", "too few spaces after comma", "'timeout' was unexpected"):
+        assert told in output, output[-6000:]
+
+
+@pytest.mark.slow
+def test_its_pull_requests_are_titled_as_commits_and_the_run_has_a_table(
+    copy: Project, tmp_path: Path
+) -> None:
+    event, page = tmp_path / "event.json", tmp_path / "page.md"
+    variables = {"GITHUB_EVENT_PATH": str(event), "GITHUB_STEP_SUMMARY": str(page)}
+    words = ("--report", ".nox/report.json", "-s", "title")
+    for title, result in (("a thing", "❌ aborted"), ("feat: a thing", "✅ success")):
+        event.write_text(json.dumps({"pull_request": {"title": title}}), encoding="utf-8")
+        (copy.green if "feat" in title else copy.red)(*words, **variables)
+        copy.green("-s", "report", **variables)
+        assert f"| title |  | {result}" in page.read_text("utf-8").splitlines()[-1]

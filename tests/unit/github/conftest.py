@@ -1,0 +1,28 @@
+"""What the tests against GitHub's double share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from unit.github.double import Double, double
+
+from support import Project
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
+    """A running double, which this process asks past any proxy."""
+    with double(variables={"RELEASE_APP_ID": "4242"}) as running:
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        yield running
+
+
+@pytest.fixture
+def root(rendered: Project, tmp_path: Path) -> Path:
+    """A folder with the rules that a project is born with."""
+    shutil.copytree(rendered.path / ".github", tmp_path / "shop" / ".github")
+    return tmp_path / "shop"

@@ -1,0 +1,43 @@
+"""`inv protect` as tests call it, and what it says of the rules that a project is born with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from unit.github.double import TOKEN, Double
+
+from slipway_ops.github import rest_api, rulesets
+from slipway_ops.github.rest_api import GitHubError
+from slipway_ops.github.rulesets import ProtectError
+
+AS_IT_SAYS = "acme/shop is as .github says."
+MAIN, RELEASES = ".github/rulesets/main.json", ".github/rulesets/releases.json"
+SETTINGS = ".github/repository.json"
+
+
+def rest(seconds: float) -> None:
+    """A pause that takes no time."""
+
+
+def applied(
+    hub: Double,
+    root: Path,
+    *,
+    check: bool = False,
+    sleep: Callable[[float], object] = rest,
+) -> str:
+    """`inv protect`; returns what it says."""
+    said: list[str] = []
+    api = rest_api.connect(root, hub.environment, sleep=sleep)
+    rulesets.protect(api, root, check=check, say=said.append)
+    return "\n".join(said)
+
+
+def refused(hub: Double, root: Path, *, check: bool = False) -> str:
+    """`inv protect`, which must refuse; returns why."""
+    with pytest.raises((GitHubError, ProtectError)) as refusal:
+        applied(hub, root, check=check)
+    assert TOKEN not in str(refusal.value)
+    return str(refusal.value)

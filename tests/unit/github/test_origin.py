@@ -1,0 +1,161 @@
+"""Which repository, at which address, with which token: variables, `gh`, the remote `origin`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+from unit.github.double import TOKEN, Double
+
+from doubles import absent_services
+from slipway_ops.github import rest_api
+from slipway_ops.github.rest_api import GitHubError
+from support import run
+
+PUBLIC = "https://api.github.com"
+OWN = "https://git.example.com/api/v3"
+GIVEN = {"GITHUB_TOKEN": "of-github", "GH_ENTERPRISE_TOKEN": "of-our-server"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git repository without a remote, on a machine whose `gh` knows one host."""
+    run("git", "init", "--quiet", cwd=tmp_path)
+    program = tmp_path / "bin" / "gh"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\n"
+        'test "$*" = "auth token --hostname git.example.com" || exit 1\n'
+        "echo of-gh\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/local/bin:/usr/bin:/bin")
+    return tmp_path
+
+
+def origin(folder: Path, url: str) -> None:
+    """Gives the folder a remote."""
+    assert run("git", "remote", "add", "origin", url, cwd=folder).returncode == 0
+
+
+def token(api: rest_api.GitHub) -> str:
+    """What a request is signed with."""
+    prepared = api._session.prepare_request(requests.Request("GET", f"{api.address}/"))
+    return prepared.headers["Authorization"]
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://github.com/acme/shop.git", PUBLIC),
+        ("https://github.com/acme/shop", PUBLIC),
+        ("https://github.com/acme/shop/", PUBLIC),
+        ("https://somebody@api.com/acme/shop.git", PUBLIC),
+        ("https://somebody:" + "word@api.com/acme/shop.git", PUBLIC),
+        ("git@api.com:acme/shop.git", PUBLIC),
+        ("git@api.com:/acme/shop.git", PUBLIC),
+        ("github.com:acme/shop", PUBLIC),
+        ("github-at-work:acme/shop.git", PUBLIC),
+        ("ssh://git@api.com/acme/shop.git", PUBLIC),
+        ("git+ssh://git@api.com/acme/shop.git", PUBLIC),
+        ("ssh://git@ssh.github.com:443/acme/shop.git", PUBLIC),
+        ("git@acme.ghe.com:acme/shop.git", "https://api.acme.ghe.com"),
+        ("https://git.example.com/acme/shop.git", OWN),
+        ("https://git.example.com:8443/acme/shop.git", OWN),
+        ("git@git.example.com:acme/shop.git", OWN),
+        ("ssh://git@git.example.com:2222/acme/shop", OWN),
+    ],
+)
+def test_every_form_of_remote_gives_repository_and_address_and_no_token_goes_to_another_host(
+    url: str, address: str, folder: Path
+) -> None:
+    origin(folder, url)
+    api = rest_api.connect(folder, GIVEN)
+    assert (api.repository, api.address) == ("acme/shop", address)
+    assert token(api) == f"Bearer {'of-our-server' if address == OWN else 'of-github'}"
+
+
+@pytest.mark.parametrize("name", ["acme/shop.js", "a-b/c_d.git", "acme/.github"])
+def test_names_may_have_dots_and_dashes(name: str, folder: Path) -> None:
+    origin(folder, f"git@api.com:{name}.git")
+    assert rest_api.connect(folder, GIVEN).repository == name
+
+
+@pytest.mark.parametrize(
+    "url", ["", "../shop.git", "../../acme/shop.git", "/srv/git/acme/shop.git", "file:///srv/a/b"]
+)
+def test_a_folder_without_a_remote_on_github_is_told_how_to_have_one(
+    url: str, folder: Path
+) -> None:
+    if url:
+        origin(folder, url)
+    with pytest.raises(GitHubError) as refusal:
+        rest_api.connect(folder, GIVEN)
+    assert str(refusal.value) == (
+        "There is no remote `origin` on GitHub. Type: git remote add origin "
+        "https://github.com/OWNER/NAME.git (set-url for add, where origin is something else)"
+    )
+
+
+def test_variables_come_before_the_remote_and_gh_is_asked_for_the_host_alone(folder: Path) -> None:
+    origin(folder, "https://git.example.com/acme/shop.git")
+    assert token(rest_api.connect(folder, {})) == "Bearer of-gh"
+    in_actions = {
+        "GITHUB_API_URL": "https://other.example.com/api/v3",
+        "GITHUB_REPOSITORY": "acme/store",
+        "GITHUB_TOKEN": " of-the-run\r\n",
+    }
+    api = rest_api.connect(folder, in_actions)
+    assert (api.repository, api.address) == ("acme/store", in_actions["GITHUB_API_URL"])
+    assert token(api) == "Bearer of-the-run"
+    assert token(rest_api.connect(folder, GIVEN | {"GITHUB_API_URL": OWN})) == "Bearer of-github"
+
+
+@pytest.mark.parametrize(
+    ("url", "variable"),
+    [
+        ("git@api.com:acme/shop", "github.com`, or set GITHUB_TOKEN"),
+        ("git@code.example.com:acme/shop", "code.example.com`, or set GH_ENTERPRISE_TOKEN"),
+    ],
+)
+def test_without_a_token_both_ways_to_one_are_named(url: str, variable: str, folder: Path) -> None:
+    origin(folder, url)
+    with pytest.raises(GitHubError) as refusal:
+        rest_api.connect(folder, {"GITHUB_TOKEN": ""})
+    told = (
+        f"Type `gh auth login --hostname {variable} to a token that may administer the repository."
+    )
+    assert str(refusal.value).endswith(told)
+
+
+def test_what_cannot_be_a_token_is_refused_and_not_shown(folder: Path) -> None:
+    with pytest.raises(GitHubError) as refusal:
+        rest_api.connect(folder, {"GITHUB_REPOSITORY": "acme/shop", "GH_TOKEN": "sesame\nopen"})
+    assert str(refusal.value) == "GH_TOKEN is no token: there are spaces or the like in it."
+
+
+def test_the_token_is_sent_even_if_netrc_knows_the_host(
+    hub: Double, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "netrc").write_text("machine 127.0.0.1 login somebody password another\n")
+    monkeypatch.setenv("NETRC", str(folder / "netrc"))
+    assert rest_api.connect(folder, hub.environment).get()["full_name"] == "acme/shop"
+
+
+def test_an_address_where_nobody_answers_is_told_with_the_cause(hub: Double, folder: Path) -> None:
+    causes = {
+        absent_services().address: "[Errno 111] Connection refused",
+        hub.address.replace("http:", "https:"): "[SSL: ",
+        "http://nowhere.invalid": "[Errno -",
+    }
+    for address, cause in causes.items():
+        api = rest_api.connect(
+            folder, hub.environment | {"GITHUB_API_URL": address}, sleep=lambda seconds: None
+        )
+        with pytest.raises(GitHubError) as refusal:
+            api.get()
+        told = str(refusal.value)
+        assert told.startswith(f"GitHub cannot be reached ({cause}"), told
+        assert told.endswith(f"): {address}/repos/acme/shop. Type the command again."), told
+        assert TOKEN not in told

@@ -1,0 +1,137 @@
+"""One issue says what the weekly scan found: opened, kept up to date, closed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from unit.github.double import DROPPED_AFTER, TOKEN, Double, refusing
+
+from slipway_ops.github import actions, rest_api, weekly_issue
+from support import Project
+
+RUN = {"GITHUB_SERVER_URL": "https://github.example", "GITHUB_RUN_ID": "7"}
+GREEN = {"name": "scan", "args": {"member": "backend"}, "result": "success", "duration": 1.25}
+RED = GREEN | {"result": "failed", "reason": "Command pip-audit | failed", "args": {}}
+FOUND = (
+    "[The last run](https://github.example/acme/shop/actions/runs/7) of `nox -s scan` on main:\n\n"
+    "| stage | member | result | seconds |\n| --- | --- | --- | ---: |\n"
+    "| scan | backend | ✅ success | 1.2 |\n"
+    "| scan |  | ❌ failed: Command pip-audit \\| failed | 1.2 |\n\n"
+)
+
+
+def kept(hub: Double, *ran: dict[str, Any]) -> str:
+    """Keeps the issue after these sessions; returns what is said."""
+    return weekly_issue.keep(rest_api.connect(environment=hub.environment), ran, RUN)
+
+
+def test_the_issue_is_opened_then_written_anew_then_closed_and_never_there_twice(
+    hub: Double,
+) -> None:
+    assert kept(hub, GREEN) == "Nothing was found, and no issue is open."
+    assert hub.writes == []
+
+    assert kept(hub, GREEN, RED) == "Issue 1 is open: https://github.example/acme/shop/issues/1"
+    assert hub.issues[1]["title"] == "The weekly scan found something"
+    assert hub.issues[1]["body"].startswith(FOUND)
+    assert "`inv upgrade` moves the dependencies on." in hub.issues[1]["body"]
+
+    assert kept(hub, RED) == (
+        "Issue 1 says what was found now: https://github.example/acme/shop/issues/1"
+    )
+    assert hub.issues[1]["state"] == "open" and "backend" not in hub.issues[1]["body"]
+
+    assert kept(hub, GREEN) == "Nothing was found: issue 1 is closed."
+    assert (hub.issues[1]["state"], hub.issues[1]["state_reason"]) == ("closed", "completed")
+    assert "❌" not in hub.issues[1]["body"]
+    assert kept(hub, GREEN) == "Nothing was found, and no issue is open."
+    assert hub.writes == ["POST /issues", "PATCH /issues/1", "PATCH /issues/1"]
+
+    assert kept(hub, RED).startswith("Issue 2 is open")
+
+
+def test_a_scan_that_did_not_begin_is_no_clean_one(hub: Double) -> None:
+    assert kept(hub).startswith("Issue 1 is open")
+    assert "The scan did not begin." in hub.issues[1]["body"]
+    assert kept(hub).startswith("Issue 1 says")
+    assert hub.issues[1]["state"] == "open"
+
+
+def test_the_issue_is_found_on_any_page_and_a_pull_request_is_not_taken_for_it(
+    hub: Double,
+) -> None:
+    pull = {"url": "it", "html_url": "it", "diff_url": "it", "patch_url": "it"}
+    hub.add_issue(weekly_issue.TITLE, pull_request=pull)
+    for number in range(230):
+        hub.add_issue(f"Something else {number}")
+    ours = hub.add_issue(weekly_issue.TITLE)["number"]
+    theirs = hub.add_issue(weekly_issue.TITLE)["number"]
+    assert kept(hub, RED).startswith(f"Issue {ours} says")
+    assert kept(hub, GREEN) == f"Nothing was found: issue {ours} is closed."
+    assert hub.writes == [f"PATCH /issues/{ours}"] * 2
+    assert hub.issues[theirs]["state"] == "open" and hub.issues[1]["body"] == ""
+
+
+def test_an_issue_whose_answer_was_lost_is_found_by_the_next_run(hub: Double) -> None:
+    hub.disturb("POST", "/issues", DROPPED_AFTER)
+    with pytest.raises(rest_api.GitHubError, match="What was sent may or may not be done"):
+        kept(hub, RED)
+    assert kept(hub, RED).startswith("Issue 1 says")
+    assert len(hub.issues) == 1
+
+
+@pytest.fixture
+def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the program looks for nox's report: there is none yet."""
+    monkeypatch.setattr(actions, "REPORT", tmp_path / "report.json")
+    monkeypatch.setattr(actions.sessions, "__defaults__", (tmp_path / "report.json",))
+    return tmp_path / "report.json"
+
+
+def test_the_program_reads_the_report_of_nox_and_its_refusal_is_a_sentence_with_exit_status_1(
+    hub: Double, report: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in (hub.environment | RUN).items():
+        monkeypatch.setenv(name, value)
+    report.write_text(json.dumps({"sessions": [RED]}), encoding="utf-8")
+    barred = refusing(
+        403,
+        "Resource not accessible by integration",
+        X_Accepted_GitHub_Permissions="issues=write",
+    )
+    hub.disturb("POST", "/issues", barred)
+    hub.disturb("POST", "/issues", refusing(410, "Issues has been disabled"), nth=2)
+    whys = []
+    for _ in range(2):
+        with pytest.raises(SystemExit) as ending:
+            weekly_issue.main()
+        whys.append(str(ending.value.code))
+    assert whys == [
+        "The token may not do this: POST /repos/acme/shop/issues: Resource not accessible by "
+        "integration. It needs the permission issues=write. Ask an administrator of acme/shop, or "
+        "set GITHUB_TOKEN to a token that may.",
+        "POST /repos/acme/shop/issues: Issues has been disabled. If issues are switched off, type: "
+        "gh repo edit acme/shop --enable-issues",
+    ]
+    assert TOKEN not in "".join(whys)
+    weekly_issue.main()
+    assert capsys.readouterr().out.startswith("Issue 1 is open")
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("bench")  # one .venv for all
+def test_the_report_session_of_a_project_keeps_the_issue_and_is_red_when_github_refuses(
+    bench: Project, hub: Double
+) -> None:
+    bench.green("-s", "setup")
+    (bench.path / ".nox" / "report.json").write_text(json.dumps({"sessions": [RED]}))
+    command = ("-s", "report", "--", "--issue")
+    assert "Issue 1 is open" in bench.green(*command, **hub.environment)
+    hub.disturb("GET", "/issues", refusing(401, "Bad credentials"))
+    assert "GitHub does not take the token: Bad" in bench.red(*command, **hub.environment)
+    (bench.path / ".nox" / "report.json").unlink()
+    assert "Issue 1 says what was found now" in bench.green(*command, **hub.environment)
+    assert "The scan did not begin." in hub.issues[1]["body"]
