@@ -34,7 +34,7 @@ def render(context: Context, destination: str, data: list[str]) -> None:
 def protect(context: Context, check: bool = False) -> None:
     """Make the rules of this repository on GitHub those of .github: rulesets, merge settings."""
     try:
-        protection.protect(rest_api.connect(ROOT), ROOT, check=check)
+        protection.protect(ROOT, rest_api.connect(ROOT), check=check)
     except SlipwayError as error:
         raise Exit(str(error), code=1) from error
 
@@ -55,6 +55,6 @@ def tag(context: Context, dry: bool = False) -> None:
 def release(context: Context, repair: str = "") -> None:
     """Release the template: version, changelog, tag, which `copier update` follows, Release."""
     try:
-        transaction.release(rest_api.connect(ROOT), ROOT, version=repair)
+        transaction.release(ROOT, rest_api.connect(ROOT), version=repair)
     except SlipwayError as error:
         raise Exit(str(error), code=1) from error

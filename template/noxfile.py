@@ -12,8 +12,8 @@ import nox
 from slipway_ops import nox_api, uv
 from slipway_ops.cache import ci_groups, skipping
 from slipway_ops.github import actions
-from slipway_ops.nox_api import each
-from slipway_ops.project import ROOT, Member
+from slipway_ops.nox_api import ROOT, each
+from slipway_ops.project import Member
 from slipway_ops.stages import secrets_scan
 from slipway_ops.stages.audit import audits
 
@@ -81,15 +81,15 @@ def scan(session: nox.Session, member: Member) -> None:
     paths = nox_api.enter(session, member)
     if member.language == "web":
         nox_api.node(session)
-        audits.web(session, member)
+        audits.web(ROOT, session, member)
     else:
         nox_api.sync(session, None, "scan")
         shipped = [path for path in paths if path != "tests"]
         bandit = ["bandit", "--quiet", "--configfile", CONFIG, "--recursive", *shipped]
         nox_api.run(session, *bandit)
         if member.kind == "repo":
-            secrets_scan.scan(session)
-        audits.python(session, member)
+            secrets_scan.scan(ROOT, session)
+        audits.python(ROOT, session, member)
 
 
 @nox.session

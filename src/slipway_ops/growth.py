@@ -18,7 +18,6 @@ from slipway_ops import install, project, uv
 from slipway_ops.environments import contract
 from slipway_ops.environments.contract import Variable
 from slipway_ops.errors import SlipwayError
-from slipway_ops.project import ROOT
 
 QUESTIONS = {"api": "apis", "worker": "workers", "app": "apps", "library": "libraries"}
 
@@ -29,7 +28,7 @@ class GrowthError(SlipwayError):
     """The project is as it was before; the text says why, and what to do."""
 
 
-def add(kind: str, name: str, say: Say, root: Path = ROOT) -> list[Variable]:
+def add(root: Path, kind: str, name: str, say: Say) -> list[Variable]:
     """Renders one more member at the template's present version, locks and installs everything.
 
     A member that is there already is only locked and installed, which completes an earlier run.
@@ -58,7 +57,7 @@ def add(kind: str, name: str, say: Say, root: Path = ROOT) -> list[Variable]:
     return [v for v in contract.read(root) if not v.given and v.name not in known]
 
 
-def remove(kind: str, name: str, say: Say, root: Path = ROOT) -> None:
+def remove(root: Path, kind: str, name: str, say: Say) -> None:
     """Takes a member out: the template's files go, edited or not; what you added to an app stays.
 
     Raises:
@@ -74,7 +73,7 @@ def remove(kind: str, name: str, say: Say, root: Path = ROOT) -> None:
     _grow(kind, left, f"Removing the {kind} {name}", root, say)
 
 
-def upgrade(root: Path = ROOT) -> None:
+def upgrade(root: Path) -> None:
     """Writes uv.lock and every package-lock.json anew, within the ranges of the manifests.
 
     uv keeps to `exclude-newer` in pyproject.toml; npm gets the same day.

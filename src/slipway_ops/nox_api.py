@@ -21,7 +21,9 @@ from slipway_ops.checks import stage_bodies
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github import actions
 from slipway_ops.images import bake
-from slipway_ops.project import ROOT, Member
+from slipway_ops.project import Member, find_root
+
+ROOT = find_root()
 
 Stage = Callable[[nox.Session, Member], None]
 
@@ -203,10 +205,10 @@ def run_all(session: nox.Session, *commands: list[str]) -> None:
 
 def images(session: nox.Session) -> None:
     """Builds the image of every member with a Dockerfile, for this machine."""
-    if not bake.images():
+    if not bake.images(ROOT):
         session.skip("no member has a Dockerfile; `inv add api NAME` adds one that has")
     try:
-        bake.build("development")
+        bake.build(ROOT, "development")
     except SlipwayError as error:
         session.error(str(error))
 

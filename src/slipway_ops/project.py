@@ -165,9 +165,3 @@ def _kind(folder: str, manifest: Path) -> str:
     if folder == "services":
         return str(table.get("tool", {}).get("slipway", {}).get("kind", "service"))
     return {"apps": "app", "libs": "library"}[folder]
-
-
-try:
-    ROOT = find_root()
-except WorkspaceError:
-    ROOT = Path.cwd()

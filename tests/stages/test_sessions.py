@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from slipway_ops import node
-
 from support import BIN, REPOSITORY, Project, render
 
 pytestmark = pytest.mark.slow

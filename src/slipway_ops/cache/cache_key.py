@@ -23,7 +23,7 @@ from slipway_ops.cache import file_trees, json_files, root_files, session_inputs
 from slipway_ops.cache.file_trees import Tree
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
-from slipway_ops.project import ROOT, Member
+from slipway_ops.project import Member
 
 Fields = dict[str, dict[str, str]]
 
@@ -52,7 +52,7 @@ class Inputs:
         members: the members by name.
     """
 
-    def __init__(self, root: Path = ROOT, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, root: Path, environment: Mapping[str, str] | None = None) -> None:
         """Takes the variables from outside, by default those of this process as it is now."""
         self.root = root
         self.environment = dict(os.environ if environment is None else environment)
@@ -227,7 +227,9 @@ class Inputs:
         return {"nox": _version("nox"), "uv": self._programs.version(uv.find()), **found}
 
     def _images(self) -> dict[str, str]:
-        names = [f"{bake.repository(m.name)}:development" for m in bake.images(self.root)]
+        names = [
+            f"{bake.repository(self.root, m.name)}:development" for m in bake.images(self.root)
+        ]
         command = ["docker", "image", "inspect", "--format", "{{.Id}}", *names]
         done = subprocess.run(command, text=True, capture_output=True) if names else None
         found = done.stdout.split() if done else []

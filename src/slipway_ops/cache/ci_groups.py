@@ -2,7 +2,7 @@
 
 For repositories whose stages are too long for one machine each. What has not changed is left out;
 the rest is divided so that a group has sessions of one stage, which install the same tools, and
-lasts a few minutes by what its sessions took before. actions.yml makes a job of each group.
+lasts a few minutes by what its sessions took before. ci.yml makes a job of each group.
 
 `[tool.slipway.ci]` in pyproject.toml may say how many `groups` there are at most, and after how
 many `minutes` of work a stage gets one more.
@@ -26,8 +26,9 @@ from slipway_ops.cache.results import Records
 from slipway_ops.checks import command_names
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github import actions
-from slipway_ops.project import ROOT
+from slipway_ops.project import find_root
 
+ROOT = find_root()
 GROUPS = 16  # a plan of GitHub's without costs has 20 machines at a time
 MINUTES = 4.0  # a machine takes one to start and to install
 SECONDS = 30.0  # of a session when none of its stage has succeeded yet

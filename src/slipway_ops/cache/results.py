@@ -22,7 +22,7 @@ from slipway_ops import project
 from slipway_ops.cache import cache_key, json_files
 from slipway_ops.cache.cache_key import Fields, Inputs
 from slipway_ops.errors import SlipwayError
-from slipway_ops.project import ROOT, Member
+from slipway_ops.project import Member
 
 FORMAT = 1
 FOLDER = Path(".nox", "results")  # below the root; what CI carries from run to run
@@ -122,7 +122,7 @@ class Results:
 
     def __init__(
         self,
-        root: Path = ROOT,
+        root: Path,
         environment: Mapping[str, str] | None = None,
         say: Callable[[str], object] | None = None,
     ) -> None:
@@ -181,7 +181,7 @@ class Results:
             self.records.store(Record(name, fields, time.time(), seconds, outputs))
 
 
-def why(stage: str, name: str, root: Path = ROOT) -> str:
+def why(root: Path, stage: str, name: str) -> str:
     """What nox would do with a session now, and because of what, in one or more lines.
 
     Raises:

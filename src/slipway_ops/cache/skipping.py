@@ -22,12 +22,12 @@ from typing import Any
 import nox
 
 from slipway_ops import shell, uv
-from slipway_ops.errors import SlipwayError
 from slipway_ops.cache import affected, cache_key, results, session_inputs, undeclared_imports
 from slipway_ops.cache.cache_key import Fields
 from slipway_ops.cache.results import Record, Results
 from slipway_ops.checks import command_names
-from slipway_ops.project import ROOT, Member
+from slipway_ops.errors import SlipwayError
+from slipway_ops.project import Member, find_root
 
 ALONE = ("setup", "publish", "deploy", "smoke", "release")
 LISTING = ("-l", "-h", "--help", "--json", "--version", "--usage")
@@ -66,6 +66,9 @@ def begin(words: list[str]) -> int:
         _answer_without_process(skips)
     os.environ[BESIDE] = str(at_a_time)
     return at_a_time
+
+
+ROOT = find_root()
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ def _is_whole(session: nox.Session, stage: str, member: Member, fields: Fields) 
     if stage != "lint" or member.language != "python":
         return True
     try:
-        names = undeclared_imports.undeclared(member, fields["locked"])
+        names = undeclared_imports.undeclared(ROOT, member, fields["locked"])
     except (OSError, SyntaxError):
         return False
     if names:
@@ -190,7 +193,7 @@ def _affected(since: str) -> set[str]:
 @functools.cache
 def _results() -> Results:
     try:
-        return Results()
+        return Results(ROOT)
     except results.ResultsError as error:
         sys.exit(str(error))
 

@@ -13,10 +13,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from slipway_ops.project import ROOT, Member
+from slipway_ops.project import Member
 
 
-def undeclared(member: Member, locked: Iterable[str], root: Path = ROOT) -> set[str]:
+def undeclared(root: Path, member: Member, locked: Iterable[str]) -> set[str]:
     """The names that a Python member imports and that nothing of its closure brings.
 
     Args:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from slipway_ops.errors import SlipwayError
-from slipway_ops.project import ROOT
 
 BESIDES = ("title",)  # what CI runs besides the sessions that nox runs by itself
 
@@ -48,7 +47,7 @@ class Names:
         )
 
 
-def names(root: Path = ROOT) -> Names:
+def names(root: Path) -> Names:
     """Asks nox and invoke what there is.
 
     Raises:
@@ -65,7 +64,7 @@ def names(root: Path = ROOT) -> Names:
     )
 
 
-def default_sessions(root: Path = ROOT) -> list[str]:
+def default_sessions(root: Path) -> list[str]:
     """The sessions that `nox` alone runs, with their members, in its order.
 
     Raises:

@@ -19,12 +19,11 @@ from slipway_ops.environments import contract, environment_files
 from slipway_ops.environments.contract import Variable
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
-from slipway_ops.project import ROOT
 
 READERS = ("environ", "environb", "getenv", "getenvb")
 
 
-def disagreements(root: Path = ROOT, python: Path | None = None) -> list[str]:
+def disagreements(root: Path, python: Path | None = None) -> list[str]:
     """Everything that does not agree with the contract, as sentences that end in what to do.
 
     Raises:
@@ -40,7 +39,7 @@ def disagreements(root: Path = ROOT, python: Path | None = None) -> list[str]:
 
 
 def _generated(variables: list[Variable], root: Path) -> Iterator[str]:
-    for name, text in contract.wanted(variables, root).items():
+    for name, text in contract.wanted(root, variables).items():
         file = root / name
         if not file.exists():
             yield f"{name} is missing. Type: inv env.contract"
@@ -176,7 +175,7 @@ def _reads(tree: ast.Module) -> Iterator[int]:
 def main() -> None:
     """Prints the disagreements; the exit status is 1 if there are any."""
     try:
-        found = disagreements(python=Path(sys.executable))
+        found = disagreements(project.find_root(), python=Path(sys.executable))
     except SlipwayError as error:
         sys.exit(str(error))
     print(*found, sep="\n", end="\n" if found else "")

@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from slipway_ops.project import ROOT
+from slipway_ops.project import find_root
 
 # Made by Prometheus itself and by the blackbox exporter.
 OWN = {"up", "ALERTS", "probe_success", "probe_ssl_earliest_cert_expiry"}
@@ -45,7 +45,7 @@ def metrics_of(expression: str) -> set[str]:
     return set(names) - KEYWORDS
 
 
-def expressions(root: Path = ROOT) -> Iterator[tuple[str, str]]:
+def expressions(root: Path) -> Iterator[tuple[str, str]]:
     """Every expression of PromQL in dashboards, rules and alerts, each with where it stands."""
     for file in sorted((root / "deploy/grafana/dashboards").glob("*.json")):
         for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
@@ -56,14 +56,14 @@ def expressions(root: Path = ROOT) -> Iterator[tuple[str, str]]:
         yield f"rule {rule.get('alert') or rule['record']}", rule["expr"]
 
 
-def rules(root: Path = ROOT) -> list[dict[str, Any]]:
+def rules(root: Path) -> list[dict[str, Any]]:
     """Every recording rule and alert."""
     files = sorted((root / "deploy/prometheus/rules").glob("*.yaml"))
     found = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
     return [rule for each in found for group in each["groups"] for rule in group["rules"]]
 
 
-def findings(catalogue: list[dict[str, Any]], root: Path = ROOT) -> list[str]:
+def findings(root: Path, catalogue: list[dict[str, Any]]) -> list[str]:
     """What does not agree, as sentences.
 
     Args:
@@ -110,13 +110,14 @@ def _unexplained(root: Path) -> Iterator[str]:
 
 def main() -> None:
     """Prints what does not agree; the exit status is 1 if anything does not."""
+    root = find_root()
     command = [sys.executable, "-m", "runtime.metrics"]
     done = subprocess.run(command, capture_output=True, text=True)
     if "No module named" in done.stderr:
-        sys.exit(0 if not (ROOT / "libs/runtime").exists() else done.stderr)
+        sys.exit(0 if not (root / "libs/runtime").exists() else done.stderr)
     if done.returncode:
         sys.exit(done.stderr)
-    found = findings(json.loads(done.stdout))
+    found = findings(root, json.loads(done.stdout))
     print(*found, sep="\n", end="\n" if found else "")
     sys.exit(1 if found else 0)
 

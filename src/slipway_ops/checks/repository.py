@@ -20,7 +20,6 @@ from slipway_ops import project
 from slipway_ops.checks import gate, stage_bodies, workflows
 from slipway_ops.checks.command_names import Names, names, unknown, words_of
 from slipway_ops.errors import SlipwayError
-from slipway_ops.project import ROOT
 
 CODE = re.compile(r"^ *```.*?\n(.*?)^ *```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
@@ -123,7 +122,7 @@ def main() -> None:
 
     The folders after the first are those of other projects that documents speak of as well.
     """
-    root, *others = [Path(word).resolve() for word in sys.argv[1:]] or [ROOT]
+    root, *others = [Path(word).resolve() for word in sys.argv[1:]] or [project.find_root()]
     try:
         known = names(root)
         for other in others:

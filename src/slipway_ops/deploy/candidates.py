@@ -12,7 +12,6 @@ from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, publishing, registry
 from slipway_ops.images.publishing import STABLE
-from slipway_ops.project import ROOT
 from slipway_ops.release import release_clone
 
 
@@ -20,9 +19,7 @@ class CandidateError(SlipwayError):
     """A version may not be deployed there; the text says which rule, and what to do."""
 
 
-def choose(
-    environment: str, version: str | None, root: Path = ROOT
-) -> tuple[str, dict[str, str], str]:
+def choose(root: Path, environment: str, version: str | None) -> tuple[str, dict[str, str], str]:
     """What a version means for an environment: its full name, its digests and its revision.
 
     Args:
@@ -51,10 +48,10 @@ def choose(
     if environment == "production":
         _is_stable(version)
         commit = _on_main(version, root)
-    values = environment_files.values(environment, root)
-    digests = publishing.digests(version, root, values)
+    values = environment_files.values(root, environment)
+    digests = publishing.digests(root, version, values)
     revisions = {
-        name: registry.revision_of(f"{bake.repository(name, root, values)}@{digest}")
+        name: registry.revision_of(f"{bake.repository(root, name, values)}@{digest}")
         for name, digest in digests.items()
     }
     if len(set(revisions.values())) > 1:
@@ -107,7 +104,7 @@ def _ran_in_staging(
     version: str, digests: Mapping[str, str], values: Mapping[str, str], root: Path
 ) -> None:
     host = values.get("STAGING_DOCKER_HOST") or ""
-    staging = Stack("staging", {"DOCKER_HOST": host} if host else {}, root=root)
+    staging = Stack(root, "staging", {"DOCKER_HOST": host} if host else {})
     if not any(record.digests == digests for record in records.history(staging)):
         raise CandidateError(
             f"Production takes images that staging has run, and staging on {staging.host} has no "

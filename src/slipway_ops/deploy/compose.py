@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 from slipway_ops import project
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
-from slipway_ops.project import ROOT
 
 TIMEOUT = 120  # seconds until every container must be healthy
 # What the variables of the observing containers begin with.
@@ -79,12 +78,12 @@ class Stack:
         run: runs the docker commands, as `subprocess.run` does.
     """
 
+    root: Path
     environment: str
     values: Mapping[str, str] = field(repr=False)
     digests: Mapping[str, str] = field(default_factory=dict)
     version: str = "0.0.0"
     revision: str = "unknown"
-    root: Path = ROOT
     run: Callable[..., subprocess.CompletedProcess[str]] = field(default=subprocess.run, repr=False)
 
     @property
@@ -262,7 +261,7 @@ class Stack:
             "APP_VERSION": self.version,
             "APP_REVISION": self.revision or "unknown",
             "ENVIRONMENT": self.environment,
-            "IMAGES": bake.repository("", self.root, self.values),
+            "IMAGES": bake.repository(self.root, "", self.values),
             "PROJECT": self.project,
         }
         digests = {f"DIGEST_{name.upper()}": digest for name, digest in self.digests.items()}

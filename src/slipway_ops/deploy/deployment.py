@@ -17,7 +17,6 @@ from slipway_ops.deploy.records import Record
 from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, registry
-from slipway_ops.project import ROOT
 
 # The services of deploy/compose.observability.yaml: they may run besides what was deployed.
 OBSERVING = ("engine", "prometheus", "alertmanager", "loki", "alloy", "grafana", "blackbox")
@@ -28,9 +27,7 @@ class DeployError(SlipwayError):
     """A deployment was refused or has failed; the text says which rule, and what to do."""
 
 
-def up(
-    environment: str, say: Say = print, root: Path = ROOT, *, observability: bool = False
-) -> Stack:
+def up(root: Path, environment: str, say: Say = print, *, observability: bool = False) -> Stack:
     """Starts an environment until all is healthy: in development what is built from this tree,
     elsewhere what was deployed last.
 
@@ -47,7 +44,7 @@ def up(
         stack = replace(stack, values={**stack.values, "OBSERVABILITY": "true"})
     if environment == "development":
         stack = replace(stack, revision=bake.revision(root))
-        bake.build("development", root, os.environ | {"REGISTRY": _registry(stack)})
+        bake.build(root, "development", os.environ | {"REGISTRY": _registry(stack)})
     else:
         stack = _as_recorded(stack, _latest(stack))
     with host_lock.held(stack, f"starts {environment}", say) as mine:
@@ -60,13 +57,13 @@ def up(
 
 
 def deploy(
+    root: Path,
     environment: str,
     digests: Mapping[str, str],
     *,
     version: str,
     revision: str,
     say: Say = print,
-    root: Path = ROOT,
 ) -> Record:
     """Makes an environment run these digests; puts back what ran before if that fails.
 
@@ -100,7 +97,7 @@ def deploy(
         return _replace(stack, record, past, say)
 
 
-def rollback(environment: str, to: str = "", say: Say = print, root: Path = ROOT) -> Record:
+def rollback(root: Path, environment: str, to: str = "", say: Say = print) -> Record:
     """Makes an environment run an earlier deployment; `records.target` says which.
 
     The database stays as it is: migrations only go forward.
@@ -133,13 +130,13 @@ def rollback(environment: str, to: str = "", say: Say = print, root: Path = ROOT
         return _replace(stack, record, past, say)
 
 
-def status(environment: str, root: Path = ROOT) -> list[str]:
+def status(root: Path, environment: str) -> list[str]:
     """What runs in an environment, what should, and where they differ: one line each.
 
     A host that does not answer is a line as well: the other environments can still be shown.
     """
     try:
-        stack = Stack(environment, environment_files.values(environment, root), root=root)
+        stack = Stack(root, environment, environment_files.values(root, environment))
         containers = stack.containers()
         written = records.read(stack)
     except (ComposeError, environment_files.EnvironmentsError) as error:
@@ -187,13 +184,13 @@ def status(environment: str, root: Path = ROOT) -> list[str]:
     return lines
 
 
-def stack(environment: str, root: Path = ROOT) -> Stack:
+def stack(root: Path, environment: str) -> Stack:
     """The containers of an environment, to look at or to end: its contract may be broken.
 
     Raises:
         EnvironmentsError: the environment was not initialised.
     """
-    return Stack(environment, environment_files.values(environment, root), root=root)
+    return Stack(root, environment, environment_files.values(root, environment))
 
 
 def _replace(stack: Stack, record: Record, past: list[Record], say: Say) -> Record:
@@ -231,15 +228,15 @@ def _checked(
     environment: str, root: Path, digests: Mapping[str, str] | None = None, version: str = "0.0.0"
 ) -> Stack:
     """The stack of an environment whose contract is met."""
-    found = environment_files.findings(environment, root)
+    found = environment_files.findings(root, environment)
     if found:
         listed = "\n".join(f"  {finding}" for finding in found)
         raise DeployError(
             f"The variables of {environment} do not meet the contract:\n{listed}\n"
             f"Correct them, then look again: inv env.check {environment}"
         )
-    values = environment_files.values(environment, root)
-    return Stack(environment, values, dict(digests or {}), version, root=root)
+    values = environment_files.values(root, environment)
+    return Stack(root, environment, values, dict(digests or {}), version)
 
 
 def _as_recorded(stack: Stack, record: Record) -> Stack:
@@ -264,7 +261,7 @@ def _must_exist(stack: Stack) -> None:
             "Push them all: inv image.push"
         )
     for name, digest in stack.digests.items():
-        place = f"{bake.repository(name, stack.root, stack.values)}@{digest}"
+        place = f"{bake.repository(stack.root, name, stack.values)}@{digest}"
         if registry.digest_of(place) != digest:
             raise DeployError(
                 f"The image of {name} does not exist: {place}. Push it again, or deploy another "

@@ -147,5 +147,5 @@ def _image(stack: Stack) -> str:
     if not images:
         raise AloneError("No member has a Dockerfile, so there is nothing to run: inv add --help")
     name, digest = next(iter(images.items()))
-    place = bake.repository(name, stack.root, stack.values)
+    place = bake.repository(stack.root, name, stack.values)
     return f"{place}@{digest}" if digest else f"{place}:development"

@@ -15,7 +15,6 @@ from slipway_ops.deploy.compose import Stack
 from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
-from slipway_ops.project import ROOT
 
 PAGE = (("/", "<html"), ("/config.json", "{"))
 # Runs in the container: prints what is wrong with each answer, a line each.
@@ -41,7 +40,7 @@ class SmokeError(SlipwayError):
     """What was deployed does not answer as it should; the text says what does not."""
 
 
-def test(environment: str, root: Path = ROOT, say: Callable[[str], object] = print) -> None:
+def test(root: Path, environment: str, say: Callable[[str], object] = print) -> None:
     """Asks every app for its page and configuration, and every API for its description.
 
     The description must name the version that was deployed last: an answer of an older container
@@ -51,7 +50,7 @@ def test(environment: str, root: Path = ROOT, say: Callable[[str], object] = pri
         SmokeError: an answer is wrong or missing, or nothing was deployed.
         ComposeError: the host does not answer.
     """
-    stack = Stack(environment, environment_files.values(environment, root), root=root)
+    stack = Stack(root, environment, environment_files.values(root, environment))
     past = records.history(stack)
     if not past:
         raise SmokeError(

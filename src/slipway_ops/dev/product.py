@@ -26,7 +26,7 @@ from slipway_ops import install, project, uv
 from slipway_ops.dev import postgres, reaper
 from slipway_ops.dev.processes import Console, Died, Program, Stopped, Supervisor
 from slipway_ops.errors import SlipwayError
-from slipway_ops.project import ROOT, Member
+from slipway_ops.project import Member
 
 HOST = "127.0.0.1"
 BASE = 8000
@@ -37,7 +37,7 @@ class DevError(SlipwayError):
     """`inv dev` could not start, or had to end; the text says why and what to type."""
 
 
-def run(base: int = BASE, root: Path = ROOT) -> int:
+def run(root: Path, base: int = BASE) -> int:
     """Starts everything, waits for a signal, ends everything; returns the exit status.
 
     Args:
@@ -247,7 +247,7 @@ def _holder(port: int) -> str:
 def _setup() -> None:
     """Makes .venv and node_modules what the locks say: `python -m slipway_ops.dev.product`."""
     try:
-        if install.everything(ROOT, print):
+        if install.everything(project.find_root(), print):
             print(uv.NEW)
     except SlipwayError as error:
         sys.exit(str(error))

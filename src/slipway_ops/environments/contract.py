@@ -18,7 +18,6 @@ from typing import Any
 from slipway_ops import project
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
-from slipway_ops.project import ROOT
 
 EXAMPLE = ".env.example"
 DOCS = "docs/environments.md"
@@ -66,7 +65,7 @@ class Variable:
         return not self.given and self.only in ("", environment)
 
 
-def read(root: Path = ROOT, python: Path | None = None) -> list[Variable]:
+def read(root: Path, python: Path | None = None) -> list[Variable]:
     """The contract: the deployment's own variables, then those of each service by name.
 
     Args:
@@ -80,7 +79,7 @@ def read(root: Path = ROOT, python: Path | None = None) -> list[Variable]:
 
 
 def refusals(
-    environment: str, values: Mapping[str, str], root: Path = ROOT, python: Path | None = None
+    root: Path, environment: str, values: Mapping[str, str], python: Path | None = None
 ) -> list[str]:
     """What the Settings classes refuse in these values, as sentences that hold no value.
 
@@ -170,7 +169,7 @@ def documented(text: str, variables: list[Variable]) -> str:
     return f"{before}{BEGIN}\n{ignored}\n{END}{after}"
 
 
-def write(root: Path = ROOT) -> list[str]:
+def write(root: Path) -> list[str]:
     """Writes .env.example and the table in the docs anew; returns the files that changed.
 
     Raises:
@@ -178,7 +177,7 @@ def write(root: Path = ROOT) -> list[str]:
     """
     variables = read(root)
     changed = []
-    for name, text in wanted(variables, root).items():
+    for name, text in wanted(root, variables).items():
         file = root / name
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")
@@ -186,7 +185,7 @@ def write(root: Path = ROOT) -> list[str]:
     return changed
 
 
-def wanted(variables: list[Variable], root: Path = ROOT) -> dict[str, str]:
+def wanted(root: Path, variables: list[Variable]) -> dict[str, str]:
     """What the generated files should hold: {name: text}.
 
     Raises:

@@ -22,7 +22,6 @@ from dotenv import dotenv_values
 from slipway_ops.environments import contract, masking
 from slipway_ops.environments.contract import Variable
 from slipway_ops.errors import SlipwayError
-from slipway_ops.project import ROOT
 
 NAMES = ("development", "staging", "production")
 ADDRESS = r"https?://[\w.~:/?#@!$&()*+,;=%\[\]-]+"  # nothing that a shell or YAML would read
@@ -33,7 +32,7 @@ class EnvironmentsError(SlipwayError):
     """An environment cannot be used or changed; the text says why and what to type."""
 
 
-def file_of(name: str, root: Path = ROOT) -> Path:
+def file_of(root: Path, name: str) -> Path:
     """The file of an environment.
 
     Raises:
@@ -44,7 +43,7 @@ def file_of(name: str, root: Path = ROOT) -> Path:
     return root / f".env.{name}"
 
 
-def active(root: Path = ROOT) -> str:
+def active(root: Path) -> str:
     """The name of the active environment.
 
     Raises:
@@ -59,7 +58,7 @@ def active(root: Path = ROOT) -> str:
     )
 
 
-def values(name: str, root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def values(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The variables of an environment, as they are written: nothing in them is replaced.
 
     Without a file they are those of the process; in CI that is where they come from.
@@ -67,7 +66,7 @@ def values(name: str, root: Path = ROOT, environ: Mapping[str, str] = os.environ
     Raises:
         EnvironmentsError: there is neither a file nor a variable, or the file cannot be read.
     """
-    file = file_of(name, root)
+    file = file_of(root, name)
     if file.exists():
         try:
             found = dotenv_values(file, interpolate=False, encoding="utf-8")
@@ -87,7 +86,7 @@ def values(name: str, root: Path = ROOT, environ: Mapping[str, str] = os.environ
     return found_here
 
 
-def findings(name: str, root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> list[str]:
+def findings(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> list[str]:
     """What is wrong with an environment's variables, each by name, service and meaning.
 
     Empty when the contract is met. Values are never part of it.
@@ -96,7 +95,7 @@ def findings(name: str, root: Path = ROOT, environ: Mapping[str, str] = os.envir
         EnvironmentsError: the environment has no variables at all.
     """
     variables = contract.read(root)
-    file, found = file_of(name, root), values(name, root, environ)
+    file, found = file_of(root, name), values(root, name, environ)
     problems = []
     if file.exists() and stat.S_IMODE(file.stat().st_mode) != 0o600:
         problems.append(f"{file.name} can be read by others. Type: chmod 600 {file.name}")
@@ -123,14 +122,14 @@ def findings(name: str, root: Path = ROOT, environ: Mapping[str, str] = os.envir
     problems += [f"{_or(keys, 'and')} are the same port." for keys in ported.values() if keys[1:]]
     # What the services would say at their start, but for what was said above.
     said = " ".join(problems)
-    for sentence in contract.refusals(name, _for_services(found, by_name), root):
+    for sentence in contract.refusals(root, name, _for_services(found, by_name)):
         names = re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", sentence)
         if not names or not all(re.search(rf"\b{each}\b", said) for each in names):
             problems.append(_with_meaning(sentence, names, by_name))
     return problems
 
 
-def initialise(name: str, root: Path = ROOT) -> tuple[Path, list[Variable]]:
+def initialise(root: Path, name: str) -> tuple[Path, list[Variable]]:
     """Writes the file of an environment from the contract, with secrets of its own.
 
     Returns:
@@ -139,7 +138,7 @@ def initialise(name: str, root: Path = ROOT) -> tuple[Path, list[Variable]]:
     Raises:
         EnvironmentsError: the file is there already.
     """
-    file = file_of(name, root)
+    file = file_of(root, name)
     if file.exists():
         raise EnvironmentsError(
             f"{file.name} is there already, and its secrets may be in use. See what it lacks: "
@@ -172,13 +171,13 @@ def initialise(name: str, root: Path = ROOT) -> tuple[Path, list[Variable]]:
     return file, open_
 
 
-def use(name: str, root: Path = ROOT) -> None:
+def use(root: Path, name: str) -> None:
     """Makes an environment the active one, in one step: before it the old is, after it the new.
 
     Raises:
         EnvironmentsError: it has no file, or `.env` holds values that are nowhere else.
     """
-    file, link = file_of(name, root), root / ".env"
+    file, link = file_of(root, name), root / ".env"
     if not file.exists():
         raise EnvironmentsError(f"There is no {file.name} yet. Type: inv env.init {name}")
     if link.exists() and not link.is_symlink():
@@ -195,16 +194,16 @@ def use(name: str, root: Path = ROOT) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def shown(name: str, root: Path = ROOT) -> dict[str, str]:
+def shown(root: Path, name: str) -> dict[str, str]:
     """The variables of an environment as they may be seen: secrets and passwords are masked.
 
     Raises:
         EnvironmentsError: it has none.
     """
-    return _seen(values(name, root), {v.name: v for v in contract.read(root)})
+    return _seen(values(root, name), {v.name: v for v in contract.read(root)})
 
 
-def differences(first: str, second: str, root: Path = ROOT) -> list[tuple[str, str]]:
+def differences(root: Path, first: str, second: str) -> list[tuple[str, str]]:
     """The variables in which two environments differ, and all secrets, each with what to say of it.
 
     Of a secret that is `same`, `differs` or `only in NAME`, never a part of its value.
@@ -213,7 +212,7 @@ def differences(first: str, second: str, root: Path = ROOT) -> list[tuple[str, s
         EnvironmentsError: one of them has none.
     """
     by_name = {variable.name: variable for variable in contract.read(root)}
-    raw = [values(name, root) for name in (first, second)]
+    raw = [values(root, name) for name in (first, second)]
     seen = [_seen(each, by_name) for each in raw]
     found = []
     for key in sorted(raw[0].keys() | raw[1].keys()):

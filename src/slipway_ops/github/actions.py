@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway_ops.project import ROOT
+from slipway_ops.project import find_root
 
 REPORT = Path(".nox", "report.json")  # where nox runs
 MARKS = {"success": "✅ success", "skipped": "➖ skipped"}
@@ -88,7 +88,7 @@ def reported(environment: Mapping[str, str] = os.environ) -> tuple[list[str], di
     """Options and variables with which pytest does the same: this module is a plugin of it."""
     if not is_actions(environment):
         return [], {}
-    return ["-p", "slipway_ops.github.actions"], {"PYTHONPATH": str(ROOT)}
+    return ["-p", "slipway_ops.github.actions"], {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -102,7 +102,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         crash = getattr(report.longrepr, "reprcrash", None)
         path, line = (crash.path, crash.lineno) if crash else (report.location[0], 1)
         text = f"{report.nodeid}: {crash.message if crash else report.longreprtext}"
-        file = os.path.relpath(path, ROOT)
+        file = os.path.relpath(path, find_root())
         reporter.ensure_newline()
         reporter.write_line(f"::error file={file},line={line},title=pytest::{_escaped(text)}")
 

@@ -17,7 +17,6 @@ import requests
 
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github.refusals import broken, open_end, pause, refused
-from slipway_ops.project import ROOT
 
 VERSION = "2022-11-28"
 # https://HOST/OWNER/NAME, ssh://git@HOST:PORT/OWNER/NAME and the short form git@HOST:OWNER/NAME
@@ -165,9 +164,7 @@ class GitHub:
             return response
 
 
-def connect(
-    root: Path = ROOT, environment: Mapping[str, str] = os.environ, **options: Any
-) -> GitHub:
+def connect(root: Path, environment: Mapping[str, str] = os.environ, **options: Any) -> GitHub:
     """The repository of this project, as the variables, `gh` and the remote `origin` say.
 
     A host without a dot is taken for a name that ssh knows github.com by.

@@ -14,7 +14,6 @@ from typing import Any
 
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github.rest_api import GitHub, GitHubError
-from slipway_ops.project import ROOT
 
 TARGET = "branch"  # of a ruleset that names none
 
@@ -49,8 +48,8 @@ class Part:
 
 
 def protect(
+    root: Path,
     github: GitHub,
-    root: Path = ROOT,
     *,
     check: bool = False,
     say: Callable[[str], object] = print,
@@ -64,7 +63,7 @@ def protect(
         GitHubError: GitHub refused or could not be asked; a new run goes on where this one ended.
         ProtectError: a file cannot be read; with `check`, GitHub differs; without, it still does.
     """
-    differing = [part for part in parts(github, root, say) if part.differences()]
+    differing = [part for part in parts(root, github, say) if part.differences()]
     for part in differing:
         say(part.file)
         for line in part.differences():
@@ -80,7 +79,7 @@ def protect(
         except GitHubError as error:
             raise GitHubError(f"{part.file}: {error}") from error
         say(f"{part.file} is applied.")
-    left = [part.file for part in parts(github, root) if part.differences()]
+    left = [part.file for part in parts(root, github) if part.differences()]
     if left:
         raise ProtectError(
             f"GitHub took {' and '.join(left)} and has it otherwise now. Type `inv protect "
@@ -90,7 +89,7 @@ def protect(
 
 
 def parts(
-    github: GitHub, root: Path = ROOT, say: Callable[[str], object] = lambda text: None
+    root: Path, github: GitHub, say: Callable[[str], object] = lambda text: None
 ) -> list[Part]:
     """Every file of rules with what GitHub has in its place."""
     settings = _read(root, ".github/repository.json")

@@ -12,6 +12,7 @@ from typing import Any
 
 from slipway_ops.github import actions, rest_api
 from slipway_ops.github.rest_api import GitHub
+from slipway_ops.project import find_root
 
 TITLE = "The weekly scan found something"
 ADVICE = (
@@ -72,7 +73,13 @@ def main() -> None:
     Words are other advice than that of a project.
     """
     try:
-        print(keep(rest_api.connect(), actions.sessions(), advice=" ".join(sys.argv[1:]) or ADVICE))
+        print(
+            keep(
+                rest_api.connect(find_root()),
+                actions.sessions(),
+                advice=" ".join(sys.argv[1:]) or ADVICE,
+            )
+        )
     except rest_api.GitHubError as error:
         sys.exit(str(error))
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from slipway_ops import project, uv
 from slipway_ops.errors import SlipwayError
-from slipway_ops.project import ROOT, Member
+from slipway_ops.project import Member
 
 COMMON = Path("deploy", "docker-bake.hcl")
 GET_DOCKER = "https://docs.docker.com/engine/install/"
@@ -29,14 +29,12 @@ class BakeError(SlipwayError):
     """Images cannot be built here; the text says why and what to type."""
 
 
-def images(root: Path = ROOT) -> list[Member]:
+def images(root: Path) -> list[Member]:
     """The members that are images: those with a Dockerfile, in the order of all members."""
     return [member for member in project.members(root) if (member.path / "Dockerfile").exists()]
 
 
-def repository(
-    member_name: str, root: Path = ROOT, environment: Mapping[str, str] = os.environ
-) -> str:
+def repository(root: Path, member_name: str, environment: Mapping[str, str] = os.environ) -> str:
     """The name of a member's image without its tag, such as `ghcr.io/example/shop/backend`.
 
     Args:
@@ -49,13 +47,13 @@ def repository(
     return f"{registry}/{table['slug']}{joint}{member_name}"
 
 
-def revision(root: Path = ROOT) -> str:
+def revision(root: Path) -> str:
     """The commit that is checked out, in full; empty where there is none yet."""
     command = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
     return subprocess.run(command, cwd=root, text=True, capture_output=True).stdout.strip()
 
 
-def build(tag: str, root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> None:
+def build(root: Path, tag: str, environment: Mapping[str, str] = os.environ) -> None:
     """Builds all images side by side and loads them into the engine, with this tag.
 
     The first build of a fresh copy makes uv.lock. The output is Docker's, as it comes.
@@ -71,7 +69,7 @@ def build(tag: str, root: Path = ROOT, environment: Mapping[str, str] = os.envir
     """
     if images(root):
         need_engine(environment)
-        bake(tag, "--load", root=root, environment=environment)
+        bake(root, tag, "--load", environment=environment)
 
 
 def need_engine(environment: Mapping[str, str] = os.environ) -> None:
@@ -98,9 +96,7 @@ def need_engine(environment: Mapping[str, str] = os.environ) -> None:
             raise BakeError(f"Images cannot be built here: {said[0]}\n{remedy}")
 
 
-def bake(
-    tag: str, *words: str, root: Path = ROOT, environment: Mapping[str, str] = os.environ
-) -> None:
+def bake(root: Path, tag: str, *words: str, environment: Mapping[str, str] = os.environ) -> None:
     """Runs `docker buildx bake` with the targets of all images, or with those among the words.
 
     Args:
@@ -113,7 +109,7 @@ def bake(
         LockError: uv.lock is missing in CI, or stale.
         ToolError: uv is missing.
     """
-    definition = targets(tag, root, environment)
+    definition = targets(root, tag, environment)
     chosen = [] if any(word in definition for word in words) else list(definition)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "targets.json")
@@ -127,7 +123,7 @@ def bake(
         raise BakeError("The images were not built: what Docker wrote above says at which step.")
 
 
-def given(root: Path = ROOT) -> dict[str, str]:
+def given(root: Path) -> dict[str, str]:
     """The variables that docker-bake.hcl expects, and Docker's own that images depend on."""
     return {
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",  # they would make an index of every image
@@ -137,7 +133,7 @@ def given(root: Path = ROOT) -> dict[str, str]:
 
 
 def targets(
-    tag: str, root: Path = ROOT, environment: Mapping[str, str] = os.environ
+    root: Path, tag: str, environment: Mapping[str, str] = os.environ
 ) -> dict[str, dict[str, Any]]:
     """The targets for bake, by name: one for each image.
 
@@ -164,7 +160,7 @@ def targets(
             "inherits": [f"_{member.language}"],
             # bake fills in ${…} and %{…} by itself: doubled, they reach the Dockerfile's reader.
             "dockerfile-inline": re.sub(r"([$%])\{", r"\1\1{", text),
-            "tags": [f"{repository(member.name, root, environment)}:{tag}"],
+            "tags": [f"{repository(root, member.name, environment)}:{tag}"],
         }
     return found
 

@@ -179,7 +179,7 @@ def _trusted(realm: str, registry: str) -> bool:
     own = urlsplit(f"//{registry}").hostname
     if realm in (own, REALMS.get(registry)):
         return True
-    return realm == project.settings(project.ROOT).get("registry_realm")
+    return realm == project.settings(project.find_root()).get("registry_realm")
 
 
 def _from_helper(helper: str, name: str) -> Login | None:

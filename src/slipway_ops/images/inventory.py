@@ -13,7 +13,6 @@ from typing import Any
 
 from slipway_ops.images import bake, registry
 from slipway_ops.images.publishing import ImageError
-from slipway_ops.project import ROOT
 
 RECENT = 20  # tags of a member that are asked for in the registry
 
@@ -40,7 +39,7 @@ class Image:
     id: str = ""
 
 
-def local(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> list[Image]:
+def local(root: Path, environment: Mapping[str, str] = os.environ) -> list[Image]:
     """The images of all members on this machine, the newest first for each member.
 
     Raises:
@@ -48,7 +47,7 @@ def local(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> lis
     """
     found = []
     for member in bake.images(root):
-        repository = bake.repository(member.name, root, environment)
+        repository = bake.repository(root, member.name, environment)
         ids = _docker("image", "ls", "--quiet", "--no-trunc", repository).split()
         known = json.loads(_docker("image", "inspect", *dict.fromkeys(ids))) if ids else []
         images = [_image(member.name, repository, each) for each in known]
@@ -56,7 +55,7 @@ def local(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> lis
     return found
 
 
-def remote(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> list[Image]:
+def remote(root: Path, environment: Mapping[str, str] = os.environ) -> list[Image]:
     """The images of all members in the registry, the newest first: those of the last 20 tags.
 
     Raises:
@@ -65,7 +64,7 @@ def remote(root: Path = ROOT, environment: Mapping[str, str] = os.environ) -> li
     found = []
     with ThreadPoolExecutor(max_workers=8) as pool:
         for member in bake.images(root):
-            repository = bake.repository(member.name, root, environment)
+            repository = bake.repository(root, member.name, environment)
             # Versions, then moving names, then commits: these have no order in their names.
             names = sorted(registry.tags(repository), key=lambda tag: tag.startswith("sha-"))
             places = [f"{repository}:{tag}" for tag in names[:RECENT]]
@@ -96,9 +95,7 @@ def table(images: list[Image]) -> list[str]:
     ]
 
 
-def prune(
-    keep: int = 3, root: Path = ROOT, environment: Mapping[str, str] = os.environ
-) -> list[Image]:
+def prune(root: Path, keep: int = 3, environment: Mapping[str, str] = os.environ) -> list[Image]:
     """Removes this project's old images from this machine; returns those that are gone.
 
     Kept are what a container uses, what is tagged `development`, and the newest of each member.

@@ -19,7 +19,6 @@ from typing import TypeVar
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, registry
 from slipway_ops.images.registry import Manifest, RegistryError
-from slipway_ops.project import ROOT
 
 # Semantic versions, https://semver.org, without build metadata: a tag has no `+`.
 STABLE = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
@@ -43,7 +42,7 @@ class ImageError(SlipwayError):
     """An operation on images was refused or has failed; the text says why and what to do."""
 
 
-def commit_tag(root: Path = ROOT, *, allow_dirty: bool = False) -> str:
+def commit_tag(root: Path, *, allow_dirty: bool = False) -> str:
     """The tag of the images of what is checked out: `sha-<12 hex>`.
 
     Args:
@@ -65,9 +64,7 @@ def commit_tag(root: Path = ROOT, *, allow_dirty: bool = False) -> str:
     return f"sha-{commit[:12]}" + ("-dirty" if changed else "")
 
 
-def digests(
-    tag: str, root: Path = ROOT, environment: Mapping[str, str] = os.environ
-) -> dict[str, str]:
+def digests(root: Path, tag: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The digest that a tag has for each member.
 
     Raises:
@@ -79,6 +76,7 @@ def digests(
 
 
 def push(
+    root: Path,
     *,
     tag: str | None = None,
     move: bool = False,
@@ -86,7 +84,6 @@ def push(
     build: bool = True,
     only: Iterable[str] | None = None,
     say: Say = show,
-    root: Path = ROOT,
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """Builds all images and brings them to the registry, side by side; again is harmless.
@@ -110,10 +107,10 @@ def push(
         raise ImageError(f"{tag} is a name of commits and versions, or none: take one like main.")
     bake.need_engine(environment)
     if build:
-        bake.build("development", root, environment)
+        bake.build(root, "development", environment)
     wanted = [own, *([tag] if tag else [])]
     names = [m.name for m in bake.images(root) if only is None or m.name in set(only)]
-    at = {name: bake.repository(name, root, environment) for name in names}
+    at = {name: bake.repository(root, name, environment) for name in names}
     local = {name: _local_id(place) for name, place in at.items()}
     places = [(name, f"{at[name]}:{each}") for each in wanted for name in names]
     there = dict(_side_by_side(lambda p: (p[1], registry.manifest(p[1])), places))
@@ -137,12 +134,12 @@ def push(
 
 
 def promote(
+    root: Path,
     source: str,
     target: str,
     *,
     move: bool = False,
     say: Say = show,
-    root: Path = ROOT,
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """Gives the images of one tag another one: the same bytes, hence the same digests.
@@ -169,7 +166,7 @@ def promote(
     if not TAG.fullmatch(target):
         raise ImageError(f"{target} cannot be a tag: letters, digits, dots and hyphens can.")
     found = _manifests(source, root, environment)
-    places = {name: f"{bake.repository(name, root, environment)}:{target}" for name in found}
+    places = {name: f"{bake.repository(root, name, environment)}:{target}" for name in found}
     before = dict(_side_by_side(lambda n: (n, registry.manifest(places[n])), found))
     others = [name for name, b in before.items() if b and b.digest != found[name].digest]
     if others and (not move or RELEASE.fullmatch(target)):
@@ -217,7 +214,7 @@ def _undo(before: Mapping[str, Manifest | None], places: Mapping[str, str]) -> s
 
 def _manifests(tag: str, root: Path, environment: Mapping[str, str]) -> dict[str, Manifest]:
     names = [member.name for member in bake.images(root)]
-    places = {name: f"{bake.repository(name, root, environment)}:{tag}" for name in names}
+    places = {name: f"{bake.repository(root, name, environment)}:{tag}" for name in names}
     found = dict(_side_by_side(lambda name: (name, registry.manifest(places[name])), names))
     missing = [f"  {places[name]}" for name, manifest in found.items() if manifest is None]
     if missing:

@@ -29,17 +29,17 @@ from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github import actions, rest_api
 from slipway_ops.images import bake, publishing, registry
-from slipway_ops.project import ROOT
+from slipway_ops.project import find_root
 from slipway_ops.release import transaction
 
-SUBJECTS = ROOT / ".nox" / "subjects.sha256"
+SUBJECTS = Path(".nox", "subjects.sha256")  # below the root
 
 
 class DeliveryError(SlipwayError):
     """A job lacks something; the text says what to set up."""
 
 
-def publish(root: Path = ROOT) -> dict[str, str]:
+def publish(root: Path) -> dict[str, str]:
     """Sees to it that every image of the commit is in the registry; returns {member: digest}.
 
     What is there stays: a commit is built once. The names and digests are also written to a file
@@ -47,18 +47,19 @@ def publish(root: Path = ROOT) -> dict[str, str]:
     """
     own = publishing.commit_tag(root)
     names = [member.name for member in bake.images(root)]
-    missing = [n for n in names if registry.digest_of(f"{bake.repository(n, root)}:{own}") is None]
+    missing = [n for n in names if registry.digest_of(f"{bake.repository(root, n)}:{own}") is None]
     if missing:
-        publishing.push(only=missing, root=root)
-    found = publishing.digests(own, root)
-    lines = [f"{d.removeprefix('sha256:')}  {bake.repository(n, root)}" for n, d in found.items()]
-    SUBJECTS.parent.mkdir(exist_ok=True)
-    SUBJECTS.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        publishing.push(root, only=missing)
+    found = publishing.digests(root, own)
+    lines = [f"{d.removeprefix('sha256:')}  {bake.repository(root, n)}" for n, d in found.items()]
+    file = root / SUBJECTS
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     print(*(f"{own} of {name} is {digest}" for name, digest in found.items()), sep="\n")
     return found
 
 
-def run(stage: str, *words: str) -> None:
+def run(root: Path, stage: str, *words: str) -> None:
     """Runs one stage of the delivery with what the job was given.
 
     Raises:
@@ -69,21 +70,21 @@ def run(stage: str, *words: str) -> None:
     with ExitStack() as given:
         match stage, words:
             case "publish", []:
-                given.enter_context(_registry())
-                publish()
+                given.enter_context(_registry(root))
+                publish(root)
             case ("deploy" | "smoke"), [environment]:
-                given.enter_context(_variables(environment))
+                given.enter_context(_variables(root, environment))
                 given.enter_context(_ssh())
                 if stage == "smoke":
-                    smoke.test(environment)
+                    smoke.test(root, environment)
                     return
-                given.enter_context(_registry())
-                chosen, digests, revision = candidates.choose(environment, version)
-                deployment.deploy(environment, digests, version=chosen, revision=revision)
+                given.enter_context(_registry(root))
+                chosen, digests, revision = candidates.choose(root, environment, version)
+                deployment.deploy(root, environment, digests, version=chosen, revision=revision)
             case "release", ([] | ["--pre"]):
-                given.enter_context(_registry())
+                given.enter_context(_registry(root))
                 made = transaction.release(
-                    rest_api.connect(), version=version or "", pre="--pre" in words
+                    root, rest_api.connect(root), version=version or "", pre="--pre" in words
                 )
                 actions.output("version", made)
             case _:
@@ -94,10 +95,10 @@ def run(stage: str, *words: str) -> None:
 
 
 @contextmanager
-def _registry() -> Iterator[None]:
+def _registry(root: Path) -> Iterator[None]:
     """Logs in to the registry of the images, where the job has a login, and out at the end."""
     user, _, password = os.environ.pop("REGISTRY_LOGIN", "").partition(":")
-    host = bake.repository("x").partition("/")[0]
+    host = bake.repository(root, "x").partition("/")[0]
     if not password:
         yield
         return
@@ -116,10 +117,14 @@ def _registry() -> Iterator[None]:
 
 
 @contextmanager
-def _variables(environment: str) -> Iterator[None]:
+def _variables(root: Path, environment: str) -> Iterator[None]:
     """Sets the variables of an environment that a secret holds as the text of its file."""
     text = os.environ.pop("DOTENV", "")
-    if not text and actions.is_actions() and not environment_files.file_of(environment).exists():
+    if (
+        not text
+        and actions.is_actions()
+        and not environment_files.file_of(root, environment).exists()
+    ):
         raise DeliveryError(
             f"The GitHub environment {environment} has no secret DOTENV. Type: gh secret set "
             f"DOTENV --env {environment} < .env.{environment}"
@@ -168,7 +173,7 @@ def _ssh() -> Iterator[None]:
 def main() -> None:
     """Runs the stage that is named; the exit status is 1, with a sentence, if it was refused."""
     try:
-        run(*(sys.argv[1:] or ["-"]))
+        run(find_root(), *(sys.argv[1:] or ["-"]))
     except SlipwayError as error:
         actions.summary(f"**{sys.argv[1] if sys.argv[1:] else 'delivery'}**: {error}\n")
         sys.exit(str(error))

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import publishing
-from slipway_ops.project import ROOT
 
 BRANCHES = ("main", "hotfix/*")  # what versions are made of, the first that holds a commit
 # What `harmless` changes, besides what it must step over: code, and what is escaped already.
@@ -145,7 +144,7 @@ class Scratch:
 
 
 @contextmanager
-def scratch(root: Path = ROOT, commit: str = "HEAD") -> Iterator[Scratch]:
+def scratch(root: Path, commit: str = "HEAD") -> Iterator[Scratch]:
     """Makes a scratch repository for a commit, with the branches and tags that `origin` has now.
 
     Tags that are only here do not count: they are nobody's versions yet. Without an `origin` those

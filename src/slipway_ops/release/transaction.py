@@ -23,7 +23,6 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.github.rest_api import GitHub, GitHubError
 from slipway_ops.images import bake, publishing, sbom
 from slipway_ops.images.publishing import STABLE
-from slipway_ops.project import ROOT
 from slipway_ops.release import versions
 from slipway_ops.release.release_clone import Scratch, git, scratch
 
@@ -37,7 +36,7 @@ class ReleaseError(SlipwayError):
     """A release was refused or has stopped; the text says where, and what to do."""
 
 
-def tag(root: Path = ROOT, *, pre: bool = False, say: Say = print) -> str:
+def tag(root: Path, *, pre: bool = False, say: Say = print) -> str:
     """Makes and pushes the next version of the commit at HEAD; returns it, "" if there is none.
 
     Args:
@@ -55,8 +54,8 @@ def tag(root: Path = ROOT, *, pre: bool = False, say: Say = print) -> str:
 
 
 def release(
+    root: Path,
     github: GitHub,
-    root: Path = ROOT,
     *,
     version: str = "",
     pre: bool = False,
@@ -84,13 +83,13 @@ def release(
             return ""
         source = f"sha-{here.commit[:12]}"
         # Before anything is pushed: the images are there, GitHub answers and takes the token.
-        digests = publishing.digests(source, root, environment)
+        digests = publishing.digests(root, source, environment)
         _release_of(github, version)
         changelog = _ensure_pushed(here, version, say)
         entry = versions.entry_of(changelog, version)
         _ensure_release(github, here, version, entry, digests, say, environment)
         if digests:
-            publishing.promote(source, version, say=say, root=root, environment=environment)
+            publishing.promote(root, source, version, say=say, environment=environment)
     subprocess.run(["git", "fetch", "--quiet", "--tags"], cwd=root, capture_output=True)
     say(f"{version} is released: {github.page(f'/releases/tag/{version}')}")
     return version
@@ -268,7 +267,7 @@ def _ensure_release(
     for member, digest in digests.items():
         name = f"{member}.cdx.json"
         if name not in names:
-            place = bake.repository(member, here.root, environment)
+            place = bake.repository(here.root, member, environment)
             content = sbom.of(member, here.path, here.commit, place, digest)
             github.upload(there["upload_url"], name, content)
             say(f"{name} is attached.")

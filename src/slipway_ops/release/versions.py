@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway_ops.images.publishing import STABLE
-from slipway_ops.project import ROOT
 from slipway_ops.release.release_clone import Scratch, scratch
 
 SUBJECT = re.compile(r"(?P<kind>[a-z]+)(?:\([^()]*\))?(?P<breaks>!)?: .")
@@ -52,7 +51,7 @@ class Plan:
     entry: str
 
 
-def plan(root: Path = ROOT, *, pre: bool = False) -> Plan:
+def plan(root: Path, *, pre: bool = False) -> Plan:
     """What a release of the commit at HEAD would be; nothing is changed anywhere.
 
     Raises:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import nox
-
-from slipway_ops.project import ROOT
 
 LOCKS = r"(^|/)(uv\.lock|package-lock\.json)$"  # thousands of digests that look like secrets
 # Copier's own entries: any long path looks random to a measure of entropy, a token in a URL does
@@ -15,30 +14,30 @@ LOCKS = r"(^|/)(uv\.lock|package-lock\.json)$"  # thousands of digests that look
 ANSWERS, OWN = ".copier-answers.yml", ("_commit:", "_src_path:")
 
 
-def scan(session: nox.Session) -> None:
+def scan(root: Path, session: nox.Session) -> None:
     """Looks for secrets with detect-secrets, without asking any service whether they are valid.
 
     Ends the session with the place and the kind of each; never prints the secret itself.
     """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
+        cwd=root,
         capture_output=True,
         text=True,
     )
     if listed.returncode:
         session.error("Secrets are looked for in what git would commit. Type: git init")
-    names = [name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file()]
+    names = [name for name in listed.stdout.split("\0") if name and (root / name).is_file()]
     session.log(f"detect-secrets scan ({len(names)} files)")
     command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", LOCKS]
-    words = [str(ROOT / session.env_dir / "bin" / command[0]), *command[1:], *names]
+    words = [str(root / session.env_dir / "bin" / command[0]), *command[1:], *names]
     answer = session.run(*words, silent=True, log=False, external=True)
     results = json.loads(str(answer))["results"]
     found = sorted(
         (place, finding["line_number"], finding["type"])
         for place, findings in results.items()
         for finding in findings
-        if not _is_copiers(place, finding["line_number"], finding["type"])
+        if not _is_copiers(root, place, finding["line_number"], finding["type"])
     )
     for place, line, kind in found:
         print(f"{place}:{line}: {kind}")
@@ -49,8 +48,8 @@ def scan(session: nox.Session) -> None:
         )
 
 
-def _is_copiers(place: str, line: int, kind: str) -> bool:
+def _is_copiers(root: Path, place: str, line: int, kind: str) -> bool:
     """Whether a finding is only the look of where the template came from."""
     if place != ANSWERS or not kind.endswith("High Entropy String"):
         return False
-    return (ROOT / place).read_text(encoding="utf-8").splitlines()[line - 1].startswith(OWN)
+    return (root / place).read_text(encoding="utf-8").splitlines()[line - 1].startswith(OWN)

@@ -71,7 +71,7 @@ class Place:
     @property
     def stack(self) -> Stack:
         """Its staging."""
-        return Stack("staging", {}, root=self.root)
+        return Stack(self.root, "staging", {})
 
     @property
     def lock(self) -> str:
@@ -251,7 +251,7 @@ def test_a_command_that_runs_is_ended_when_its_lock_is_lost(place: Place) -> Non
 
 
 def test_an_image_that_cannot_be_had_is_named(place: Place) -> None:
-    stack = Stack("staging", {}, {"backend": "sha256:" + 64 * "a"}, root=place.root)
+    stack = Stack(place.root, "staging", {}, {"backend": "sha256:" + 64 * "a"})
     with pytest.raises(ComposeError, match="cannot be taken on this machine"):
         with host_lock.held(stack, "deploys v2.0.0", str):
             pytest.fail("there is no such image")

@@ -69,7 +69,7 @@ def test_a_member_with_a_dockerfile_is_an_image_also_one_that_is_added_by_hand(r
     assert [member.name for member in bake.images(root)] == ["web"]
     (root / "apps/plain/Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
     assert [member.name for member in bake.images(root)] == ["plain", "web"]
-    assert bake.targets("v1", root, {})["plain"] == {
+    assert bake.targets(root, "v1", {})["plain"] == {
         "inherits": ["_web"],
         "dockerfile-inline": "FROM scratch\n",
         "tags": ["ghcr.io/example/shop/plain:v1"],
@@ -77,9 +77,9 @@ def test_a_member_with_a_dockerfile_is_an_image_also_one_that_is_added_by_hand(r
 
 
 def test_the_environment_s_registry_comes_before_the_project_s(root: Path) -> None:
-    name = bake.repository("web", root, {"REGISTRY": "127.0.0.1:5000/team"})
+    name = bake.repository(root, "web", {"REGISTRY": "127.0.0.1:5000/team"})
     assert name == "127.0.0.1:5000/team/shop/web"
-    assert bake.repository("web", root, {"REGISTRY": ""}) == "ghcr.io/example/shop/web"
+    assert bake.repository(root, "web", {"REGISTRY": ""}) == "ghcr.io/example/shop/web"
 
 
 COPY = "FROM scratch\nCOPY --chmod=555 {}services/pilots/src /\n"
@@ -91,29 +91,29 @@ def test_a_service_gets_the_libraries_that_it_depends_on_and_no_others(root: Pat
     manifest(root / "libs/texts", "texts", [])
     manifest(root / "libs/unused", "unused", [])
     add_service(root, "pilots", EVERY, ["money"])
-    target = bake.targets("v1", root, {})["pilots"]
+    target = bake.targets(root, "v1", {})["pilots"]
     assert target["dockerfile-inline"] == COPY.format("libs/money/src libs/texts/src ")
 
 
 def test_a_service_may_depend_on_no_library(root: Path) -> None:
     add_service(root, "pilots", EVERY, [])
-    text = bake.targets("v1", root, {})["pilots"]["dockerfile-inline"]
+    text = bake.targets(root, "v1", {})["pilots"]["dockerfile-inline"]
     assert text.split() == COPY.format("").split()
 
 
 def test_a_lock_that_does_not_fit_is_refused(root: Path) -> None:
     add_service(root, "pilots", EVERY, [])
-    bake.targets("v1", root, {})
+    bake.targets(root, "v1", {})
     manifest(root / "libs/texts", "texts", [])
     manifest(root / "services/pilots", "pilots", ["texts"])
     with pytest.raises(LockError, match="Type `uv lock`"):
-        bake.targets("v1", root, {})
+        bake.targets(root, "v1", {})
 
 
 def printed(root: Path, capfd: pytest.CaptureFixture[str], **environment: str) -> dict[str, str]:
     """The arguments and the revision that bake would build the app with."""
     need(shutil.which("docker") is not None, "docker with buildx")
-    bake.bake("v1", "--print", root=root, environment=environment)
+    bake.bake(root, "v1", "--print", environment=environment)
     target = json.loads(capfd.readouterr().out)["target"]["web"]
     assert set(target["labels"]) == {"org.opencontainers.image.revision"}
     return {**target["args"], **target["labels"]}
@@ -141,7 +141,7 @@ def test_a_dockerfile_reaches_docker_as_it_was_written(
     need(shutil.which("docker") is not None, "docker with buildx")
     text = 'ARG TAG\nFROM a:${TAG} AS "b"\nENV A=$TAG B=${C:-d} D="%{http_code}" E=\\$x\n'
     (root / "apps/web/Dockerfile").write_text(text, encoding="utf-8")
-    bake.bake("v1", "--print", root=root, environment={})
+    bake.bake(root, "v1", "--print", environment={})
     printed = json.loads(capfd.readouterr().out)["target"]["web"]
     assert printed["dockerfile-inline"] == text
 
@@ -156,7 +156,7 @@ def test_python_s_version_is_written_once(
 ) -> None:
     need(shutil.which("docker") is not None, "docker with buildx")
     add_service(root, "pilots", "FROM scratch\n", [])
-    bake.bake("v1", "--print", "pilots", root=root, environment=given)
+    bake.bake(root, "v1", "--print", "pilots", environment=given)
     targets = json.loads(capfd.readouterr().out)["target"]
     expected = image if isinstance(image, str) else given["PYTHON_IMAGE"]
     assert targets["pilots"]["args"] == {"PYTHON_IMAGE": expected}
@@ -166,7 +166,7 @@ def test_python_s_version_is_written_once(
 def test_without_an_engine_a_sentence_says_how_to_get_one(root: Path) -> None:
     need(shutil.which("docker") is not None, "docker with buildx")
     with pytest.raises(bake.BakeError) as refused:
-        bake.build("v1", root, DEAD)
+        bake.build(root, "v1", DEAD)
     sentence = str(refused.value)
     assert "tcp://127.0.0.1:1" in sentence and "Start Docker" in sentence
     assert bake.GET_DOCKER in sentence
@@ -179,24 +179,24 @@ def test_without_docker_or_its_buildx_a_sentence_says_what_to_install(
     programs.mkdir()
     monkeypatch.setenv("PATH", str(programs))
     with pytest.raises(bake.BakeError, match="docker is not installed"):
-        bake.build("v1", root)
+        bake.build(root, "v1")
     (programs / "docker").write_text(
         "#!/bin/sh\necho \"docker: 'buildx' is not a docker command.\" >&2\nexit 1\n", "utf-8"
     )
     (programs / "docker").chmod(0o755)
     with pytest.raises(bake.BakeError, match="is not a docker command.\nInstall the package"):
-        bake.build("v1", root)
+        bake.build(root, "v1")
 
 
 def test_nothing_is_asked_of_docker_where_no_member_is_an_image(root: Path) -> None:
     (root / "apps/web/Dockerfile").unlink()
-    bake.build("v1", root, DEAD)
+    bake.build(root, "v1", DEAD)
 
 
 def test_a_build_that_fails_is_an_error(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     need(shutil.which("docker") is not None, "docker with buildx")
     (root / "apps/web/Dockerfile").write_text("FRM scratch\n", encoding="utf-8")
     with pytest.raises(bake.BakeError, match="what Docker wrote above"):
-        bake.bake("v1", "--load", root=root, environment=dict(os.environ))
+        bake.bake(root, "v1", "--load", environment=dict(os.environ))
     assert "FRM" in capfd.readouterr().err
     assert subprocess.run(["docker", "image", "inspect", "ghcr.io/example/shop/web:v1"]).returncode

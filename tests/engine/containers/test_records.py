@@ -137,18 +137,18 @@ def put(host: Host, version: str) -> Record:
     """Deploys a version."""
     images = {"backend": digest(version)}
     return deployment.deploy(
-        "staging", images, version=version, revision=version, say=str, root=host.root
+        host.root, "staging", images, version=version, revision=version, say=str
     )
 
 
 def back(host: Host, to: str = "") -> str:
     """Rolls back; returns the version that runs then."""
-    return deployment.rollback("staging", to, str, host.root).version
+    return deployment.rollback(host.root, "staging", to, str).version
 
 
 def written(host: Host) -> list[Record]:
     """All records, the latest first."""
-    return records.read(deployment.stack("staging", host.root))
+    return records.read(deployment.stack(host.root, "staging"))
 
 
 def healthy(host: Host) -> list[str]:
@@ -267,7 +267,7 @@ def test_a_deployment_killed_at_any_command_is_rolled_back_to_what_was_healthy(
         if host.running != digest("v1.1.0"):
             assert began or done
         if began and not done:
-            status = "\n".join(deployment.status("staging", host.root))
+            status = "\n".join(deployment.status(host.root, "staging"))
             assert "v1.2.0 has not finished" in status
         if began or done:
             assert back(host) == "v1.1.0"
@@ -319,7 +319,7 @@ def test_up_after_a_killed_deployment_makes_what_was_healthy_last_run_and_forget
     with pytest.raises(DeployError):
         put(host, "v1.2.0")
     host.sick = set()
-    deployment.up("staging", str, host.root)
+    deployment.up(host.root, "staging", str)
     assert host.running == digest("v1.1.0")
     assert written(host)[0].healthy
     assert back(host) == "v1.0.0"
@@ -362,12 +362,12 @@ def test_a_record_of_a_newer_schema_asks_for_an_update_and_is_never_to_be_remove
     for command in (
         lambda: put(host, "v1.0.0"),
         lambda: back(host),
-        lambda: deployment.up("staging", str, host.root),
+        lambda: deployment.up(host.root, "staging", str),
     ):
         with pytest.raises(ComposeError, match="Update this checkout") as caught:
             command()
         assert "remove" not in str(caught.value) and " rm " not in str(caught.value)
-    assert "Update this checkout" in deployment.status("staging", host.root)[0]
+    assert "Update this checkout" in deployment.status(host.root, "staging")[0]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "v1"}', '{"schema": "x"}'])

@@ -93,14 +93,14 @@ def test_a_taken_port_is_named_where_nobody_can_tell_who_holds_it(
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(product.DevError, match=r"taken \(by `inv dev` of another project, or"):
-            product.run(port, make(shop="api").path)
+            product.run(make(shop="api").path, port)
 
 
 def test_who_listens_on_every_address_holds_the_port_as_well(make: Make) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(product.DevError, match=f"Port {port}, on which web would listen"):
-            product.run(port, make(web="app").path)
+            product.run(make(web="app").path, port)
 
 
 @pytest.mark.parametrize("port", [80, 65535])
@@ -108,7 +108,7 @@ def test_a_port_that_cannot_be_used_is_refused(make: Make, port: int) -> None:
     with pytest.raises(
         product.DevError, match=f"--port takes a number from 1024 to 65533, not {port}"
     ):
-        product.run(port, make(shop="api", web="app").path)
+        product.run(make(shop="api", web="app").path, port)
 
 
 def test_a_second_run_in_the_same_project_names_the_first(make: Make) -> None:

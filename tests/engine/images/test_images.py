@@ -84,27 +84,18 @@ class Product:
             assert done.returncode == 0, done.stderr
             (folder / "file").unlink()
 
-    def push(self, **options: object) -> dict[str, str]:
+    def push(self, **options: Any) -> dict[str, str]:
         """`inv image.push --no-build`."""
         self.said.clear()
         return publishing.push(
-            build=False,
-            say=self.said.append,
-            root=self.root,
-            environment=self.environment,
-            **options,  # type: ignore[arg-type]
+            self.root, build=False, say=self.said.append, environment=self.environment, **options
         )
 
     def promote(self, source: str, target: str, **options: bool) -> dict[str, str]:
         """`inv image.promote`."""
         self.said.clear()
         return publishing.promote(
-            source,
-            target,
-            say=self.said.append,
-            root=self.root,
-            environment=self.environment,
-            **options,
+            self.root, source, target, say=self.said.append, environment=self.environment, **options
         )
 
     def has(self, tag: str) -> dict[str, str | None]:
@@ -336,10 +327,10 @@ def test_two_promotions_at_once_agree(make: Make, host: str) -> None:
     def promote() -> None:
         try:
             publishing.promote(
+                product.root,
                 source,
                 "v3.0.0",
                 say=lambda text: None,
-                root=product.root,
                 environment=product.environment,
             )
         except Exception as error:
@@ -781,13 +772,13 @@ def test_prune_keeps_what_is_used_new_or_somebody_else_s(make: Make, host: str) 
     name = f"prune-{uuid.uuid4().hex[:8]}"
     subprocess.run(["docker", "create", "--name", name, used, "x"], check=True, capture_output=True)
     try:
-        gone = inventory.prune(2, product.root, product.environment)
+        gone = inventory.prune(product.root, 2, product.environment)
         left = inventory.local(product.root, product.environment)
         kept = {(i.member, tag) for i in left for tag in i.tags if tag != "development"}
         assert kept == {(n, tag) for n in MEMBERS for tag in tags[2:]} | {("alpha", tags[0])}
         assert {i.member for i in gone} >= set(MEMBERS)
         assert inventory.local(other.root, other.environment) == others
-        assert inventory.prune(2, product.root, product.environment) == []
+        assert inventory.prune(product.root, 2, product.environment) == []
     finally:
         subprocess.run(["docker", "rm", name], capture_output=True)
 

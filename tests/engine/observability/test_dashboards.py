@@ -53,16 +53,16 @@ def test_names_of_metrics_are_told_from_all_else(expression: str, names: set[str
 
 def test_a_metric_that_no_service_has_is_found(root: Path) -> None:
     known = catalogue(root)
-    assert metrics.findings(known, root) == []
+    assert metrics.findings(root, known) == []
     less = [metric for metric in known if metric["name"] != "task_slots"]
-    found = metrics.findings(less, root)
+    found = metrics.findings(root, less)
     assert any(sentence.startswith("agents.json: Slots in use") for sentence in found)
     assert any(sentence.startswith("rule NoWorker: no service has") for sentence in found)
 
 
 def test_a_metric_that_nothing_shows_is_found(root: Path) -> None:
     more = [{"name": f"a_{end}", "kind": "histogram"} for end in ("bucket", "count", "sum")]
-    found = metrics.findings([*catalogue(root), *more], root)
+    found = metrics.findings(root, [*catalogue(root), *more])
     assert len(found) == 1 and found[0].startswith("a is in no dashboard and no rule")
 
 
@@ -70,7 +70,7 @@ def test_an_alert_without_runbook_or_tests_is_found(root: Path) -> None:
     for name in ("docs/observability.md", "deploy/prometheus/tests.yaml"):
         text = (root / name).read_text(encoding="utf-8")
         (root / name).write_text(text.replace("NoWorker", "Worker"), encoding="utf-8")
-    found = metrics.findings(catalogue(root), root)
+    found = metrics.findings(root, catalogue(root))
     assert len(found) == 2 and all(sentence.startswith("NoWorker ") for sentence in found)
 
 

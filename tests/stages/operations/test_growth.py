@@ -67,7 +67,7 @@ class Shop(Project):
     def add(self, name: str, kind: str = "api") -> list[str]:
         """Adds a member; returns the names of the new variables."""
         object.__setattr__(self, "said", [])
-        return [v.name for v in growth.add(kind, name, self.said.append, self.path)]
+        return [v.name for v in growth.add(self.path, kind, name, self.said.append)]
 
     def locked(self, name: str) -> bool:
         """Whether the lock knows a member."""
@@ -184,7 +184,7 @@ def test_a_member_that_is_removed_goes_with_its_edits(shop: Shop) -> None:
     shop.write("services/first/Dockerfile", "FROM scratch\nUSER 1\n")
     shop.write("services/first/ours.md", "Ours.\n")
     shop.commit("feat: ours")
-    remove = partial(growth.remove, "api", "first", print, shop.path)
+    remove = partial(growth.remove, shop.path, "api", "first", print)
     assert "services/first has files of yours" in shop.refused(remove, growth.GrowthError)
     shop.git("rm", "--quiet", "services/first/ours.md")
     shop.commit("chore: not ours")

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 
 import pytest
-from unit.github.double import DROPPED, DROPPED_AFTER, HANGING, Fault, refusing
 from stages.releases.world import ALL, FULL, World
+from unit.github.double import DROPPED, DROPPED_AFTER, HANGING, Fault, refusing
 
 pytestmark = pytest.mark.slow
 

@@ -14,6 +14,7 @@ from slipway_ops.deploy import candidates
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import WorkspaceError
 from slipway_ops.release import delivery
+from support import REPOSITORY
 
 MODULES = [
     importlib.import_module(found.name)
@@ -64,4 +65,4 @@ def test_a_stable_version_is_the_same_everywhere(version: str, stable: bool) -> 
     assert {bool(rule.fullmatch(version)) for rule in rules} == {stable}
     if not stable:
         with pytest.raises(candidates.CandidateError, match="stable versions only"):
-            candidates.choose("production", version)
+            candidates.choose(REPOSITORY, "production", version)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from unit.github.double import Fault
 from stages.releases.world import ALL, FILES, MEMBERS, World
+from unit.github.double import Fault
 
 pytestmark = pytest.mark.slow
 TOKEN_FREE = {"GITHUB_TOKEN": "", "GITHUB_API_URL": "", "GITHUB_REPOSITORY": ""}

@@ -23,8 +23,8 @@ from typing import Any
 from urllib.parse import urljoin
 
 import requests
-from unit.github.double import Double, double
 from engine.images.registries import proxy
+from unit.github.double import Double, double
 
 from support import Project, clean_environment
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from engine.containers.ssh import ssh_host
 from engine.containers.stage import Stage, docker, stage
-from unit.github.double import TOKEN, Double, double
 from stages.workflows.runner import Ran, Runner, set_up
 from stages.workflows.test_gate import HERE
+from unit.github.double import TOKEN, Double, double
 
 from support import Project
 

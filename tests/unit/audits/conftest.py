@@ -65,7 +65,7 @@ def frontend(project: Path) -> Subject:
         "low",
         "top > middle",
         "next: ",
-        "accept it in audits.toml",
+        "accept it in audit.toml",
     )
     member = Member("frontend", project / "apps" / "frontend", "app")
     return Subject(audits.web, member, advisory, expected)
@@ -106,7 +106,7 @@ def audit_in(project: Path, programs: list[str], capsys: pytest.CaptureFixture[s
         session.env |= {"CI": None, "npm_config_update_notifier": "false", **environment, **more}
         how, words = "passed", ""
         try:
-            subject.call(cast(nox.Session, session), subject.member, project)
+            subject.call(project, cast(nox.Session, session), subject.member)
         except Ended as ended:
             how, words = ended.args
         said = "\n".join(session.said)

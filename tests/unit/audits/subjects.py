@@ -132,7 +132,7 @@ class Result:
 class Subject:
     """One of the two audits, the member it is tried on, and an advisory that applies there."""
 
-    call: Callable[[nox.Session, Member, Path], None]
+    call: Callable[[Path, nox.Session, Member], None]
     member: Member
     advisory: Advisory
     expected: tuple[str, ...]

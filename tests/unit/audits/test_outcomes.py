@@ -118,7 +118,7 @@ def test_a_service_that_never_finishes_is_no_audit_after_the_time_allowed_and_le
 def test_only_ci_that_is_set_and_not_false_makes_a_missing_audit_fail(
     frontend: Subject, run: Audit, monkeypatch: pytest.MonkeyPatch, ci: str, how: str
 ) -> None:
-    report = Report("frontend", "audits.invalid", failure="did not answer")
+    report = Report("frontend", "audit.invalid", failure="did not answer")
     monkeypatch.setattr(audits, "ask_npm", lambda *_: report)
     assert run(frontend, {}, CI=ci).how == how
 
@@ -270,7 +270,7 @@ def test_the_last_lines_of_a_run_of_nox_say_that_this_was_no_audit(
         "from slipway_ops.stages.audit import audits\nfrom slipway_ops.project import Member\n"
         "@nox.session(venv_backend='none')\ndef scan(session):\n"
         "    path = Path.cwd() / 'apps' / 'frontend'\n"
-        "    audits.web(session, Member('frontend', path, 'app'), Path.cwd())\n"
+        "    audits.web(Path.cwd(), session, Member('frontend', path, 'app'))\n"
     )
     services = absent_services()
     command = [sys.executable, "-m", "nox", "-s", "scan"]

@@ -79,7 +79,7 @@ def test_turbo_3142_a_miss_says_which_part_of_the_key_has_changed(
 ) -> None:
     def why(stage: str, name: str) -> str:
         monkeypatch.setattr(os, "environ", monorepo.environment | {"PATH": path})
-        return results.why(stage, name, monorepo.path)
+        return results.why(monorepo.path, stage, name)
 
     path = os.environ["PATH"]
     assert why("lint", "core").startswith("lint(core) is skipped: unchanged since ")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from render.rendering.answer_sets import SETS
 from unit.checks.faults import (
     A_STAGE,
     AT_ROOT,
@@ -38,7 +39,6 @@ from unit.checks.faults import (
     unpinned,
     unrun,
 )
-from render.rendering.answer_sets import SETS
 
 from slipway_ops.checks.command_names import Names, ParityError, names
 from slipway_ops.checks.repository import findings

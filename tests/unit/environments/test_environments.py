@@ -143,7 +143,7 @@ def test_every_breach_of_the_contract_is_named_and_no_value_is_shown(shop: Proje
     for planted in breaches:
         changed = {name: value for name, (value, _) in planted.items()}
         edit(shop, "staging", **{**dict.fromkeys(values(shop, "staging")), **kept, **changed})
-        found = environment_files.findings("staging", shop.path, {})
+        found = environment_files.findings(shop.path, "staging", {})
         assert len(found) == len(planted), found
         for name, (_, finding) in planted.items():
             joint = "" if finding.startswith(":") else " "

@@ -108,7 +108,7 @@ def test_of_secrets_a_comparison_says_only_whether_they_differ(
         f"A={HIDDEN}\nB={HIDDEN}x\nC={url}/x\nD={HIDDEN}\nU={url}/x\nV={url.replace('a:', 'b:')}\n"
         f"W={url}\n"
     )
-    found = environment_files.differences("staging", "production", tmp_path)
+    found = environment_files.differences(tmp_path, "staging", "production")
     seen = f"https://{M}@llm.example"
     assert found == [
         ("A", "same"),
@@ -119,4 +119,4 @@ def test_of_secrets_a_comparison_says_only_whether_they_differ(
         ("UNKNOWN", "only in staging"),
         ("V", f"staging {seen}, production {seen}; what is masked differs"),
     ]
-    assert HIDDEN not in str(environment_files.shown("production", tmp_path))
+    assert HIDDEN not in str(environment_files.shown(tmp_path, "production"))

@@ -31,7 +31,7 @@ def applied(
     """`inv protect`; returns what it says."""
     said: list[str] = []
     api = rest_api.connect(root, hub.environment, sleep=sleep)
-    rulesets.protect(api, root, check=check, say=said.append)
+    rulesets.protect(root, api, check=check, say=said.append)
     return "\n".join(said)
 
 

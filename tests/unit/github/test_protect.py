@@ -200,7 +200,7 @@ def test_what_was_changed_by_hand_is_named_by_check_and_mended_without(
     drift(hub)
     api = rest_api.connect(root, hub.environment)
     with pytest.raises(ProtectError, match="acme/shop is not as .github says. Type: inv protect"):
-        rulesets.protect(api, root, check=True)
+        rulesets.protect(root, api, check=True)
     assert sorted(capsys.readouterr().out.splitlines()) == sorted(
         [file, *(f"  {x}" for x in lines)]
     )

@@ -10,7 +10,7 @@ import pytest
 from unit.github.double import HANGING, PAGE, Double, Fault, refusing
 from unit.github.stage import AS_IT_SAYS, MAIN, RELEASES, SETTINGS, applied, refused
 
-from slipway_ops.github import rest_api, refusals, rulesets
+from slipway_ops.github import refusals, rest_api, rulesets
 
 NOW = 1_800_000_000
 LATE = NOW + 601
@@ -184,7 +184,7 @@ def test_a_renamed_repository_is_named_anew(hub: Double, root: Path) -> None:
     hub.former, hub.name = {"acme/shop"}, "acme/store"
     asked = hub.environment | {"GITHUB_REPOSITORY": "acme/shop"}
     with pytest.raises(rest_api.GitHubError) as refusal:
-        rulesets.protect(rest_api.connect(root, asked), root)
+        rulesets.protect(root, rest_api.connect(root, asked))
     assert str(refusal.value) == (
         "acme/shop has another name now: acme/store. Type: git remote set-url origin "
         "https://github.example/acme/store.git"

@@ -10,7 +10,7 @@ import pytest
 from unit.github.double import DROPPED_AFTER, TOKEN, Double, refusing
 
 from slipway_ops.github import actions, rest_api, weekly_issue
-from support import Project
+from support import REPOSITORY, Project
 
 RUN = {"GITHUB_SERVER_URL": "https://github.example", "GITHUB_RUN_ID": "7"}
 GREEN = {"name": "scan", "args": {"member": "backend"}, "result": "success", "duration": 1.25}
@@ -25,7 +25,7 @@ FOUND = (
 
 def kept(hub: Double, *ran: dict[str, Any]) -> str:
     """Keeps the issue after these sessions; returns what is said."""
-    return weekly_issue.keep(rest_api.connect(environment=hub.environment), ran, RUN)
+    return weekly_issue.keep(rest_api.connect(REPOSITORY, environment=hub.environment), ran, RUN)
 
 
 def test_the_issue_is_opened_then_written_anew_then_closed_and_never_there_twice(

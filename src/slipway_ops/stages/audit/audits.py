@@ -38,7 +38,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway_ops import shell, uv
-from slipway_ops.project import ROOT
 from slipway_ops.stages.audit import policy
 from slipway_ops.stages.audit.policy import AuditError, Finding, Outcome, Report
 
@@ -63,12 +62,12 @@ Environment = Mapping[str, str]
 Locked = tuple[str, str, str]  # name, version, and why no service can know it ("" for most)
 
 
-def python(session: nox.Session, member: Member, root: Path = ROOT) -> None:
+def python(root: Path, session: nox.Session, member: Member) -> None:
     """Audit the Python packages of a member, and end the session accordingly: call it last."""
     _end(session, member, root, ask_osv)
 
 
-def web(session: nox.Session, member: Member, root: Path = ROOT) -> None:
+def web(root: Path, session: nox.Session, member: Member) -> None:
     """Audit the npm packages of a member, and end the session accordingly: call it last."""
     _end(session, member, root, ask_npm)
 
