@@ -118,7 +118,7 @@ def test_a_service_that_never_finishes_is_no_audit_after_the_time_allowed_and_le
 def test_only_ci_that_is_set_and_not_false_makes_a_missing_audit_fail(
     frontend: Subject, run: Audit, monkeypatch: pytest.MonkeyPatch, ci: str, how: str
 ) -> None:
-    report = Report("frontend", "audit.invalid", failure="did not answer")
+    report = Report("frontend", "audits.invalid", failure="did not answer")
     monkeypatch.setattr(audits, "ask_npm", lambda *_: report)
     assert run(frontend, {}, CI=ci).how == how
 

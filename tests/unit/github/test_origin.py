@@ -51,14 +51,14 @@ def token(api: rest_api.GitHub) -> str:
         ("https://github.com/acme/shop.git", PUBLIC),
         ("https://github.com/acme/shop", PUBLIC),
         ("https://github.com/acme/shop/", PUBLIC),
-        ("https://somebody@api.com/acme/shop.git", PUBLIC),
-        ("https://somebody:" + "word@api.com/acme/shop.git", PUBLIC),
-        ("git@api.com:acme/shop.git", PUBLIC),
-        ("git@api.com:/acme/shop.git", PUBLIC),
+        ("https://somebody@github.com/acme/shop.git", PUBLIC),
+        ("https://somebody:" + "word@github.com/acme/shop.git", PUBLIC),
+        ("git@github.com:acme/shop.git", PUBLIC),
+        ("git@github.com:/acme/shop.git", PUBLIC),
         ("github.com:acme/shop", PUBLIC),
         ("github-at-work:acme/shop.git", PUBLIC),
-        ("ssh://git@api.com/acme/shop.git", PUBLIC),
-        ("git+ssh://git@api.com/acme/shop.git", PUBLIC),
+        ("ssh://git@github.com/acme/shop.git", PUBLIC),
+        ("git+ssh://git@github.com/acme/shop.git", PUBLIC),
         ("ssh://git@ssh.github.com:443/acme/shop.git", PUBLIC),
         ("git@acme.ghe.com:acme/shop.git", "https://api.acme.ghe.com"),
         ("https://git.example.com/acme/shop.git", OWN),
@@ -78,7 +78,7 @@ def test_every_form_of_remote_gives_repository_and_address_and_no_token_goes_to_
 
 @pytest.mark.parametrize("name", ["acme/shop.js", "a-b/c_d.git", "acme/.github"])
 def test_names_may_have_dots_and_dashes(name: str, folder: Path) -> None:
-    origin(folder, f"git@api.com:{name}.git")
+    origin(folder, f"git@github.com:{name}.git")
     assert rest_api.connect(folder, GIVEN).repository == name
 
 
@@ -115,7 +115,7 @@ def test_variables_come_before_the_remote_and_gh_is_asked_for_the_host_alone(fol
 @pytest.mark.parametrize(
     ("url", "variable"),
     [
-        ("git@api.com:acme/shop", "github.com`, or set GITHUB_TOKEN"),
+        ("git@github.com:acme/shop", "github.com`, or set GITHUB_TOKEN"),
         ("git@code.example.com:acme/shop", "code.example.com`, or set GH_ENTERPRISE_TOKEN"),
     ],
 )
