@@ -14,14 +14,19 @@ class CommandError(SlipwayError):
     """A program could not be started, or ended with another status than 0.
 
     Attributes:
+        command: the program and its first words.
         reason: the last line that it wrote to stderr.
         output: all that it wrote to stderr.
     """
 
     def __init__(self, command: str, reason: str, output: str = "") -> None:
-        super().__init__(f"`{command}` failed: {reason}")
+        super().__init__(command, reason, output)
+        self.command = command
         self.reason = reason
         self.output = output
+
+    def __str__(self) -> str:
+        return f"`{self.command}` failed: {self.reason}"
 
 
 def ask(
