@@ -1,9 +1,8 @@
-"""The monorepo of sample.py as each runner wants it, with what its documents advise."""
+"""The monorepo of sample.py for each runner, as its documentation advises."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -12,8 +11,7 @@ from benchmarks.sample import STAGES, Sample, write
 
 DO = """#!/bin/sh
 # What a task is, for every runner: `do STAGE`, in the folder of a member.
-at=$(date +%s.%N)
-printf '%s %s %s %s\\n' "$at" "$1" "${{PWD##*/}}" "${{STRAY:-}}" >> {ran}
+printf '%s %s %s\\n' "$1" "${{PWD##*/}}" "${{STRAY:-}}" >> {ran}
 PATH={tools}:$PATH
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=src:../../libs/core/src
 case $1 in
@@ -28,14 +26,11 @@ esac
 NOXFILE = '''"""Stages by member, as the template's."""
 
 import sys
-from pathlib import Path
 
 import nox
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from slipway_ops.cache import skipping  # noqa: E402
-from slipway_ops.nox_api import each  # noqa: E402
+from slipway_ops.cache import skipping
+from slipway_ops.nox_api import each
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "test", "scan"]
@@ -53,7 +48,7 @@ def {stage}(session, member):
 
 
 COMMANDS = {
-    "slipway": [str(BIN / "nox"), "-s", *STAGES],
+    "slipway": [".nox/all/bin/nox", "-s", *STAGES],
     "turbo": ["node_modules/.bin/turbo", "run", *STAGES, "--concurrency=2"],
     "nx": ["node_modules/.bin/nx", "run-many", "--parallel=2", "-t", *STAGES],
     "moon": ["node_modules/.bin/moon", "run", "--concurrency=2", *(f":{s}" for s in STAGES)],

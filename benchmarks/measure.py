@@ -9,27 +9,31 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 TABLE = ["| measured | result |", "| --- | --- |"]
-NO_BYTECODE = "PYTHONDONTWRITEBYTECODE"  # many containers set it, and sessions undo that
+# What a project's commands must not inherit from the run that measures them.
+FOREIGN = ("CI", "VIRTUAL_ENV", "PYTHON", "RESULTS", "NOX", "SLIPWAY_", "UV_PROJECT")
 ENVIRONMENT = {
-    **{k: v for k, v in os.environ.items() if k not in ("CI", "VIRTUAL_ENV", NO_BYTECODE)},
-    "PATH": f"{BIN}:{os.environ['PATH']}",
+    **{name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)},
     "GIT_AUTHOR_NAME": "Bench",
     "GIT_AUTHOR_EMAIL": "bench@example.com",
     "GIT_COMMITTER_NAME": "Bench",
     "GIT_COMMITTER_EMAIL": "bench@example.com",
+    "NX_DAEMON": "true",  # as on a developer's machine: nx leaves it out in containers
+    "TURBO_TELEMETRY_DISABLED": "1",
 }
 
 
-def timed(command: list[str], cwd: Path, **variables: str) -> tuple[float, str]:
+def timed(command: Sequence[object], cwd: Path, **variables: str) -> tuple[float, str]:
     """Runs a command; returns its wall time in seconds and its output. A failure ends the run."""
+    words = [str(word) for word in command]
     start = time.perf_counter()
     done = subprocess.run(
-        command,
+        words,
         cwd=cwd,
         env={**ENVIRONMENT, **variables},
         text=True,
@@ -38,13 +42,18 @@ def timed(command: list[str], cwd: Path, **variables: str) -> tuple[float, str]:
     )
     taken = time.perf_counter() - start
     if done.returncode:
-        sys.exit(f"{shlex.join(command)} failed:\n{done.stdout[-4000:]}")
+        sys.exit(f"{shlex.join(words)} failed in {cwd}:\n{done.stdout[-4000:]}")
     return taken, done.stdout
 
 
-def seconds(command: list[str], cwd: Path, **variables: str) -> float:
+def seconds(command: Sequence[object], cwd: Path, **variables: str) -> float:
     """The wall time of a command, in seconds."""
     return timed(command, cwd, **variables)[0]
+
+
+def output(command: Sequence[object], cwd: Path) -> str:
+    """What a command writes."""
+    return timed(command, cwd)[1]
 
 
 def forget(root: Path, names: Iterable[str]) -> None:
@@ -56,12 +65,8 @@ def forget(root: Path, names: Iterable[str]) -> None:
 
 def commit(folder: Path) -> None:
     """Makes a folder a git repository with everything committed."""
-    for words in (
-        ["init", "-q", "-b", "main"],
-        ["add", "-A"],
-        ["commit", "-q", "-m", "feat: start"],
-    ):
-        timed(["git", *words], folder)
+    for words in ("init -q -b main", "add -A", "commit -q -m feat:start"):
+        timed(["git", *words.split()], folder)
 
 
 def interleaved(repeat: int, *works: Callable[[], float]) -> list[list[float]]:
@@ -74,12 +79,16 @@ def interleaved(repeat: int, *works: Callable[[], float]) -> list[list[float]]:
     return [list(column) for column in zip(*rounds, strict=True)]
 
 
-def ratio(ours: list[float], theirs: list[float]) -> str:
-    """The median of the rounds' ratios, with the lowest and the highest."""
-    ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
-    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
+def ratios(ours: list[float], theirs: list[float]) -> list[float]:
+    """The ratio of each round."""
+    return [a / b for a, b in zip(ours, theirs, strict=True)]
+
+
+def spread(values: list[float]) -> str:
+    """The median of the rounds, with the lowest and the highest."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
 
 
 def row(name: str, ours: list[float], theirs: list[float]) -> str:
-    """A line of the table: what is measured, and `ratio`."""
-    return f"| {name} | {ratio(ours, theirs)} |"
+    """A line of the table: what is measured, and the ratio."""
+    return f"| {name} | {spread(ratios(ours, theirs))} |"

@@ -17,7 +17,7 @@ from typing import cast
 
 import psutil
 
-from benchmarks.measure import BIN, ENVIRONMENT, TABLE, interleaved, row, timed
+from benchmarks.measure import BIN, ENVIRONMENT, TABLE, interleaved, row, seconds
 
 SECONDS = 1.0  # of load in each round, after a fifth of it to warm up
 CONNECTIONS = 8
@@ -86,12 +86,10 @@ print(json.dumps([series, sorted(times)[4] * 1e3]))
 def rows(project: Path, repeat: int) -> list[str]:
     """The table for a default project's API."""
     environment = project / ".nox" / "observed"
-    timed([str(BIN / "uv"), "lock", "--quiet"], project)
-    sync = ["sync", "--quiet", "--frozen", "--no-dev", "--package", "backend"]
-    given = {"UV_PROJECT_ENVIRONMENT": str(environment)}
-    subprocess.run([BIN / "uv", *sync], cwd=project, env=ENVIRONMENT | given, check=True)
+    sync = ["sync", "--quiet", "--frozen", "--no-dev", "--package=backend"]
+    seconds([BIN / "uv", *sync], project, UV_PROJECT_ENVIRONMENT=str(environment))
     python = environment / "bin" / "python"
-    timed([str(BIN / "uv"), "pip", "install", "--quiet", "--python", str(python), PEER], project)
+    seconds([BIN / "uv", "pip", "install", "--quiet", "--python", python, PEER], project)
     with _servers(python) as running:
         works = [partial(_load, *running[name]) for name in SERVERS]
         bare, ours, theirs = interleaved(repeat, *works)

@@ -7,21 +7,13 @@ runner ran is counted by the work and not by what the runner says.
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
-import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import measure
-from benchmarks.measure import BIN, forget
+from benchmarks.measure import BIN, REPOSITORY, forget, seconds
 
 STAGES = ("lint", "test", "scan")
-# As on a developer's machine: nx leaves its daemon out in containers, and this may be one.
-ENVIRONMENT = {**measure.ENVIRONMENT, "NX_DAEMON": "true", "TURBO_TELEMETRY_DISABLED": "1"}
 TOOLS = ("bandit==1.9.4", "black==26.10.1", "flake8==7.5.0", "pytest==9.2.0")
 ROOT_MANIFEST = """
 [project]
@@ -96,17 +88,13 @@ class Run:
 
     Attributes:
         seconds: how long it took.
-        began: the seconds until the first task began; 0 where there was none.
         tasks: those that began, such as `lint(core)`.
         stray: whether one of them saw the variable STRAY.
-        memory: the most that one process had, of those that ended with it, in MB.
     """
 
     seconds: float
-    began: float
     tasks: set[str]
     stray: bool
-    memory: float
 
 
 @dataclass(frozen=True)
@@ -157,27 +145,13 @@ class Sample:
         """Runs all tasks, but for those that the runner skips. One that fails ends the program."""
         log = self.path.parent / "ran"
         log.unlink(missing_ok=True)
-        environment = {**ENVIRONMENT, **variables}
-        with tempfile.TemporaryFile() as output:
-            at, start = time.time(), time.perf_counter()
-            process = subprocess.Popen(
-                self.command, cwd=self.path, env=environment, stdout=output, stderr=output
-            )
-            _, status, usage = os.wait4(process.pid, 0)
-            taken = time.perf_counter() - start
-            process.returncode = os.waitstatus_to_exitcode(status)
-            if process.returncode:
-                output.seek(0)
-                text = output.read().decode(errors="replace")
-                sys.exit(f"{self.runner} failed in {self.path}:\n{text[-4000:]}")
+        taken = seconds(self.command, self.path, **variables)
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
         words = [line.split(" ") for line in lines]
         return Run(
             seconds=taken,
-            began=min(float(word[0]) for word in words) - at if words else 0.0,
-            tasks={f"{stage}({name})" for _, stage, name, _ in words},
-            stray=any(word[3] for word in words),
-            memory=usage.ru_maxrss / 1024,
+            tasks={f"{stage}({name})" for stage, name, _ in words},
+            stray=any(word[2] for word in words),
         )
 
     def forget(self) -> None:
@@ -202,12 +176,18 @@ class Sample:
 
 
 def tools(work: Path) -> Path:
-    """The environment of the tasks' tools, made in a folder; returns its programs' folder."""
+    """The environment of nox, slipway-ops and the tasks' tools, made in a folder.
+
+    The package is installed from this working tree as in a project: built, not editable.
+
+    Returns:
+        The folder of its programs.
+    """
     place = work / "tools"
-    uv = str(BIN / "uv")
-    subprocess.run([uv, "venv", "--quiet", str(place)], check=True)
-    python = str(place / "bin" / "python")
-    subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *TOOLS], check=True)
+    uv = BIN / "uv"
+    seconds([uv, "venv", "--quiet", place], work)
+    install = ["pip", "install", "--quiet", "--refresh-package=slipway-ops", "--python", place]
+    seconds([uv, *install, REPOSITORY, *TOOLS], work)
     return place / "bin"
 
 
@@ -216,7 +196,7 @@ def peers(work: Path) -> Path:
     place = work / "peers"
     shutil.copytree(Path(__file__).parent / "peers", place)
     npm = ["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
-    subprocess.run(npm, cwd=place, check=True)
+    seconds(npm, place)
     return place / "node_modules"
 
 

@@ -1,0 +1,219 @@
+"""The figures that have a goal: what a project holds, and how long its commands take.
+
+Times are ratios within one run, because seconds say nothing on another machine.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import statistics
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from benchmarks import configs, sample
+from benchmarks.measure import (
+    BIN,
+    REPOSITORY,
+    commit,
+    forget,
+    interleaved,
+    output,
+    ratios,
+    seconds,
+    spread,
+)
+
+# The last commit whose template copied the pipeline into every project.
+BEFORE = "3e455ff9bdee2da3632b64689130ef870640b780"
+EXAMPLE = ("services/", "libs/", "apps/")
+HEAD = ["| figure | goal | measured | command |", "| --- | --- | --- | --- |"]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure with its goal.
+
+    Attributes:
+        name: what is measured.
+        goal: the most that it may be.
+        values: what was measured, a value for each round; their median counts.
+        command: what measures it, as people type it.
+    """
+
+    name: str
+    goal: float
+    values: list[float]
+    command: str
+
+    @property
+    def row(self) -> str:
+        """The line of the table; a count has one value and no spread."""
+        count = len(self.values) == 1 and self.values[0].is_integer()
+        measured = f"{self.values[0]:.0f}" if count else spread(self.values)
+        return f"| {self.name} | ≤ {self.goal:g} | {measured} | {self.command} |"
+
+    @property
+    def missed(self) -> str:
+        """A sentence where the goal is missed; else nothing."""
+        found = statistics.median(self.values)
+        return f"{self.name}: {found:.2f} is more than {self.goal:g}." if found > self.goal else ""
+
+
+def copy(template: Path, destination: Path) -> float:
+    """`copier copy` with the defaults, of a template's newest commit; returns the seconds."""
+    shutil.rmtree(destination, ignore_errors=True)
+    words = ["copy", "--quiet", "--defaults", "--vcs-ref=HEAD", template, destination]
+    return seconds([BIN / "copier", *words], template)
+
+
+def figures(work: Path, project: Path, repeat: int) -> list[Figure]:
+    """All figures.
+
+    Args:
+        work: a folder for what else is needed; `work / "template"` is the template.
+        project: a default project, committed.
+        repeat: the rounds of each measurement; those that take minutes have a third of them.
+    """
+    long = max(1, repeat // 3)
+    found = [*_size(project), _copy(work, repeat)]
+    prepare(project)
+    empty = work / "empty"
+    empty.mkdir()
+    (empty / "noxfile.py").touch()
+    nox = [project / ".venv" / "bin" / "nox"]
+    listing = partial(seconds, [*nox, "-l"], project)
+    nothing = partial(seconds, [*nox, "-l"], empty)
+    found.append(
+        Figure(
+            "`nox -l` ÷ that of an empty noxfile",
+            1.15,
+            ratios(*interleaved(repeat * 4, listing, nothing)),
+            "`nox -l`",
+        )
+    )
+    found += [_unchanged(work, repeat * 4), _lint(work, project, long)]
+    found += _stages(project, nothing, long)
+    return found
+
+
+def prepare(project: Path) -> None:
+    """Makes .venv and uv.lock, as the set-up of a new project does, and commits the lock."""
+    seconds([BIN / "uv", "sync", "--quiet"], project)
+    commit(project)
+
+
+def _size(project: Path) -> list[Figure]:
+    """What a copy holds: its files, and our Python in it without the example."""
+    files = output(["git", "ls-files"], project).splitlines()
+    python = [f for f in files if f.endswith(".py") and not f.startswith(EXAMPLE)]
+    lines = sum(len((project / f).read_text(encoding="utf-8").splitlines()) for f in python)
+    pathspecs = " ".join(f"':!{folder}'" for folder in EXAMPLE)
+    return [
+        Figure("files in a default project", 140, [float(len(files))], "`git ls-files \\| wc -l`"),
+        Figure(
+            "lines of Python in it besides the example",
+            250,
+            [float(lines)],
+            f"`wc -l $(git ls-files '*.py' {pathspecs})`",
+        ),
+    ]
+
+
+def _copy(work: Path, repeat: int) -> Figure:
+    """`copier copy` of the template against an empty template, by the same Copier."""
+    empty = work / "empty-template"
+    (empty / "template").mkdir(parents=True)
+    (empty / "copier.yml").write_text("_subdirectory: template\n", encoding="utf-8")
+    answers = "{{ _copier_conf.answers_file }}.jinja"
+    shutil.copy2(REPOSITORY / "template" / answers, empty / "template" / answers)
+    commit(empty)
+    both = [partial(copy, source, work / "copy") for source in (work / "template", empty)]
+    return Figure(
+        "`copier copy` ÷ that of an empty template",
+        2.0,
+        ratios(*interleaved(repeat, *both)),
+        "`copier copy --defaults`",
+    )
+
+
+def _unchanged(work: Path, repeat: int) -> Figure:
+    """Twelve sessions that are all skipped, in the monorepo that the runners have too."""
+    place = work / "unchanged"
+    place.mkdir()
+    one = configs.samples(place, 4, sample.tools(place))["slipway"]
+    one.run()
+    again = one.run()
+    if again.tasks:
+        raise SystemExit(f"Nothing has changed, and these have run: {sorted(again.tasks)}")
+    listing = partial(seconds, [one.command[0], "-l"], one.path)
+    return Figure(
+        "nothing changed, twelve sessions ÷ `nox -l`",
+        1.3,
+        ratios(*interleaved(repeat, lambda: one.run().seconds, listing)),
+        "`nox -s lint test scan`",
+    )
+
+
+def _lint(work: Path, project: Path, repeat: int) -> Figure:
+    """`lint(repo)` as in a new checkout, against that of a project made before the package."""
+    old = work / "before"
+    template = work / "template-before"
+    archive = subprocess.run(["git", "archive", BEFORE], cwd=REPOSITORY, capture_output=True)
+    if archive.returncode:
+        raise SystemExit(f"This clone lacks the commit {BEFORE}: type `git fetch --unshallow`.")
+    with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
+        tar.extractall(template, filter="data")
+    commit(template)
+    copy(template, old)
+    commit(old)
+    uv = str(BIN / "uv")
+    seconds([uv, "venv", "--quiet", ".venv"], old)
+    seconds([uv, "pip", "install", "--quiet", "nox[uv]"], old)
+
+    def cold(one: Path) -> float:
+        forget(one, (".nox", ".mypy_cache"))
+        return seconds([one / ".venv" / "bin" / "nox", "-s", "lint(repo)"], one)
+
+    cold(old)  # makes uv.lock, as the set-up has done in the other project
+    return Figure(
+        "`lint(repo)` in a new checkout ÷ that before the package",
+        0.5,
+        ratios(*interleaved(repeat, partial(cold, project), partial(cold, old))),
+        '`nox -s "lint(repo)"`',
+    )
+
+
+def _stages(project: Path, nothing: Callable[[], float], repeat: int) -> list[Figure]:
+    """All stages in a new project, and again without results, in units of an empty `nox -l`."""
+    command = [project / ".venv" / "bin" / "nox", "-s", "lint", "test", "scan"]
+
+    def first() -> float:
+        seconds(["git", "clean", "-fdqx", "--exclude=.venv"], project)
+        return seconds(command, project)
+
+    def unit() -> float:
+        return statistics.median(nothing() for _ in range(9))
+
+    runs, again, units = interleaved(
+        repeat, first, partial(seconds, command, project, RESULTS="off"), unit
+    )
+    name = "`nox -l` of an empty noxfile"
+    return [
+        Figure(
+            f"first `nox -s lint test scan` ÷ {name}",
+            300,
+            ratios(runs, units),
+            "`nox -s lint test scan`",
+        ),
+        Figure(
+            f"the same again with `RESULTS=off` ÷ {name}",
+            150,
+            ratios(again, units),
+            "`RESULTS=off nox -s lint test scan`",
+        ),
+    ]
