@@ -17,7 +17,7 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "test", "scan", "build"]
 
-PYTHON = ["noxfile.py", "tasks.py", "tests", "benchmarks"]
+PYTHON = ["noxfile.py", "tasks.py", "src", "tests", "benchmarks"]
 ADVICE = (
     "Move `tested` in `copier.yml` on, the ranges in `template/` or the lock of the app. What has "
     "to wait is accepted in `template/audit.toml`, with a reason and a day on which that ends."
@@ -58,6 +58,7 @@ def lint(session: nox.Session) -> None:
     pipeline(session, project)
     session.run("black", "--check", "--diff", "--quiet", *PYTHON, "template")
     session.run("flake8", "--config", "template/.flake8", *PYTHON, "template")
+    session.run("ruff", "check", "--quiet", "--no-cache", *PYTHON, "template")
     session.run("mypy", *PYTHON)
     with session.chdir(project):
         session.run("nox", "-s", "lint")
