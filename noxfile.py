@@ -19,7 +19,7 @@ nox.options.sessions = ["lint", "test", "scan", "build"]
 
 PYTHON = ["noxfile.py", "tasks.py", "src", "tests", "benchmarks"]
 ADVICE = (
-    "Move `tested` in `copier.yml` on, the ranges in `template/` or the lock of the app. What has "
+    "Move the day of `exclude_newer` in `copier.yml` on, the ranges in `template/` or the lock of the app. What has "
     "to wait is accepted in `template/audit.toml`, with a reason and a day on which that ends."
 )
 

@@ -20,6 +20,7 @@ from slipway_ops.environments.contract import Variable
 from slipway_ops.errors import SlipwayError
 
 QUESTIONS = {"api": "apis", "worker": "workers", "app": "apps", "library": "libraries"}
+DAY = re.compile(r'^exclude-newer = "\d[^" ]*"', re.MULTILINE)  # not a span, such as "2 weeks"
 
 Say = Callable[[str], object]
 
@@ -76,12 +77,16 @@ def remove(root: Path, kind: str, name: str, say: Say) -> None:
 def upgrade(root: Path) -> None:
     """Writes uv.lock and every package-lock.json anew, within the ranges of the manifests.
 
-    uv keeps to `exclude-newer` in pyproject.toml; npm gets the same day.
+    A new project has the day of its template's tests as `exclude-newer` in pyproject.toml: from now
+    on it is a week before each lock. npm gets the same.
 
     Raises:
         GrowthError: a tool failed; its words are in the text.
-        ToolError: uv is missing.
+        SlipwayError: uv is missing.
     """
+    manifest = root / "pyproject.toml"
+    text = manifest.read_text(encoding="utf-8")
+    manifest.write_text(DAY.sub('exclude-newer = "1 week"', text), encoding="utf-8")
     cutoff = (date.today() - timedelta(days=7)).isoformat()
     npm = ["npm", "update", "--package-lock-only", "--save", f"--before={cutoff}"]
     _uv_lock(root, "--upgrade")

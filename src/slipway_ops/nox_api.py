@@ -21,9 +21,9 @@ from slipway_ops.checks import stage_bodies
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github import actions
 from slipway_ops.images import bake
-from slipway_ops.project import Member, find_root
+from slipway_ops.project import Member, root_or_exit
 
-ROOT = find_root()
+ROOT = root_or_exit()
 
 Stage = Callable[[nox.Session, Member], None]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from slipway_ops.errors import SlipwayError
 
 FOLDERS = ("services", "apps", "libs")
+RECIPE = 2  # what a project's noxfile, tasks and workflows have to be written for
 
 
 class WorkspaceError(SlipwayError):
@@ -87,12 +89,14 @@ def find_root(start: Path | None = None) -> Path:
         start: the folder, by default the working directory.
 
     Raises:
-        WorkspaceError: it is in no project.
+        WorkspaceError: it is in no project, or in one whose recipe is for another version of this
+            package.
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
         manifest = folder / "pyproject.toml"
-        if manifest.is_file() and "recipe" in _own_table(manifest):
+        if manifest.is_file() and (recipe := _own_table(manifest).get("recipe")) is not None:
+            _check(recipe)
             return folder
     raise WorkspaceError(
         f"{start} is in no project: neither it nor a parent has a pyproject.toml with `recipe` in "
@@ -100,8 +104,19 @@ def find_root(start: Path | None = None) -> Path:
     )
 
 
+def root_or_exit() -> Path:
+    """The root of the project of the working directory, for noxfile.py and tasks.py.
+
+    Where there is none, or its recipe does not fit, the program ends with the sentence that says so.
+    """
+    try:
+        return find_root()
+    except SlipwayError as error:
+        sys.exit(str(error))
+
+
 def settings(root: Path) -> dict[str, Any]:
-    """The table `[tool.slipway]` of the root's pyproject.toml: `slug`, `python`, `tested`, …."""
+    """The table `[tool.slipway]` of the root's pyproject.toml: `slug`, `python`, …."""
     return _own_table(root / "pyproject.toml")
 
 
@@ -136,6 +151,22 @@ def owner(path: Path, root: Path) -> Member:
     return max(
         (m for m in members(root) if path.is_relative_to(m.path)), key=lambda m: len(m.path.parts)
     )
+
+
+def _check(recipe: object) -> None:
+    """Refuses a recipe that this package is too new or too old for."""
+    if not isinstance(recipe, int):
+        raise WorkspaceError(f"`recipe` in [tool.slipway] of pyproject.toml is no number: {recipe}")
+    if recipe < RECIPE:
+        raise WorkspaceError(
+            f"The project is too old for the installed slipway-ops: its recipe is {recipe}, not "
+            f"{RECIPE}. Update the project: copier update"
+        )
+    if recipe > RECIPE:
+        raise WorkspaceError(
+            f"The installed slipway-ops is too old for the project: it is for recipe {RECIPE}, not "
+            f"{recipe}. Update it: uv lock --upgrade-package slipway-ops && uv sync --inexact"
+        )
 
 
 def _own_table(manifest: Path) -> dict[str, Any]:

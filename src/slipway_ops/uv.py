@@ -79,7 +79,8 @@ def is_stale(root: Path) -> bool:
 def sync(root: Path, environment: Path, *selection: str) -> bool:
     """Makes a virtual environment what uv.lock says for a selection, exactly.
 
-    Makes uv.lock first where a fresh copy has none; returns whether it did.
+    Makes uv.lock first where a fresh copy has none; returns whether it did. A group `dev`, which uv
+    would take by itself, counts only where it is selected.
 
     Args:
         root: the root of the project.
@@ -92,7 +93,8 @@ def sync(root: Path, environment: Path, *selection: str) -> bool:
     """
     made = ensure_lock(root)
     places = {"UV_PROJECT_ENVIRONMENT": str(environment), "VIRTUAL_ENV": str(environment)}
-    done = run(root, "sync", "--locked", "--quiet", *selection, **places)
+    words = ("sync", "--locked", "--quiet", "--no-default-groups", *selection)
+    done = run(root, *words, **places)
     if done.returncode:
         if is_stale(root):
             raise LockError(STALE)

@@ -21,7 +21,6 @@ version = "0"
 requires-python = ">=3.11"
 [tool.slipway]
 recipe = 2
-tested = "2026-11-14"
 [tool.uv.workspace]
 members = ["libs/*"]
 """

@@ -13,7 +13,7 @@ from support import REPOSITORY, Project
 
 MANIFEST = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.11"\n'
 FILES = {
-    "pyproject.toml": '[tool.slipway]\nrecipe = 2\nslug = "shop"\npython = "3.13"\ntested = "2026-11-14"\n',
+    "pyproject.toml": '[tool.slipway]\nrecipe = 2\nslug = "shop"\npython = "3.13"\n',
     # Its package is not in src/.
     "services/flat/pyproject.toml": MANIFEST.format("flat"),
     "services/flat/flat/__init__.py": "",

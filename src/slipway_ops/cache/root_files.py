@@ -46,7 +46,7 @@ READERS |= dict.fromkeys(
 )
 CI_CODE = ("noxfile.py",)
 # Of [tool.slipway]:
-OF_REPO = ("ci", "registry", "registry_realm", "release", "results", "slug", "tested", "uses")
+OF_REPO = ("ci", "registry", "registry_realm", "release", "results", "slug", "uses")
 
 
 def tables(manifest: Mapping[str, Any]) -> dict[str, str]:

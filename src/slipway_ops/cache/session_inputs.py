@@ -43,7 +43,7 @@ PASSING: tuple[str, ...] = (
 )
 # What uv would make other environments by: sessions say it themselves.
 OURS = ("UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_WORKING_DIRECTORY")
-EXPORT = ("--frozen", "--no-annotate", "--no-header", "--quiet")
+EXPORT = ("--frozen", "--no-default-groups", "--no-annotate", "--no-header", "--quiet")
 
 
 @functools.cache

@@ -27,7 +27,7 @@ from slipway_ops.cache.cache_key import Fields
 from slipway_ops.cache.results import Record, Results
 from slipway_ops.checks import command_names
 from slipway_ops.errors import SlipwayError
-from slipway_ops.project import Member, find_root
+from slipway_ops.project import Member, root_or_exit
 
 ALONE = ("setup", "publish", "deploy", "smoke", "release")
 LISTING = ("-l", "-h", "--help", "--json", "--version", "--usage")
@@ -68,7 +68,7 @@ def begin(words: list[str]) -> int:
     return at_a_time
 
 
-ROOT = find_root()
+ROOT = root_or_exit()
 
 
 @dataclass(frozen=True)

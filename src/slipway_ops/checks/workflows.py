@@ -69,6 +69,7 @@ def findings(root: Path, documents: dict[str, Part], known: Names) -> Iterator[s
         yield from (f"{name}{rest}" for rest in _uses(document, text, allowed, documents))
         yield from (f"{name}{rest}" for rest in _lines(document, known, allowed))
     yield from permissions(documents, permitted)
+    yield from _python(documents, table["tool"]["slipway"].get("python"))
     yield from _shell(root, documents)
 
 
@@ -90,6 +91,7 @@ def lines(job: Part, step: Part) -> Iterator[str]:
     Sessions that the step names in NOXSESSION stand in the line as nox would be given them.
     """
     text = re.sub(r"\s*\\\n\s*", " ", str(step.get("run", "")))
+    text = re.sub(r"^\s*uv run --locked nox\b", "nox", text, flags=re.MULTILINE)
     env = step.get("env")
     chosen = str(env.get("NOXSESSION") or "") if isinstance(env, dict) else ""
     for line in map(str.strip, text.splitlines()):
@@ -202,6 +204,15 @@ def _uses(
             yield f"{where}: {name} is not pinned: name the commit, in 40 hexadecimal digits."
         elif not all(re.search(r"# v\d", line) for line in text.splitlines() if name in line):
             yield f"{where}: {name} has no comment that says its version, such as # v7.0.1"
+
+
+def _python(documents: dict[str, Part], pinned: str | None) -> Iterator[str]:
+    """Steps whose Python is not that of images: `python` of `[tool.slipway]`."""
+    for name, document in documents.items():
+        for where, _, step in steps(document):
+            given = (step.get("with") or {}).get("python-version", pinned)
+            if given != pinned:
+                yield f"{name}{where} has Python {given}, images have {pinned}: write {pinned}."
 
 
 def permissions(documents: dict[str, Part], permitted: dict[str, Part]) -> Iterator[str]:

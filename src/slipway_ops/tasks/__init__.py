@@ -17,10 +17,10 @@ from slipway_ops.environments import contract, environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github import rest_api, rulesets as protection
 from slipway_ops.images import bake, inventory, publishing
-from slipway_ops.project import find_root
+from slipway_ops.project import root_or_exit
 from slipway_ops.release import transaction, versions
 
-ROOT = find_root()
+ROOT = root_or_exit()
 
 
 def operation(**options: Any) -> Callable[[Callable[..., None]], Any]:

@@ -49,9 +49,8 @@ def add_service(root: Path, name: str, dockerfile: str, dependencies: list[str])
     folder.mkdir(parents=True)
     (folder / "Dockerfile").write_text(dockerfile, encoding="utf-8")
     manifest(folder, name, dependencies)
-    text = ROOT.replace("[tool.slipway]", '[tool.slipway]\ntested = "2026-11-01"')
     workspace = '\n[tool.uv.workspace]\nmembers = ["services/*", "libs/*"]\n'
-    (root / "pyproject.toml").write_text(text + workspace, encoding="utf-8")
+    (root / "pyproject.toml").write_text(ROOT + workspace, encoding="utf-8")
 
 
 def manifest(folder: Path, name: str, dependencies: list[str]) -> None:

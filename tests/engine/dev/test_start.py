@@ -19,7 +19,6 @@ ROOT = """
 recipe = 2
 slug = "small"
 python = "3.13"
-tested = "2026-01-01"
 
 [tool.uv.workspace]
 members = ["services/*"]

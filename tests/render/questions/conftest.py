@@ -20,7 +20,7 @@ BEFORE = "Validation error for question '{}': "
 def questionnaire(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A template with this repository's questions and two files, one of them the answers."""
     template = tmp_path_factory.mktemp("questionnaire")
-    for name in ("copier.yml", "validators.jinja"):
+    for name in ("copier.yml", "source.jinja", "validators.jinja"):
         shutil.copy(REPOSITORY / name, template)
     (template / "template").mkdir()
     answers = "{{ _copier_conf.answers_file }}.jinja"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ CONFIGURATION: dict[str, Any] = yaml.safe_load((REPOSITORY / "copier.yml").read_
 ASKED = {
     name: details
     for name, details in CONFIGURATION.items()
-    if not name.startswith("_") and details.get("when") is not False
+    if not name.startswith("_") and details.get("ask") is not False
 }
 DEFAULTS = {
     "project_name": "Shop",
@@ -66,11 +67,21 @@ def test_the_answers_file_holds_every_answer_as_what_it_is(ask: Any, tmp_path: P
     assert kept == DEFAULTS | {"python_version": "3.11", "apis": ["shop", "billing"]}
 
 
-def test_the_tested_day_is_not_kept_as_an_answer_so_that_an_update_moves_it(
+def test_a_new_project_takes_the_versions_of_a_day_and_remembers_it_unasked(
     ask: Any, tmp_path: Path
 ) -> None:
-    ask()
-    assert "tested" not in (tmp_path / "project" / ".copier-answers.yml").read_text("utf-8")
+    day = datetime.fromisoformat(ask()["exclude_newer"])
+    assert day.tzinfo is not None, "a bare day depends on the time zone of the machine"
+    answers = yaml.safe_load((tmp_path / "project" / ".copier-answers.yml").read_text("utf-8"))
+    assert datetime.fromisoformat(answers["exclude_newer"]) == day
+
+
+def test_a_folder_that_has_a_lock_keeps_its_versions_and_waits_a_week_for_new_ones(
+    ask: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "uv.lock").touch()
+    assert ask()["exclude_newer"] == "1 week"
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,11 @@ NAMES = [
     ("[runtime]", "runtime is reserved: type another name, such as runtime_service"),
     ("[repo]", "repo is reserved: type another name, such as repo_service"),
     ("[tests]", "tests is reserved: type another name, such as tests_service"),
-    ("[ops]", "ops is reserved: type another name, such as ops_service"),
+    (
+        "[slipway_ops]",
+        "slipway_ops is a package that the project uses: type another name, "
+        "such as slipway_ops_service",
+    ),
     (
         "[fastapi]",
         "fastapi is a package that the project uses: type another name, such as fastapi_service",

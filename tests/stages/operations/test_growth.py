@@ -33,9 +33,6 @@ requires-python = ">=3.11"
 [tool.slipway]
 recipe = 2
 slug = "shop"
-tested = "2026-11-14"
-[tool.uv]
-default-groups = []
 [tool.uv.workspace]
 members = ["services/*"]
 [dependency-groups]

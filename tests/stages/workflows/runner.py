@@ -36,9 +36,9 @@ def set_up(project: Project) -> Callable[[str, Path], None]:
 
     The set-up of each job then finds nothing to install: most of the time of a short one.
     """
-    made = project.run(sys.executable, "-m", "slipway_ops.github.actions")
+    words = ("uv", "run", "--locked", "nox", "--list")  # compiles its modules, too
+    made = project.run(*words, UV_PYTHON=sys.executable)
     assert made.returncode == 0, made.stdout
-    project.run(project.path / ".venv" / "bin" / "nox", "--list")  # compiles its modules
 
     def link(job: str, folder: Path) -> None:
         if (folder / ".git").exists() and not (folder / ".venv").exists():
@@ -375,11 +375,12 @@ class _Machine:
         return self.runner._git("for-each-ref", "--format=%(refname)").split()
 
     def setup_uv(self, given: dict[str, Any]) -> dict[str, str]:
-        """astral-sh/setup-uv: uv is on PATH, and alone there."""
+        """astral-sh/setup-uv: uv is on PATH, alone, and takes one Python; here the one there is."""
         programs = self.folder / "uv"
         programs.mkdir(exist_ok=True)
         (programs / "uv").symlink_to(BIN / "uv")
         self.path = os.pathsep.join([str(programs), self.path])
+        self.variables["UV_PYTHON"] = sys.executable
         return {}
 
     def attest(self, given: dict[str, Any]) -> dict[str, str]:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("planned")]
 CI, VERIFY = ".github/workflows/ci.yml", ".github/workflows/verify.yml"
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 MAIN, PULL = "refs/heads/main", "refs/pull/1/merge"
-RUN = "nox --report .nox/report.json"
+RUN = "uv run --locked nox --report .nox/report.json"
 TEXTS, DATES = "libs/texts/src/texts/more.py", "libs/dates/src/dates/more.py"
 # The stages take no time: they look for a word in what a member has.
 STAGES = '''
@@ -165,7 +165,7 @@ def test_without_the_variable_every_stage_is_a_job_as_it_was(
         "records": "skipped",
         "gate": "success",
     }, ran.log
-    assert groups(ran) == ["title", "lint", "test"] and "nox -s plan" not in ran.commands
+    assert groups(ran) == ["title", "lint", "test"] and "uv run --locked nox -s plan" not in ran.commands
     assert succeeded(ran) == {
         "title",
         *(f"{stage}({name})" for stage in ("lint", "test") for name in ("texts", "dates", "repo")),

@@ -8,7 +8,7 @@ SETUP, RULESET = ".github/actions/setup/action.yml", ".github/rulesets/main.json
 README, BRANCHING, HOOKS = "README.md", "docs/branching.md", ".pre-commit-config.yaml"
 
 # Texts in ci.yml at which faults are planted.
-JOB, STEP, IF = "    timeout-minutes: 30\n", "- run: nox --report", "    if: always()\n"
+JOB, STEP, IF = "    timeout-minutes: 30\n", "- run: uv run --locked nox --report", "    if: always()\n"
 PLANNED = """matrix: ${{ fromJSON(needs.plan.outputs.groups || '{"stage":["title", "lint", """
 PLANNED += """"test", "scan", "build"]}') }}"""
 STAGES = '["title", "lint", "test", "scan", "build"]'
@@ -210,7 +210,7 @@ GATE: dict[str, tuple[str, str, str, list[str]]] = {
     "a stage with a condition": (
         CI,
         STEP,
-        "- if: github.actor\n        run: nox --report",
+        "- if: github.actor\n        run: uv run --locked nox --report",
         [A_STAGE],
     ),
     "a job with a condition": (
@@ -279,11 +279,11 @@ GATE: dict[str, tuple[str, str, str, list[str]]] = {
         "needs: [stage, plan]",
         [f"{PLAN} has a condition, and gate is red where it is not met."],
     ),
-    "a plan of something else": (CI, "- run: nox -s plan\n", "- run: nox -s title\n", [ONE_STEP]),
+    "a plan of something else": (CI, "- run: uv run --locked nox -s plan\n", "- run: nox -s title\n", [ONE_STEP]),
     "a plan with words": (CI, "nox -s plan\n", "nox -s plan -- --tidy\n", [ONE_STEP]),
     "a plan after another command": (
         CI,
-        "- run: nox -s plan\n",
+        "- run: uv run --locked nox -s plan\n",
         "- run: |\n          nox -s title\n          nox -s plan\n",
         [ONE_STEP],
     ),

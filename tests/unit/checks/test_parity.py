@@ -62,9 +62,9 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     ),
     "a step of an action that may fail": (
         SETUP,
-        "      shell: bash",
-        "      shell: bash\n      continue-on-error: true",
-        [f"{SETUP}, step 3: {RED}"],
+        "      if: hashFiles",
+        "      continue-on-error: true\n      if: hashFiles",
+        [f"{SETUP}, step 2: {RED}"],
     ),
     "a job that is off": (
         CI,
@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     "a step that is off": (
         CI,
         STEP,
-        "- if: false\n        run: nox --report",
+        "- if: false\n        run: uv run --locked nox --report",
         [f"{STAGE} never runs: its condition is False.", A_STAGE],
     ),
     "a step of an action that is off": (
@@ -93,7 +93,7 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     "a shell that goes on": (
         CI,
         STEP,
-        "- shell: bash {0} || true\n        run: nox --report",
+        "- shell: bash {0} || true\n        run: uv run --locked nox --report",
         [f"{STAGE}: the shell 'bash {{0}} || true' may go on after a failure. Write bash."],
     ),
     "another shell for all jobs": (
@@ -110,9 +110,15 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     ),
     "another folder for a step": (
         SETUP,
-        "      shell: bash",
-        "      shell: bash\n      working-directory: docs",
-        [f"{SETUP}, step 3: {AT_ROOT}"],
+        "      if: hashFiles",
+        "      working-directory: docs\n      if: hashFiles",
+        [f"{SETUP}, step 2: {AT_ROOT}"],
+    ),
+    "another Python than that of images": (
+        SETUP,
+        'python-version: "3.13"',
+        'python-version: "3.12"',
+        [f"{SETUP}, step 1 has Python 3.12, images have 3.13: write 3.13."],
     ),
     # What is called is known and pinned.
     "an action by a tag": unpinned("actions/checkout@v7"),
@@ -164,12 +170,11 @@ FAULTS: dict[str, tuple[str, str, str, list[str]]] = {
     # Shell, wherever it stands.
     "shell in a step": (
         SETUP,
-        "python3 -m slipway_ops.github.actions",
-        "python3 -m slipway_ops.github.actions $HOME",
+        "    - uses: actions/setup-node",
+        "    - run: pytest $HOME\n      shell: bash\n    - uses: actions/setup-node",
         [
-            f"{SETUP}, step 3: `python3 -m slipway_ops.github.actions $HOME` is not nox. "
-            f"Make it a session, or {LIST_IT}",
-            f"{SETUP}, step 3: 1:19: note: Double quote to prevent globbing and word splitting. "
+            f"{SETUP}, step 2: `pytest $HOME` is not nox. Make it a session, or {LIST_IT}",
+            f"{SETUP}, step 2: 1:8: note: Double quote to prevent globbing and word splitting. "
             "[SC2086]",
         ],
     ),
@@ -207,7 +212,8 @@ def test_a_fault_is_told_by_file_and_job(fault: str, project: Project, known: Na
 
 
 @pytest.mark.parametrize(
-    "step", ["      - run: nox -s plan\n", "      - run: nox -s plan -- --tidy\n"]
+    "step",
+    [f"      - run: uv run --locked nox -s plan{more}\n" for more in ("", " -- --tidy")],
 )
 def test_a_stage_that_only_runs_where_the_gate_does_not_look_counts_as_not_run(
     step: str, project: Project, known: Names
@@ -280,7 +286,7 @@ NOT_NOX = [
 
 @pytest.mark.parametrize("lines", NOT_NOX)
 def test_a_command_line_that_is_not_nox_is_told(lines: str, project: Project, known: Names) -> None:
-    project.replace(SCAN, "run: nox -s report -- --issue", f"run: |\n          {lines}")
+    project.replace(SCAN, "run: uv run --locked nox -s report -- --issue", f"run: |\n          {lines}")
     found = findings(project.path, known)
     last = " ".join(lines.replace("\\\n", "").split("\n")[-1].split())
     assert (
@@ -362,7 +368,7 @@ def test_the_default_project_is_clean_and_so_is_a_workflow_of_its_own_that_runs_
 ) -> None:
     assert findings(project.path, known) == []
     project.replace(CI, "needs: [stage]", "needs: stage")
-    project.replace(CI, "run: nox --report .nox", "run: nox -j 2 --verbose --report .nox")
+    project.replace(CI, "run: uv run --locked nox --report .nox", "run: nox -j 2 --verbose --report .nox")
     project.replace(CI, ', "build"]', "]")
     project.replace(
         CI,
