@@ -1,7 +1,9 @@
 """The maintainer's operations: `inv --list` names them."""
 
+import os
 import shlex
 import sys
+import tempfile
 from pathlib import Path
 
 from invoke.context import Context
@@ -11,6 +13,7 @@ from invoke.tasks import task
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "src"))  # the operations of a project serve here as well
 
+from slipway_ops import shell  # noqa: E402
 from slipway_ops.errors import SlipwayError  # noqa: E402
 from slipway_ops.github import rest_api  # noqa: E402
 from slipway_ops.github import rulesets as protection  # noqa: E402
@@ -26,8 +29,25 @@ def render(context: Context, destination: str, data: list[str]) -> None:
     """Render this working tree, with uncommitted changes, into a folder."""
     answers = [word for answer in data for word in ("--data", answer)]
     target = str(Path(destination).expanduser())
-    command = ["copier", "copy", "--defaults", "--vcs-ref=HEAD", *answers, ".", target]
-    context.run(shlex.join(command), echo=True, pty=True)
+    command = ["copier", "copy", "--defaults", "--vcs-ref", snapshot(), *answers]
+    context.run(shlex.join([*command, str(ROOT), target]), echo=True)
+
+
+def snapshot() -> str:
+    """Commits the working tree beside the branches, at refs/render/head; returns the commit.
+
+    The project then names a commit that git has, and its package is that of the working tree. Index,
+    branches and files stay as they are.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        env = {**os.environ, "GIT_INDEX_FILE": str(Path(folder, "index"))}
+        shell.run("git", "read-tree", "HEAD", cwd=ROOT, env=env)
+        shell.run("git", "add", "--all", cwd=ROOT, env=env)
+        tree = shell.run("git", "write-tree", cwd=ROOT, env=env).strip()
+    made = ("-c", "user.name=render", "-c", "user.email=render@example.com")
+    commit = shell.git(ROOT, *made, "commit-tree", "-p", "HEAD", "-m", "render", tree)
+    shell.git(ROOT, "update-ref", "refs/render/head", commit)
+    return commit
 
 
 @task(help={"check": "Only look; exit status 1 if something differs."})

@@ -9,9 +9,9 @@ from pathlib import Path
 import nox
 
 LOCKS = r"(^|/)(uv\.lock|package-lock\.json)$"  # thousands of digests that look like secrets
-# Copier's own entries: any long path looks random to a measure of entropy, a token in a URL does
-# not need one to be found.
-ANSWERS, OWN = ".copier-answers.yml", ("_commit:", "_src_path:")
+# Where the template came from: any long path or commit looks random to a measure of entropy, and a
+# token in a URL does not need one to be found.
+SOURCE = {".copier-answers.yml": ("_commit:", "_src_path:"), "pyproject.toml": ("git =", "rev =")}
 
 
 def scan(root: Path, session: nox.Session) -> None:
@@ -37,7 +37,7 @@ def scan(root: Path, session: nox.Session) -> None:
         (place, finding["line_number"], finding["type"])
         for place, findings in results.items()
         for finding in findings
-        if not _is_copiers(root, place, finding["line_number"], finding["type"])
+        if not _is_source(root, place, finding["line_number"], finding["type"])
     )
     for place, line, kind in found:
         print(f"{place}:{line}: {kind}")
@@ -48,8 +48,9 @@ def scan(root: Path, session: nox.Session) -> None:
         )
 
 
-def _is_copiers(root: Path, place: str, line: int, kind: str) -> bool:
+def _is_source(root: Path, place: str, line: int, kind: str) -> bool:
     """Whether a finding is only the look of where the template came from."""
-    if place != ANSWERS or not kind.endswith("High Entropy String"):
+    if place not in SOURCE or not kind.endswith("High Entropy String"):
         return False
-    return (root / place).read_text(encoding="utf-8").splitlines()[line - 1].startswith(OWN)
+    text = (root / place).read_text(encoding="utf-8").splitlines()[line - 1]
+    return text.startswith(SOURCE[place])
