@@ -230,7 +230,7 @@ def alerts(session: nox.Session) -> None:
         command += ["--entrypoint=promtool", image]
         try:
             bake.need_engine()
-        except bake.BakeError as error:
+        except SlipwayError as error:
             if os.environ.get("CI"):
                 session.error(f"promtool is not installed, and its image cannot run: {error}")
             session.skip(f"promtool is not installed, and its image cannot run: {error}")

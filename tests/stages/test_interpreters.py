@@ -96,8 +96,8 @@ def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
     session_inputs.Locked(root, {"uv.lock": "1", "pyproject.toml": "1"}, {}).packages(
         ("--group=a",)
     )
-    bake._needed(member, root)
-    sbom._python(member, root)
+    bake._libraries(root, member)
+    sbom._python(root, member)
     growth.upgrade(root)
     calls = said.read_text(encoding="utf-8").splitlines()
     assert len(calls) >= 7

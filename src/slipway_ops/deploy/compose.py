@@ -1,8 +1,8 @@
 """The containers of an environment, by `docker compose` on any Docker host.
 
-`deploy/compose.yaml` and `deploy/compose.<environment>.yaml` say what runs. They are given the
-environment's values, and nothing that happens to stand in the shell: a value is the environment's
-or it is not set.
+`deploy/compose.yaml` and `deploy/compose.<environment>.yaml` say what runs. They get the values of
+the environment and none that the shell happens to have: a value is the environment's, or it is not
+set.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from slipway_ops import project
+from slipway_ops import project, shell
+from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
 
 TIMEOUT = 120  # seconds until every container must be healthy
-# What the variables of the observing containers begin with.
-OBSERVERS = (
+# The services of deploy/compose.observability.yaml, what the names of their variables begin with,
+# and those with pages for people, which are published on their host's loopback only.
+OBSERVABILITY = ("engine", "prometheus", "alertmanager", "loki", "alloy", "grafana", "blackbox")
+OBSERVABILITY_VARIABLES = (
     "OBSERVABILITY",
     "GRAFANA_PORT",
     "PROMETHEUS_PORT",
@@ -32,13 +35,12 @@ OBSERVERS = (
     "LOGS_",
     "PUBLIC_URLS",
 )
-# The observing containers that people look at; they are published on their host's loopback only.
-WATCHED = ("alertmanager", "grafana", "prometheus")
-LAST = 15  # lines of a container that did not become healthy
+OBSERVABILITY_PAGES = ("alertmanager", "grafana", "prometheus")
+LAST_LINES = 15  # of a container that did not become healthy
 
 
 class ComposeError(SlipwayError):
-    """The containers are not what they should be; the text says which, and what to type."""
+    """Docker on the host refused or failed, or a container is not healthy; the text says which."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class Container:
     ports: tuple[int, ...]
 
     @property
-    def well(self) -> bool:
-        """Whether it runs and is healthy, or was to end and has ended well."""
+    def healthy(self) -> bool:
+        """Whether it runs and is not known to be unhealthy, or had a task and has completed it."""
         return self.state in ("healthy", "running", "exited (0)")
 
 
@@ -73,7 +75,7 @@ class Stack:
         environment: `development`, `staging` or `production`.
         values: the environment's variables.
         digests: {member: `sha256:…`}; none in development, which has images of its own.
-        version: what the services report as theirs.
+        version: what the services report as their version.
         revision: the commit of the images, which they report too.
         run: runs the docker commands, as `subprocess.run` does.
     """
@@ -93,11 +95,11 @@ class Stack:
 
     @property
     def observed(self) -> bool:
-        """Whether Prometheus, Grafana, Loki and their like are part of it: the environment says so,
+        """Whether Prometheus, Grafana, Loki and the like are part of it: the environment says so,
         or for staging and production the settings of the project."""
-        said = self.values.get("OBSERVABILITY")
-        if said or self.environment == "development":
-            return said == "true"
+        own = self.values.get("OBSERVABILITY")
+        if own or self.environment == "development":
+            return own == "true"
         return bool(project.settings(self.root)["observability"])
 
     @property
@@ -112,23 +114,22 @@ class Stack:
             ComposeError: one is not; the text has its name and its last lines.
         """
         words = ["--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--remove-orphans"]
-        self._configure()
-        done = self._compose("up", *words, "--quiet-pull")
-        if done.returncode:
-            raise ComposeError(self._blame())
+        self._build_observability()
+        if self._compose("up", *words, "--quiet-pull").returncode:
+            raise ComposeError(self._unhealthy())
 
     def pull(self) -> None:
         """Brings the images to the host, before anything that runs is touched.
 
         Raises:
-            ComposeError: one cannot be had.
+            ComposeError: one cannot be pulled.
         """
         if self._compose("pull", "--quiet", "--policy=missing").returncode:
             raise ComposeError(
-                f"The images cannot be brought to {self.host}: docker says why above. "
-                "Type the command again when it can; nothing was changed."
+                f"The images cannot be pulled on {self.host}: docker says why above. Nothing was "
+                "changed. Fix the cause, then type the command again."
             )
-        self._configure()
+        self._build_observability()
 
     def migrate(self) -> None:
         """Starts the database, and brings it to the state that the new images need.
@@ -140,30 +141,33 @@ class Stack:
             return
         waiting = ["up", "--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--no-recreate"]
         if self._compose(*waiting, "database").returncode:
-            raise ComposeError(self._blame())
+            raise ComposeError(self._unhealthy())
         if self._compose("run", "--rm", "--no-deps", "-T", "migrate").returncode:
             raise ComposeError(
-                "The migration failed: its words are above. The services that run were left alone. "
-                "Correct it, then type the command again."
+                "The migration failed: its output is above. The services that run were left alone. "
+                "Fix it, then type the command again."
             )
 
-    def stop(self, *, volumes: bool = False) -> None:
-        """Ends and removes the containers; with `volumes` the data of the database too.
+    def remove(self, *, volumes: bool = False) -> None:
+        """Stops and removes the containers; with `volumes` the data of the database too.
 
         Raises:
             ComposeError: docker refused.
         """
         words = ["down", "--remove-orphans", *(["--volumes"] if volumes else [])]
         if self._by_name(*words).returncode:
-            raise ComposeError(f"Not everything on {self.host} has ended: docker says why above.")
+            raise ComposeError(
+                f"Not all containers on {self.host} were removed: docker says why above. "
+                "Type the command again."
+            )
 
-    def halt(self) -> None:
-        """Stops the members' containers and keeps them, with what they have said."""
+    def stop_members(self) -> None:
+        """Stops the members' containers and keeps them, with their logs."""
         names = [member.name for member in bake.images(self.root)]
         self._by_name("stop", *names)
 
     def logs(self, *services: str, follow: bool = False, lines: int = 100) -> int:
-        """Shows what the containers say; returns docker's exit status."""
+        """Shows the logs of the containers; returns docker's exit status."""
         words = ["logs", f"--tail={lines}", *(["--follow"] if follow else []), *services]
         return self._by_name(*words).returncode
 
@@ -187,7 +191,9 @@ class Stack:
         urls = [f"{name}: http://{host}:{port}" for name, port in found if name in names]
         there = "" if host == "127.0.0.1" else f" on {host} itself (docs/observability.md)"
         return urls + [
-            f"{name}: http://127.0.0.1:{port}{there}" for name, port in found if name in WATCHED
+            f"{name}: http://127.0.0.1:{port}{there}"
+            for name, port in found
+            if name in OBSERVABILITY_PAGES
         ]
 
     def ask(self, *words: str) -> str:
@@ -198,12 +204,11 @@ class Stack:
         """
         done = self.docker(*words, capture=True)
         if done.returncode:
-            reason = (done.stderr or "").strip().splitlines()[-1:] or ["it says nothing"]
             raise ComposeError(
-                f"Docker on {self.host} does not do `docker {words[0]}`: {reason[0]}. "
-                "See to it that an engine runs there (`docker info`), then type the command again."
+                f"`docker {words[0]}` failed on {self.host}: {shell.last_line(done)}. "
+                "Check that an engine runs there (`docker info`), then type the command again."
             )
-        return str(done.stdout)
+        return done.stdout
 
     def docker(self, *words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
         """Runs `docker …` against the host with the environment's variables.
@@ -224,19 +229,20 @@ class Stack:
         except FileNotFoundError as error:
             raise ComposeError(
                 "docker is not installed here. Install Docker Engine or Docker Desktop "
-                "(https://docs.docker.com/engine/install/), then type the command again."
+                f"({bake.GET_DOCKER}), then type the command again."
             ) from error
 
-    def _configure(self) -> None:
-        """Makes the images of Prometheus and the others, with the files of this tree in them."""
+    def _build_observability(self) -> None:
+        """Builds the images of Prometheus and the others, with the files of this tree in them."""
         if self.observed and self._compose("build", "--quiet").returncode:
             raise ComposeError(
-                f"What observes {self.environment} cannot be made on {self.host}: docker says why "
-                "above. Type the command again when it can, or with OBSERVABILITY=false."
+                f"The images of Prometheus and the others cannot be built on {self.host}: docker "
+                "says why above. Fix that, then type the command again, or do without them: "
+                f"OBSERVABILITY=false in .env.{self.environment}."
             )
 
     def _compose(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Runs `docker compose …` on what the files say."""
+        """Runs `docker compose …` with the files of the environment."""
         more = [".observability"] if self.observed else []
         suffixes = ("", f".{self.environment}", *more)
         files = [f"deploy/compose{suffix}.yaml" for suffix in suffixes]
@@ -245,14 +251,21 @@ class Stack:
         return self._by_name(*chosen, *words)
 
     def _by_name(self, *words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
-        """Runs `docker compose …` on what exists: without files, it needs no value of theirs."""
+        """Runs `docker compose …` on what exists, without the files and what they require."""
         ansi = "auto" if sys.stdout.isatty() else "never"  # "auto" alone erases lines in a pipe
         command = ["compose", "--ansi", ansi, "--project-name", self.project]
         return self.docker(*command, *words, capture=capture)
 
     def variables(self) -> dict[str, str]:
-        """The variables of the docker commands: the environment's and what compose is given."""
-        own = ("DIGEST_", "PUBLISH_", "DATABASE_", "RUNTIME_", "REPLICAS_", *OBSERVERS)
+        """The variables of the docker commands: the environment's, and those of this deployment."""
+        own = (
+            "DIGEST_",
+            "PUBLISH_",
+            "DATABASE_",
+            "RUNTIME_",
+            "REPLICAS_",
+            *OBSERVABILITY_VARIABLES,
+        )
         services = [f"{m.name.upper()}_" for m in project.members(self.root)]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith((*own, *services))}
         if self.values.get("DOCKER_HOST"):
@@ -268,22 +281,32 @@ class Stack:
         known = {name: value for name, value in self.values.items() if value}
         return inherited | known | given | digests
 
-    def _blame(self) -> str:
-        """Which containers are not well, and their last lines."""
-        # Those that wait for an ill one are created, not started: they are not the cause.
-        causes = [c for c in self.containers() if not c.well and c.state != "created"]
+    def _unhealthy(self) -> str:
+        """Which containers are not healthy, and their last lines."""
+        # Those that wait for an unhealthy one are created, not started: they are not the cause.
+        causes = [c for c in self.containers() if not c.healthy and c.state != "created"]
         if not causes:
             return (
-                f"Docker on {self.host} could not start everything: it says why above. Another "
-                f"port is set in .env.{self.environment}. Then type the command again."
+                f"Docker on {self.host} could not start everything: it says why above. If a port "
+                f"is taken, set another one in .env.{self.environment}. Then type the command "
+                "again."
             )
         parts = []
         for container in causes:
-            done = self.docker("logs", f"--tail={LAST}", container.name, capture=True)
-            said = (done.stdout + done.stderr).strip() or "(nothing)"
-            indented = "\n".join(f"    {line}" for line in said.splitlines())
+            done = self.docker("logs", f"--tail={LAST_LINES}", container.name, capture=True)
+            lines = (done.stdout + done.stderr).strip() or "(nothing)"
+            indented = "\n".join(f"    {line}" for line in lines.splitlines())
             parts.append(f"{container.service} is {container.state}. Its last lines:\n{indented}")
-        return "\n".join(parts) + "\nCorrect that, then type the command again."
+        return "\n".join(parts) + "\nFix that, then type the command again."
+
+
+def stack(root: Path, environment: str) -> Stack:
+    """The containers of an environment, whether its variables meet the contract or not.
+
+    Raises:
+        EnvironmentsError: the environment was not initialised.
+    """
+    return Stack(root, environment, environment_files.values(root, environment))
 
 
 def _container(found: Mapping[str, Any]) -> Container:

@@ -23,15 +23,11 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
 
 PATIENCE = 15  # seconds in which the lock of a dead run is gone: the guard takes ten at most
-LOCK = "slipway.lock"
-
-
-class AloneError(SlipwayError):
-    """Another command changes the environment, or the lock was lost; the text says what to do."""
+LABEL = "slipway.lock"  # of the container: who holds it, and what for
 
 
 @contextlib.contextmanager
-def held(stack: Stack, doing: str, say: Callable[[str], object]) -> Iterator[Stack]:
+def hold(stack: Stack, doing: str, say: Callable[[str], object]) -> Iterator[Stack]:
     """Holds the lock of a stack's environment; gives the stack whose commands run under it.
 
     If this process is killed, its guard ends the command that runs. The lock lasts until both are
@@ -39,10 +35,10 @@ def held(stack: Stack, doing: str, say: Callable[[str], object]) -> Iterator[Sta
 
     Args:
         doing: what others read after the name of who holds it, such as `deploys v1.2.3`.
-        say: is told what it waits for, and which lock it took over.
+        say: gets a line about what it waits for, and about a lock that it takes over.
 
     Raises:
-        AloneError: another command holds it for longer than `PATIENCE`; or, from a command of the
+        SlipwayError: another command holds it for longer than `PATIENCE`; or, from a command of the
             stack, it was lost: the connection has ended, or the container was removed.
         ComposeError: the host does not answer, or the container cannot be started.
     """
@@ -52,7 +48,7 @@ def held(stack: Stack, doing: str, say: Callable[[str], object]) -> Iterator[Sta
 
     def check() -> None:
         if holder.poll() is not None:
-            raise AloneError(
+            raise SlipwayError(
                 f"The lock of {stack.environment} was lost: the connection to {stack.host} has "
                 f"ended, or somebody removed {_name(stack)}. `inv status --environment "
                 f"{stack.environment}` shows what runs; then type the command again."
@@ -69,7 +65,7 @@ def held(stack: Stack, doing: str, say: Callable[[str], object]) -> Iterator[Sta
                         out, err = process.communicate(timeout=0.5)
                         break
                     check()
-            except (AloneError, KeyboardInterrupt):  # it hears no Ctrl-C in a session of its own
+            except (SlipwayError, KeyboardInterrupt):  # Ctrl-C does not reach its own session
                 reaper.signal_group(process.pid, signal.SIGTERM)
                 process.communicate()
                 raise
@@ -89,7 +85,7 @@ def held(stack: Stack, doing: str, say: Callable[[str], object]) -> Iterator[Sta
 def _take(stack: Stack, doing: str, say: Callable[[str], object]) -> subprocess.Popen[str]:
     name = _name(stack)
     words = ["--rm", "--interactive", "--quiet", "--network=none", "--no-healthcheck"]
-    label = f"--label={LOCK}={records.who()} {doing}"
+    label = f"--label={LABEL}={records.actor()} {doing}"
     command = ["docker", "run", *words, f"--name={name}", label, "--entrypoint=cat", _image(stack)]
     deadline, seen, text = time.monotonic() + PATIENCE, "", ""
     while True:
@@ -111,22 +107,23 @@ def _take(stack: Stack, doing: str, say: Callable[[str], object]) -> subprocess.
         other = json.loads(found.stdout)[0] if found.returncode == 0 else {}
         late = time.monotonic() > deadline
         if "already in use" not in error or late and not other:
-            reason = error.splitlines()[0] if error else "it says nothing"
+            reason = error.splitlines()[0] if error else "docker says nothing"
             raise ComposeError(
                 f"The lock of {stack.environment} cannot be taken on {stack.host}: {reason}. "
-                "It is a container that runs `cat` in an image of this project."
+                "It is a container that runs `cat` in an image of this project. Fix that, then "
+                "type the command again."
             )
         if other and other["Id"] != seen:
             seen, deadline = other["Id"], time.monotonic() + PATIENCE
-            text = f"{other['Config']['Labels'].get(LOCK)}, since {other['Created'][:16]} UTC"
+            text = f"{other['Config']['Labels'].get(LABEL)}, since {other['Created'][:16]} UTC"
             say(f"{stack.environment}: {text}; waiting {PATIENCE} seconds for its end")
         elif other and late and other["State"]["Running"]:
-            raise AloneError(
+            raise SlipwayError(
                 f"{stack.environment} is locked: {text}. Wait for its end, then type the "
                 "command again. If that machine is gone for good, remove the lock: "
-                f"{_by_hand(stack)}"
+                f"{_removal(stack)}"
             )
-        elif other and late:  # killed before it could start it; without --force, a start wins
+        elif other and late:  # its run was killed before the start; without --force, a start wins
             say(f"{stack.environment}: that run has died; its lock is taken over")
             stack.docker("rm", seen, capture=True)
         time.sleep(0.5)
@@ -136,16 +133,19 @@ def _name(stack: Stack) -> str:
     return f"{stack.project}-lock"
 
 
-def _by_hand(stack: Stack) -> str:
+def _removal(stack: Stack) -> str:
+    """The command that removes the lock by hand."""
     host = stack.values.get("DOCKER_HOST")
     return f"docker {f'--host {host} ' if host else ''}rm --force {_name(stack)}"
 
 
 def _image(stack: Stack) -> str:
-    """An image that is on the host, or can be had from the registry."""
+    """An image that is on the host, or that the registry has."""
     images = dict(stack.digests) or {member.name: "" for member in bake.images(stack.root)}
     if not images:
-        raise AloneError("No member has a Dockerfile, so there is nothing to run: inv add --help")
+        raise SlipwayError(
+            "No member has a Dockerfile, so there is nothing to run. Add one: inv add --help"
+        )
     name, digest = next(iter(images.items()))
     place = bake.repository(stack.root, name, stack.values)
     return f"{place}@{digest}" if digest else f"{place}:development"

@@ -3,8 +3,8 @@
 A record is an empty volume whose label holds it: the engine writes it in one step, it needs no
 image and no shell on the host, it outlives containers, and `docker volume prune` leaves it alone.
 
-Records are numbered on the host, by whoever holds its lock (`slipway_ops.deploy.host_lock`), so their order depends on
-no clock. A deployment writes one when it begins and one of the same number when all is healthy: a
+Records are numbered on the host, by whoever holds its lock (`host_lock`), so their order depends on
+no clock. A deployment writes one when it begins, and one of the same number when all is healthy: a
 number that has only the first is a deployment that did not finish.
 """
 
@@ -57,7 +57,7 @@ class Record:
         return self.restores or self.number
 
 
-def who() -> str:
+def actor() -> str:
     """Who types the command: the user and the machine, or the actor of the CI run."""
     return os.environ.get("GITHUB_ACTOR") or f"{getpass.getuser()}@{socket.gethostname()}"
 
@@ -78,7 +78,7 @@ def read(stack: Stack) -> list[Record]:
     return [records[number] for number in sorted(records, reverse=True)]
 
 
-def history(stack: Stack) -> list[Record]:
+def healthy(stack: Stack) -> list[Record]:
     """The records of what was healthy, the latest first.
 
     Raises:
@@ -87,7 +87,7 @@ def history(stack: Stack) -> list[Record]:
     return [record for record in read(stack) if record.healthy]
 
 
-def target(records: Sequence[Record], to: str = "") -> Record | None:
+def rollback_target(records: Sequence[Record], to: str = "") -> Record | None:
     """Where a rollback goes; None if there is no such place.
 
     Without `to`, an unfinished deployment goes back to what was healthy last. Otherwise it is the
@@ -100,23 +100,23 @@ def target(records: Sequence[Record], to: str = "") -> Record | None:
         records: see `read`.
         to: the version to go back to, or seven or more characters of its commit.
     """
-    healthy = [record for record in records if record.healthy]
+    past = [record for record in records if record.healthy]
     if to:
-        named = (r for r in healthy if r.version == to or len(to) > 6 and r.revision.startswith(to))
+        named = (r for r in past if r.version == to or len(to) > 6 and r.revision.startswith(to))
         return next(named, None)
-    if not healthy:
+    if not past:
         return None
-    now, latest = healthy[0], records[0]
+    now, latest = past[0], records[0]
     if not latest.healthy and not latest.restores:
         return now
-    past = (r for r in healthy if r.number < now.origin and r.digests != now.digests)
-    return next(past, None)
+    before = (r for r in past if r.number < now.origin and r.digests != now.digests)
+    return next(before, None)
 
 
-def choices(records: Sequence[Record]) -> str:
+def rollback_choices(records: Sequence[Record]) -> str:
     """The versions that `inv rollback --to` can go back to, the latest first, in one line."""
-    healthy = [record for record in records if record.healthy]
-    named = dict.fromkeys(r.version for r in healthy if r.digests != healthy[0].digests)
+    past = [record for record in records if record.healthy]
+    named = dict.fromkeys(r.version for r in past if r.digests != past[0].digests)
     return ", ".join(named) or "none"
 
 
@@ -133,27 +133,27 @@ def begin(
     """
     number = max((record.number for record in read(stack)), default=0) + 1
     digests = dict(sorted(digests.items()))
-    record = Record(version, digests, revision, who(), False, restores, number)
+    record = Record(version, digests, revision, actor(), False, restores, number)
     _write(stack, record)
     return record
 
 
 def finish(stack: Stack, record: Record) -> Record:
-    """Writes that a deployment is healthy, and removes the records that are of no use any more.
+    """Writes that a deployment is healthy, and removes the records that are no longer needed.
 
     Raises:
         ComposeError: see `read`.
     """
     record = replace(record, healthy=True)
     _write(stack, record)
-    settle(stack)
-    old = [_name(stack, record) for record in history(stack)[KEPT:]]
+    remove_unfinished(stack)
+    old = [_name(stack, record) for record in healthy(stack)[KEPT:]]
     if old:
         stack.ask("volume", "rm", *old)
     return record
 
 
-def forget(stack: Stack, record: Record) -> None:
+def remove(stack: Stack, record: Record) -> None:
     """Removes the record of a deployment that has changed nothing of what runs.
 
     Raises:
@@ -162,7 +162,7 @@ def forget(stack: Stack, record: Record) -> None:
     stack.ask("volume", "rm", _name(stack, record))
 
 
-def settle(stack: Stack) -> None:
+def remove_unfinished(stack: Stack) -> None:
     """Removes the records of all unfinished deployments: what runs is what was healthy last.
 
     Raises:
@@ -180,8 +180,8 @@ def _name(stack: Stack, record: Record) -> str:
 
 
 def _write(stack: Stack, record: Record) -> None:
-    said = {k: v for k, v in asdict(record).items() if k not in ("number", "when")}
-    labels = {PROJECT: stack.project, RECORD: json.dumps({"schema": SCHEMA} | said)}
+    content = {k: v for k, v in asdict(record).items() if k not in ("number", "when")}
+    labels = {PROJECT: stack.project, RECORD: json.dumps({"schema": SCHEMA} | content)}
     words = [word for key, text in labels.items() for word in ("--label", f"{key}={text}")]
     stack.ask("volume", "create", *words, _name(stack, record))
 
@@ -189,19 +189,19 @@ def _write(stack: Stack, record: Record) -> None:
 def _record(stack: Stack, volume: dict[str, Any]) -> Record:
     name = str(volume["Name"])
     try:
-        said = json.loads(volume["Labels"][RECORD])
-        if said.get("schema", 1) > SCHEMA:
+        content = json.loads(volume["Labels"][RECORD])
+        if content.get("schema", 1) > SCHEMA:
             raise ComposeError(
                 f"A newer version of this project has deployed to {stack.environment}, and this "
                 "one cannot read its records. Update this checkout (git pull), then type the "
                 "command again."
             )
         known = {field.name for field in fields(Record)}
-        said = {key: value for key, value in said.items() if key in known}
+        content = {key: value for key, value in content.items() if key in known}
         # The first versions had the time in place of a number: such numbers go on from there.
-        said["number"] = int(name.rpartition("-")[2])
+        content["number"] = int(name.rpartition("-")[2])
         created = datetime.fromisoformat(volume["CreatedAt"]).astimezone(UTC)
-        return Record(**said | {"when": created.isoformat(timespec="seconds")})
+        return Record(**content | {"when": created.isoformat(timespec="seconds")})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ComposeError(
             f"The record {name} on {stack.host} is damaged. `docker volume inspect {name}` shows "

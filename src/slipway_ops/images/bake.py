@@ -9,24 +9,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway_ops import project, uv
+from slipway_ops import project, shell, uv
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
+from slipway_ops.shell import CommandError
 
 COMMON = Path("deploy", "docker-bake.hcl")
 GET_DOCKER = "https://docs.docker.com/engine/install/"
 EVERY_LIBRARY = "libs/*/src"  # in Dockerfiles; the libraries that a service needs take its place
-
-
-class BakeError(SlipwayError):
-    """Images cannot be built here; the text says why and what to type."""
 
 
 def images(root: Path) -> list[Member]:
@@ -49,8 +45,7 @@ def repository(root: Path, member_name: str, environment: Mapping[str, str] = os
 
 def revision(root: Path) -> str:
     """The commit that is checked out, in full; empty where there is none yet."""
-    command = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
-    return subprocess.run(command, cwd=root, text=True, capture_output=True).stdout.strip()
+    return shell.ask("git", "rev-parse", "--verify", "--quiet", "HEAD", cwd=root).stdout.strip()
 
 
 def build(root: Path, tag: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -63,9 +58,8 @@ def build(root: Path, tag: str, environment: Mapping[str, str] = os.environ) -> 
             `DOCKER_HOST` or another base image.
 
     Raises:
-        BakeError: there is no Docker, no engine, or a build failed.
+        SlipwayError: there is no Docker, no engine or no uv, or a build failed.
         LockError: uv.lock is missing in CI, or stale.
-        ToolError: uv is missing.
     """
     if images(root):
         need_engine(environment)
@@ -76,24 +70,21 @@ def need_engine(environment: Mapping[str, str] = os.environ) -> None:
     """Does nothing where images can be built.
 
     Raises:
-        BakeError: docker or its buildx is missing, or no engine answers.
+        SlipwayError: docker or its buildx is missing, or no engine answers.
     """
-    if shutil.which("docker") is None:
-        raise BakeError(f"docker is not installed, and it builds the images: see {GET_DOCKER}")
     for words, remedy in (
-        (["buildx", "version"], f"Install the package docker-buildx-plugin: see {GET_DOCKER}"),
+        (["buildx", "version"], f"Install Docker with docker-buildx-plugin: see {GET_DOCKER}"),
         (
             ["version", "--format", "{{.Server.Version}}"],
             "Start Docker (sudo systemctl start docker, or Docker Desktop), let your user"
             f" use it, or set DOCKER_HOST to an engine that runs. To install one, see {GET_DOCKER}",
         ),
     ):
-        done = subprocess.run(
-            ["docker", *words], env={**os.environ, **environment}, text=True, capture_output=True
-        )
-        if done.returncode:
-            said = done.stderr.strip().splitlines() or ["nothing was said"]
-            raise BakeError(f"Images cannot be built here: {said[0]}\n{remedy}")
+        try:
+            shell.docker(*words, env=environment)
+        except CommandError as error:
+            cause = (error.output.strip() or error.reason).splitlines()[0]
+            raise SlipwayError(f"Images cannot be built here: {cause}\n{remedy}") from error
 
 
 def bake(root: Path, tag: str, *words: str, environment: Mapping[str, str] = os.environ) -> None:
@@ -105,9 +96,8 @@ def bake(root: Path, tag: str, *words: str, environment: Mapping[str, str] = os.
         environment: see `build`.
 
     Raises:
-        BakeError: it failed.
+        SlipwayError: it failed, or uv is missing.
         LockError: uv.lock is missing in CI, or stale.
-        ToolError: uv is missing.
     """
     definition = targets(root, tag, environment)
     chosen = [] if any(word in definition for word in words) else list(definition)
@@ -117,13 +107,16 @@ def bake(root: Path, tag: str, *words: str, environment: Mapping[str, str] = os.
         done = subprocess.run(
             ["docker", "buildx", "bake", "-f", str(COMMON), "-f", str(file), *words, *chosen],
             cwd=root,
-            env={**os.environ, **environment, **given(root)},
+            env={**os.environ, **environment, **variables(root)},
         )
     if done.returncode:
-        raise BakeError("The images were not built: what Docker wrote above says at which step.")
+        raise SlipwayError(
+            "The images were not built. Docker says why above: fix that, then type the command "
+            "again."
+        )
 
 
-def given(root: Path) -> dict[str, str]:
+def variables(root: Path) -> dict[str, str]:
     """The variables that docker-bake.hcl expects, and Docker's own that images depend on."""
     return {
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",  # they would make an index of every image
@@ -142,7 +135,7 @@ def targets(
 
     Raises:
         LockError: uv.lock is missing in CI, or stale.
-        ToolError: uv is missing.
+        SlipwayError: uv is missing.
     """
     found: dict[str, dict[str, Any]] = {}
     services = [member for member in images(root) if member.language == "python"]
@@ -154,7 +147,7 @@ def targets(
         name = re.sub(r"[^A-Za-z0-9_-]", "_", member.name)
         text = (member.path / "Dockerfile").read_text(encoding="utf-8")
         if member in services and EVERY_LIBRARY in text:
-            needed = " ".join(f"{folder}/src" for folder in _needed(member, root))
+            needed = " ".join(f"{folder}/src" for folder in _libraries(root, member))
             text = text.replace(EVERY_LIBRARY, needed)
         found[name] = {
             "inherits": [f"_{member.language}"],
@@ -165,7 +158,7 @@ def targets(
     return found
 
 
-def _needed(member: Member, root: Path) -> list[str]:
+def _libraries(root: Path, member: Member) -> list[str]:
     """The folders of what a service depends on in this workspace, seen from the root."""
     words = ["--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-annotate", "--no-header"]
     done = uv.run(root, "export", *words, "--package", member.name)

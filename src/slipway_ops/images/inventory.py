@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slipway_ops import shell, text_table
+from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, registry
-from slipway_ops.images.publishing import ImageError
 
-RECENT = 20  # tags of a member that are asked for in the registry
+RECENT = 20  # tags of a member that are looked up in the registry
 
 
 @dataclass(frozen=True)
@@ -43,14 +43,13 @@ def local(root: Path, environment: Mapping[str, str] = os.environ) -> list[Image
     """The images of all members on this machine, the newest first for each member.
 
     Raises:
-        ImageError: no engine answers.
+        SlipwayError: no engine answers.
     """
+    bake.need_engine(environment)
     found = []
     for member in bake.images(root):
         repository = bake.repository(root, member.name, environment)
-        ids = _docker("image", "ls", "--quiet", "--no-trunc", repository).split()
-        known = json.loads(_docker("image", "inspect", *dict.fromkeys(ids))) if ids else []
-        images = [_image(member.name, repository, each) for each in known]
+        images = [_local(member.name, repository, each) for each in _inspected(repository)]
         found += sorted(images, key=lambda image: image.created, reverse=True)
     return found
 
@@ -59,23 +58,25 @@ def remote(root: Path, environment: Mapping[str, str] = os.environ) -> list[Imag
     """The images of all members in the registry, the newest first: those of the last 20 tags.
 
     Raises:
-        RegistryError: the registry refuses or cannot be reached.
+        SlipwayError: the registry refuses or cannot be reached.
     """
     found = []
+    client = registry.client(root)
     with ThreadPoolExecutor(max_workers=8) as pool:
         for member in bake.images(root):
             repository = bake.repository(root, member.name, environment)
             # Versions, then moving names, then commits: these have no order in their names.
-            names = sorted(registry.tags(repository), key=lambda tag: tag.startswith("sha-"))
+            names = sorted(client.tags(repository), key=lambda tag: tag.startswith("sha-"))
             places = [f"{repository}:{tag}" for tag in names[:RECENT]]
             images: dict[str, list[str]] = {}
-            for place, digest in zip(places, pool.map(registry.digest_of, places), strict=True):
+            for place, digest in zip(places, pool.map(client.digest_of, places), strict=True):
                 images.setdefault(digest or "", []).append(place.rpartition(":")[2])
             images.pop("", None)  # removed since
-            rows = pool.map(
-                lambda pair, where=repository, name=member.name: _remote(name, where, *pair),
-                images.items(),
-            )
+            asked = [
+                pool.submit(_remote, client, member.name, f"{repository}@{digest}", tags)
+                for digest, tags in images.items()
+            ]
+            rows = [each.result() for each in asked]
             found += sorted(rows, key=lambda image: image.created, reverse=True)
     return found
 
@@ -88,11 +89,7 @@ def table(images: list[Image]) -> list[str]:
         digest = image.digest[7:19] or "not pushed"
         tags = ", ".join(image.tags) or "none"
         rows.append((image.member, tags, digest, size, image.revision[:12] or "unknown"))
-    widths = [max(len(row[number]) for row in rows) for number in range(5)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
+    return text_table.lines(rows)
 
 
 def prune(root: Path, keep: int = 3, environment: Mapping[str, str] = os.environ) -> list[Image]:
@@ -105,14 +102,14 @@ def prune(root: Path, keep: int = 3, environment: Mapping[str, str] = os.environ
         keep: how many of the newest images of each member stay.
 
     Raises:
-        ImageError: no engine answers, or `keep` is negative.
+        SlipwayError: no engine answers, or `keep` is negative.
     """
     if keep < 0:
-        raise ImageError(f"{keep} images cannot be kept: type 0 or more.")
-    containers = _docker("ps", "--all", "--quiet", "--no-trunc").split()
-    form = ["--format", "{{.Image}}"]
-    used = set(_docker("inspect", *form, *containers).split()) if containers else set()
+        raise SlipwayError(f"{keep} images cannot be kept: type 0 or more.")
     images = local(root, environment)
+    containers = shell.docker("ps", "--all", "--quiet", "--no-trunc").split()
+    form = ["--format", "{{.Image}}"]
+    used = set(shell.docker("inspect", *form, *containers).split()) if containers else set()
     old = []
     for name in dict.fromkeys(image.member for image in images):
         own = [image for image in images if image.member == name]
@@ -121,28 +118,30 @@ def prune(root: Path, keep: int = 3, environment: Mapping[str, str] = os.environ
     for image in [*old, *_untagged(root)]:
         if image.id in used:
             continue
-        done = subprocess.run(
-            ["docker", "image", "rm", "--force", image.id], text=True, capture_output=True
-        )
-        if done.returncode == 0:
+        if shell.ask("docker", "image", "rm", "--force", image.id).returncode == 0:
             gone.append(image)
     return gone
 
 
 def _untagged(root: Path) -> list[Image]:
-    filters = ["--filter", "dangling=true", "--filter", f"label={registry.REVISION}"]
-    ids = _docker("image", "ls", "--quiet", "--no-trunc", *filters).split()
-    known = json.loads(_docker("image", "inspect", *dict.fromkeys(ids))) if ids else []
-    found = [_image("untagged", "", each) for each in known]
-    return [image for image in found if image.revision and _is_commit(image.revision, root)]
+    """The images without a tag that were built from a commit of this repository."""
+    built = _inspected("--filter", "dangling=true", "--filter", f"label={registry.REVISION}")
+    found = [_local("untagged", "", each) for each in built]
+    return [image for image in found if image.revision and _is_commit(root, image.revision)]
 
 
-def _is_commit(revision: str, root: Path) -> bool:
-    command = ["git", "cat-file", "-e", f"{revision}^{{commit}}"]
-    return subprocess.run(command, cwd=root, capture_output=True).returncode == 0
+def _is_commit(root: Path, revision: str) -> bool:
+    words = ["cat-file", "-e", f"{revision}^{{commit}}"]
+    return shell.ask("git", *words, cwd=root).returncode == 0
 
 
-def _image(member: str, repository: str, known: Mapping[str, Any]) -> Image:
+def _inspected(*words: str) -> list[dict[str, Any]]:
+    """What docker knows of the images that `docker image ls` lists with these words."""
+    ids = shell.docker("image", "ls", "--quiet", "--no-trunc", *words).split()
+    return json.loads(shell.docker("image", "inspect", *dict.fromkeys(ids))) if ids else []
+
+
+def _local(member: str, repository: str, known: Mapping[str, Any]) -> Image:
     tags = [t.rpartition(":")[2] for t in known["RepoTags"] or [] if t.startswith(repository + ":")]
     digests = [d.partition("@") for d in known["RepoDigests"] or []]
     digest = next((right for left, _, right in digests if left == repository), "")
@@ -152,20 +151,11 @@ def _image(member: str, repository: str, known: Mapping[str, Any]) -> Image:
     return Image(member, tuple(sorted(tags)), digest, size, revision, created, str(known["Id"]))
 
 
-def _remote(member: str, repository: str, digest: str, tags: list[str]) -> Image:
-    place = f"{repository}@{digest}"
-    found = registry.manifest(place)
+def _remote(client: registry.Client, member: str, place: str, tags: list[str]) -> Image:
+    found = client.manifest(place)
     content = found.content if found else {}
     parts = [*content.get("layers", []), *content.get("manifests", [])]
-    config = registry.config_of(place)
+    config = client.config_of(place)
     revision = str((config.get("config", {}).get("Labels") or {}).get(registry.REVISION, ""))
-    size = sum(int(part["size"]) for part in parts)
-    return Image(member, tuple(tags), digest, size, revision, str(config.get("created", "")))
-
-
-def _docker(*words: str) -> str:
-    done = subprocess.run(["docker", *words], text=True, capture_output=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["docker says nothing"])[-1]
-        raise ImageError(f"`docker {words[0]}` failed: {reason}. See to it that an engine runs.")
-    return done.stdout
+    size, created = sum(int(part["size"]) for part in parts), str(config.get("created", ""))
+    return Image(member, tuple(tags), place.partition("@")[2], size, revision, created)

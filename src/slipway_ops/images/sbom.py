@@ -1,8 +1,8 @@
 """What an image is made of, as a CycloneDX document: the Python packages of a service, the npm
 packages of an app, from the locks of the released commit.
 
-uv and npm write the documents (`uv export --format cyclonedx1.5`, `npm sbom`); here they are told
-which image they are of. The packages of the base image's system are not in them.
+uv and npm write the documents (`uv export --format cyclonedx1.5`, `npm sbom`); here the image that
+they describe is added. The packages of the base image's system are not in them.
 """
 
 from __future__ import annotations
@@ -10,35 +10,30 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from slipway_ops import project, uv
+from slipway_ops import project, shell, uv
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 
 
-class SbomError(SlipwayError):
-    """A document cannot be made; the text says why."""
-
-
-def of(member: str, root: Path, commit: str, repository: str, digest: str) -> dict[str, Any]:
+def of(root: Path, member: str, commit: str, repository: str, digest: str) -> dict[str, Any]:
     """The document of one image.
 
     Args:
         root: a repository in which the commit can be checked out.
+        member: the name of the member that the image is of.
         repository: the image's name without a tag.
         digest: `sha256:…` of the image.
 
     Raises:
-        SbomError: uv or npm failed.
+        SlipwayError: git, uv or npm is missing or failed.
     """
-    words = ["git", "checkout", "--quiet", "--force", "--detach", commit]
-    subprocess.run(words, cwd=root, check=True, capture_output=True)
+    shell.git(root, "checkout", "--quiet", "--force", "--detach", commit)
     found = next(m for m in project.members(root) if m.name == member)
-    document = _npm(found) if found.language == "web" else _python(found, root)
+    document = _npm(found) if found.language == "web" else _python(root, found)
     name = repository.rpartition("/")[2]
     purl = f"pkg:oci/{name}@{quote(digest, safe='')}?repository_url={quote(repository, safe='')}"
     component = document["metadata"]["component"]
@@ -46,16 +41,16 @@ def of(member: str, root: Path, commit: str, repository: str, digest: str) -> di
     return document
 
 
-def _python(member: Member, root: Path) -> dict[str, Any]:
+def _python(root: Path, member: Member) -> dict[str, Any]:
     words = ["export", "--quiet", "--frozen", "--no-dev", "--format=cyclonedx1.5"]
-    return _made([uv.find(), *words, "--package", member.name], root)
+    return _document(root, uv.find(), *words, "--package", member.name)
 
 
 def _npm(member: Member) -> dict[str, Any]:
-    """npm wants a version of the app itself, which has none: 0.0.0, in this copy alone.
+    """The document of an app. npm requires a version of it: 0.0.0, in this copy alone.
 
-    What only makes and tests the app is left out here: with `--omit=dev` npm leaves out packages of
-    the app as well that a tool wants too.
+    What only builds and tests the app is left out here, because `--omit=dev` also leaves out
+    packages that both the app and a tool need.
     """
     for name in ("package.json", "package-lock.json"):
         file = member.path / name
@@ -64,11 +59,10 @@ def _npm(member: Member) -> dict[str, Any]:
             if place is not None:
                 place.setdefault("version", "0.0.0")
         file.write_text(json.dumps(content), encoding="utf-8")
-    npm = shutil.which("npm")
-    if npm is None:
-        raise SbomError("npm is not installed, and it names the packages of apps: install Node.")
+    if shutil.which("npm") is None:
+        raise SlipwayError("npm is not installed, and it lists the packages of apps: install Node.")
     words = ["sbom", "--sbom-format=cyclonedx", "--package-lock-only"]
-    document = _made([npm, *words], member.path)
+    document = _document(member.path, "npm", *words)
     kept = [each for each in document["components"] if each.get("scope") == "required"]
     names = {each["bom-ref"] for each in (*kept, document["metadata"]["component"])}
     document["components"] = kept
@@ -80,11 +74,12 @@ def _npm(member: Member) -> dict[str, Any]:
     return document
 
 
-def _made(command: list[str], where: Path) -> dict[str, Any]:
+def _document(where: Path, *command: str) -> dict[str, Any]:
+    """The document that a command writes, which gets no token of this process."""
     env = {k: v for k, v in os.environ.items() if not k.endswith("_TOKEN")} | uv.VARIABLES
-    done = subprocess.run(command, cwd=where, env=env, text=True, capture_output=True)
+    done = shell.ask(*command, cwd=where, env=env)
     try:
         return dict(json.loads(done.stdout))
     except ValueError as error:
-        said = done.stderr.strip() or "it wrote no document"
-        raise SbomError(f"`{Path(command[0]).name} {command[1]}` failed: {said}") from error
+        reason = done.stderr.strip() or "it wrote no document"  # the last line may only be advice
+        raise SlipwayError(f"`{Path(command[0]).name} {command[1]}` failed: {reason}") from error

@@ -24,11 +24,11 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from slipway_ops.deploy import candidates, deployment, smoke
+from slipway_ops.deploy import deployment, smoke_test, version_rules
 from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github import actions, rest_api
-from slipway_ops.images import bake, publishing, registry
+from slipway_ops.images import bake, publishing, registry, tags
 from slipway_ops.project import find_root
 from slipway_ops.release import transaction
 
@@ -45,12 +45,13 @@ def publish(root: Path) -> dict[str, str]:
     What is there stays: a commit is built once. The names and digests are also written to a file
     for `actions/attest`, a line each as `sha256sum` writes them.
     """
-    own = publishing.commit_tag(root)
+    own = tags.of_commit(root)
     names = [member.name for member in bake.images(root)]
-    missing = [n for n in names if registry.digest_of(f"{bake.repository(root, n)}:{own}") is None]
+    there = registry.client(root).digest_of
+    missing = [name for name in names if there(f"{bake.repository(root, name)}:{own}") is None]
     if missing:
         publishing.push(root, only=missing)
-    found = publishing.digests(root, own)
+    found = tags.digests(root, own)
     lines = [f"{d.removeprefix('sha256:')}  {bake.repository(root, n)}" for n, d in found.items()]
     file = root / SUBJECTS
     file.parent.mkdir(exist_ok=True)
@@ -76,10 +77,10 @@ def run(root: Path, stage: str, *words: str) -> None:
                 given.enter_context(_variables(root, environment))
                 given.enter_context(_ssh())
                 if stage == "smoke":
-                    smoke.test(root, environment)
+                    smoke_test.run(root, environment)
                     return
                 given.enter_context(_registry(root))
-                chosen, digests, revision = candidates.choose(root, environment, version)
+                chosen, digests, revision = version_rules.resolve(root, environment, version)
                 deployment.deploy(root, environment, digests, version=chosen, revision=revision)
             case "release", ([] | ["--pre"]):
                 given.enter_context(_registry(root))

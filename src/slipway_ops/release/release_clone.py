@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slipway_ops.errors import SlipwayError
-from slipway_ops.images import publishing
+from slipway_ops.images import tags
 
 BRANCHES = ("main", "hotfix/*")  # what versions are made of, the first that holds a commit
 # What `harmless` changes, besides what it must step over: code, and what is escaped already.
@@ -90,7 +90,7 @@ class Scratch:
     def versions(self, *words: str) -> list[str]:
         """The tags that are versions, the greatest first; `words` are options of `git tag`."""
         listed = self.git("tag", "--list", "--sort=-version:refname", "v*", *words).splitlines()
-        return [tag for tag in listed if publishing.RELEASE.fullmatch(tag)]
+        return [tag for tag in listed if tags.RELEASE.fullmatch(tag)]
 
     def next(self, *, pre: bool = False) -> str:
         """The next version of the commit; "" when there is nothing to release.
@@ -104,7 +104,7 @@ class Scratch:
         words = ["--as-prerelease", "--prerelease-token", "rc"] if pre else []
         done = self._decide("--strict", "version", "--print-tag", *words)
         version = (done.stdout.split() or [""])[-1]
-        if done.returncode not in (0, 2) or not publishing.RELEASE.fullmatch(version):
+        if done.returncode not in (0, 2) or not tags.RELEASE.fullmatch(version):
             raise VersionError(f"The next version cannot be found:\n{done.stderr.strip()}")
         taken = self.commit_of(f"refs/tags/{version}")
         if taken and git(self.path, "merge-base", "--is-ancestor", taken, "HEAD").returncode:

@@ -21,8 +21,8 @@ from typing import Any
 from slipway_ops import project
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github.rest_api import GitHub, GitHubError
-from slipway_ops.images import bake, publishing, sbom
-from slipway_ops.images.publishing import STABLE
+from slipway_ops.images import bake, publishing, sbom, tags
+from slipway_ops.images.tags import STABLE
 from slipway_ops.release import versions
 from slipway_ops.release.release_clone import Scratch, git, scratch
 
@@ -70,9 +70,9 @@ def release(
 
     Raises:
         ReleaseError: it was refused, or has stopped; typing it again goes on.
-        GitHubError, ImageError, RegistryError, SbomError, VersionError: see there; the same holds.
+        GitHubError, SlipwayError, VersionError: see there; the same holds.
     """
-    if version and not publishing.RELEASE.fullmatch(version):
+    if version and not tags.RELEASE.fullmatch(version):
         raise ReleaseError(f"{version} is no version: type one like v1.2.3.")
     commit = f"refs/tags/{version}" if version else "HEAD"
     with scratch(root, _known(root, version) if version else commit) as here:
@@ -83,7 +83,7 @@ def release(
             return ""
         source = f"sha-{here.commit[:12]}"
         # Before anything is pushed: the images are there, GitHub answers and takes the token.
-        digests = publishing.digests(root, source, environment)
+        digests = tags.digests(root, source, environment)
         _release_of(github, version)
         changelog = _ensure_pushed(here, version, say)
         entry = versions.entry_of(changelog, version)
@@ -268,7 +268,7 @@ def _ensure_release(
         name = f"{member}.cdx.json"
         if name not in names:
             place = bake.repository(here.root, member, environment)
-            content = sbom.of(member, here.path, here.commit, place, digest)
+            content = sbom.of(here.path, member, here.commit, place, digest)
             github.upload(there["upload_url"], name, content)
             say(f"{name} is attached.")
     _attach_provenance(github, there, names, digests, say)

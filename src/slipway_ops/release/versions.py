@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway_ops.images.publishing import STABLE
+from slipway_ops.images.tags import STABLE
 from slipway_ops.release.release_clone import Scratch, scratch
 
 SUBJECT = re.compile(r"(?P<kind>[a-z]+)(?:\([^()]*\))?(?P<breaks>!)?: .")

@@ -11,7 +11,7 @@ from invoke.tasks import task
 
 from slipway_ops import growth
 from slipway_ops.cache import results
-from slipway_ops.deploy import candidates, deployment, smoke as smoking
+from slipway_ops.deploy import compose, deployment, environment_status, smoke_test, version_rules
 from slipway_ops.dev import product as development
 from slipway_ops.environments import contract, environment_files
 from slipway_ops.errors import SlipwayError
@@ -261,7 +261,7 @@ def down(
     name = target(environment, yes)
     if volumes and name != "development":
         raise Exit(f"The data of {name} is not deleted by a command. Type it without --volumes.")
-    deployment.stack(ROOT, name).stop(volumes=volumes)
+    compose.stack(ROOT, name).remove(volumes=volumes)
 
 
 @operation(
@@ -278,7 +278,7 @@ def logs(
     """Show what the containers of an environment say."""
     words = [service] if service else []
     raise Exit(
-        code=deployment.stack(ROOT, target(environment)).logs(*words, follow=follow, lines=lines)
+        code=compose.stack(ROOT, target(environment)).logs(*words, follow=follow, lines=lines)
     )
 
 
@@ -286,7 +286,7 @@ def logs(
 def status(context: Context, environment: str | None = None) -> None:
     """Show what runs in each environment, what should, and where they differ."""
     chosen = [target(environment)] if environment else environment_files.NAMES
-    print(*(line for name in chosen for line in deployment.status(ROOT, name)), sep="\n")
+    print(*(line for name in chosen for line in environment_status.describe(ROOT, name)), sep="\n")
 
 
 @operation(
@@ -301,9 +301,9 @@ def deploy(
 ) -> None:
     """Run the images of a version in an environment; what ran before comes back if they fail."""
     name = target(environment, yes)
-    version, digests, revision = candidates.choose(ROOT, name, version)
+    version, digests, revision = version_rules.resolve(ROOT, name, version)
     record = deployment.deploy(ROOT, name, digests, version=version, revision=revision)
-    print(f"{name} runs {record.version}.", *deployment.stack(ROOT, name).urls(), sep="\n  ")
+    print(f"{name} runs {record.version}.", *compose.stack(ROOT, name).urls(), sep="\n  ")
 
 
 @operation(help=ASKS | {"to": "A version that ran there, or its commit; else the one before."})
@@ -318,7 +318,7 @@ def rollback(
 @operation(help=WHERE)
 def smoke(context: Context, environment: str | None = None) -> None:
     """See whether what was deployed answers, and is what was deployed."""
-    smoking.test(ROOT, target(environment))
+    smoke_test.run(ROOT, target(environment))
 
 
 # --- versions ------------------------------------------------------------------------------------

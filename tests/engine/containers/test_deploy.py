@@ -12,11 +12,18 @@ from pathlib import Path
 
 import pytest
 from browser import ask, chromium, open_page
-from engine.containers.ssh import ssh_host
-from engine.containers.stage import REGISTRY, Stage, call, docker, engine, eventually, stage
+from engine.containers.ssh_server import ssh_host
+from engine.containers.deployable_project import (
+    REGISTRY,
+    DeployableProject,
+    call,
+    deployable_project,
+    docker,
+    eventually,
+)
 from engine.dev.terminal import free_ports
 
-from support import BIN, clean_environment, need, render
+from support import BIN, clean_environment, engine, need, render
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,14 +36,16 @@ APP = "services/backend/src/backend/app.py"
 
 
 @pytest.fixture(scope="module")
-def product(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def product(
+    template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[DeployableProject]:
     """The product of all tests here."""
-    with stage(template, tmp_path_factory.mktemp("deployments")) as made:
+    with deployable_project(template, tmp_path_factory.mktemp("deployments")) as made:
         yield made
 
 
 @pytest.fixture
-def shop(product: Stage) -> Iterator[Stage]:
+def shop(product: DeployableProject) -> Iterator[DeployableProject]:
     """The product as it was first committed: nothing runs, no environment was made.
 
     What the registry has of it stays: a version can be promoted in one test only.
@@ -45,12 +54,12 @@ def shop(product: Stage) -> Iterator[Stage]:
     product.reset()
 
 
-def commit_of(shop: Stage, revision: str = "HEAD") -> str:
+def commit_of(shop: DeployableProject, revision: str = "HEAD") -> str:
     """The tag of the images of a commit."""
     return "sha-" + shop.git("rev-parse", revision).strip()[:12]
 
 
-def change(shop: Stage, name: str, text: str, message: str) -> str:
+def change(shop: DeployableProject, name: str, text: str, message: str) -> str:
     """Appends text to a file, commits it on main, pushes its images; returns their tag."""
     with (shop.path / name).open("a", encoding="utf-8") as file:
         file.write(text)
@@ -60,7 +69,9 @@ def change(shop: Stage, name: str, text: str, message: str) -> str:
     return commit_of(shop)
 
 
-def test_one_digest_goes_from_staging_to_production(shop: Stage, tmp_path: Path) -> None:
+def test_one_digest_goes_from_staging_to_production(
+    shop: DeployableProject, tmp_path: Path
+) -> None:
     # Staging: the images of the commit, by digest.
     shop.inv("image.push")
     port = shop.initialise("staging")
@@ -165,7 +176,9 @@ def test_one_digest_goes_from_staging_to_production(shop: Stage, tmp_path: Path)
             assert secrets[0] not in logs
 
 
-def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(shop: Stage) -> None:
+def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(
+    shop: DeployableProject,
+) -> None:
     assert "inv env.init development" in shop.refused("up")
     port = shop.initialise(
         "development",
@@ -215,7 +228,7 @@ def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(shop
     assert shop.images("development") == {}
 
 
-def _second_agent(shop: Stage, first: str) -> str:
+def _second_agent(shop: DeployableProject, first: str) -> str:
     name = f"{first}-other"
     form = "{{range .Config.Env}}{{println .}}{{end}}"
     variables = [v for v in docker("inspect", "--format", form, first).splitlines() if v]
@@ -231,7 +244,7 @@ def _health(container: str) -> str:
     return docker("inspect", "--format", "{{.State.Health.Status}}", container).strip()
 
 
-def test_up_names_what_is_not_healthy_and_shows_its_last_lines(shop: Stage) -> None:
+def test_up_names_what_is_not_healthy_and_shows_its_last_lines(shop: DeployableProject) -> None:
     shop.initialise("development")
     shop.inv("env.use", "development")
     shop.replace(
@@ -249,12 +262,12 @@ NEVER_HEALTHY = "HEALTHCHECK --interval=1s --start-period=300s CMD false\n"
 
 
 @pytest.fixture
-def small(template: Path, tmp_path: Path) -> Iterator[Stage]:
+def small(template: Path, tmp_path: Path) -> Iterator[DeployableProject]:
     """A product of one app, whose images are made in a second and do nothing; staging is ready."""
     need(engine(), "a container engine: https://docs.docker.com/engine/install/")
     slug = f"shop-{uuid.uuid4().hex[:8]}"
     answers = {"slug": slug, "registry": f"{REGISTRY}/{slug}", "apis": [], "workers": []}
-    made = Stage(render(template, tmp_path / slug, **answers).path)
+    made = DeployableProject(render(template, tmp_path / slug, **answers).path)
     (made.path / ".venv" / "bin").mkdir(parents=True)
     (made.path / ".venv" / "bin" / "inv").symlink_to(BIN / "inv")
     try:
@@ -265,7 +278,7 @@ def small(template: Path, tmp_path: Path) -> Iterator[Stage]:
         made.remove()
 
 
-def publish(shop: Stage, version: str, health: str) -> str:
+def publish(shop: DeployableProject, version: str, health: str) -> str:
     """Pushes an image of the app; returns its digest."""
     name = f"{REGISTRY}/{shop.slug}/{shop.slug}/frontend:{version}"
     label = f"LABEL org.opencontainers.image.revision=0123 version={version}\n"
@@ -277,7 +290,7 @@ def publish(shop: Stage, version: str, health: str) -> str:
 
 
 def test_after_a_kill_in_the_middle_of_a_deployment_what_was_healthy_comes_back(
-    small: Stage,
+    small: DeployableProject,
 ) -> None:
     staging = ["--environment", "staging"]
     digests = [publish(small, f"v1.{number}.0", HEALTHY) for number in range(2)]

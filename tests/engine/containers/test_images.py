@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine.containers.confined import CONFIG, Stack, add_by_hand, network, run_all
-from engine.containers.stage import docker
+from engine.containers.running_images import CONFIG, RunningImages, add_by_hand, network, run_all
+from engine.containers.deployable_project import docker
 
 from support import engine, need, own_registry, render, run
 
@@ -32,7 +32,7 @@ MB = 1_000_000
 @pytest.fixture(scope="module", params=SETS, ids=str)
 def stack(
     request: pytest.FixtureRequest, template: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
+) -> Iterator[RunningImages]:
     """All images of a project, built by `nox -s build`, each running and healthy."""
     need(engine(), "a container engine: https://docs.docker.com/engine/install/")
     answers = SETS[request.param]
@@ -46,13 +46,15 @@ def stack(
         apps = [path.parent.name for path in project.path.glob("apps/*/Dockerfile")]
         services = [path.parent.name for path in project.path.glob("services/*/Dockerfile")]
         images = {name: f"{registry}/shop/{name}:development" for name in apps + services}
-        made = Stack(project, images, f"images-{uuid.uuid4().hex[:8]}", apps, services)
+        made = RunningImages(project, images, f"images-{uuid.uuid4().hex[:8]}", apps, services)
         with network(made.name):
             run_all(made)
             yield made
 
 
-def test_every_image_runs_by_its_own_command_as_nobody_on_a_read_only_root(stack: Stack) -> None:
+def test_every_image_runs_by_its_own_command_as_nobody_on_a_read_only_root(
+    stack: RunningImages,
+) -> None:
     members = len(stack.apps), len(stack.services)
     assert members in ((1, 3), (2, 4))
     for member in stack.images:
@@ -66,7 +68,7 @@ def test_every_image_runs_by_its_own_command_as_nobody_on_a_read_only_root(stack
         assert docker("exec", container["Name"][1:], "id", "-u").strip() == "10001"
 
 
-def test_an_image_is_small_has_one_label_and_nothing_to_build_with(stack: Stack) -> None:
+def test_an_image_is_small_has_one_label_and_nothing_to_build_with(stack: RunningImages) -> None:
     sizes = {
         base: int(docker("image", "inspect", base, "--format={{.Size}}"))
         for base in ("python:3.13-slim", "caddy:2")
@@ -85,7 +87,7 @@ def test_an_image_is_small_has_one_label_and_nothing_to_build_with(stack: Stack)
         assert found == [], member
 
 
-def test_a_service_added_by_hand_has_its_library_and_no_other(stack: Stack) -> None:
+def test_a_service_added_by_hand_has_its_library_and_no_other(stack: RunningImages) -> None:
     folders = {
         service: set(docker("exec", f"{stack.name}-{service}", "ls", "/own").split())
         for service in stack.services
@@ -106,12 +108,12 @@ POLICY = {
 }
 
 
-def api(stack: Stack) -> str:
+def api(stack: RunningImages) -> str:
     """The name of an API of the stack."""
     return "backend" if "backend" in stack.services else "billing"
 
 
-def test_every_answer_carries_the_security_headers(stack: Stack) -> None:
+def test_every_answer_carries_the_security_headers(stack: RunningImages) -> None:
     paths = {"/": 200, "/config.json": 200, f"/api/{api(stack)}/questions": 200, "/some/page": 200,
              "/assets/gone.js": 404, "/api/gone/questions": 404, "/metrics": 404}  # fmt: skip
     for app in stack.apps:
@@ -123,7 +125,7 @@ def test_every_answer_carries_the_security_headers(stack: Stack) -> None:
                 assert headers[name].startswith(value), f"{path}: {name}"
 
 
-def test_only_files_that_are_there_and_hold_their_digest_are_kept(stack: Stack) -> None:
+def test_only_files_that_are_there_and_hold_their_digest_are_kept(stack: RunningImages) -> None:
     [app, *_] = stack.apps
     _, headers, page = stack.get(app, "/")
     assert headers["cache-control"] == "no-cache"
@@ -133,7 +135,7 @@ def test_only_files_that_are_there_and_hold_their_digest_are_kept(stack: Stack) 
     assert "cache-control" not in stack.get(app, "/assets/gone.js")[1]
 
 
-def test_the_page_s_configuration_is_what_the_container_was_given(stack: Stack) -> None:
+def test_the_page_s_configuration_is_what_the_container_was_given(stack: RunningImages) -> None:
     for app in stack.apps:
         status, headers, body = stack.get(app, "/config.json")
         assert (status, headers["content-type"]) == (200, "application/json")
@@ -155,7 +157,7 @@ HIDDEN = """
 
 @pytest.mark.parametrize("route", ["metrics", "healthz", "readyz"])
 def test_what_services_tell_their_operators_is_not_reached_from_outside(
-    stack: Stack, route: str
+    stack: RunningImages, route: str
 ) -> None:
     [app, *_] = stack.apps
     name = api(stack)
@@ -172,7 +174,7 @@ def test_what_services_tell_their_operators_is_not_reached_from_outside(
         assert "# HELP" not in body and '"status"' not in body, path
 
 
-def test_nothing_of_caddy_s_own_is_reached_from_outside(stack: Stack) -> None:
+def test_nothing_of_caddy_s_own_is_reached_from_outside(stack: RunningImages) -> None:
     [app, *_] = stack.apps
     for path in ("/config/", "/load", "/reverse_proxy/upstreams", "/debug/pprof/", "/id/x"):
         assert stack.get(app, path)[2].startswith("<!doctype html>"), path
@@ -183,7 +185,7 @@ def test_nothing_of_caddy_s_own_is_reached_from_outside(stack: Stack) -> None:
         docker("exec", f"{stack.name}-{name}", "python", "-c", reach.replace("PORT", "2019"))
 
 
-def test_logs_of_a_healthy_app_hold_no_errors(stack: Stack) -> None:
+def test_logs_of_a_healthy_app_hold_no_errors(stack: RunningImages) -> None:
     for app in stack.apps:
         container = f"{stack.name}-{app}"
         done = subprocess.run(["docker", "logs", container], capture_output=True, text=True)
@@ -191,7 +193,7 @@ def test_logs_of_a_healthy_app_hold_no_errors(stack: Stack) -> None:
         assert lines and [line for line in lines if line["level"] == "error"] == []
 
 
-def test_sigterm_ends_each_within_ten_seconds_with_status_0(stack: Stack) -> None:
+def test_sigterm_ends_each_within_ten_seconds_with_status_0(stack: RunningImages) -> None:
     names = [f"{stack.name}-{member}" for member in stack.images]
     docker("stop", "--time=10", *names)  # after that it would be SIGKILL, and status 137
     for name in names:

@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from engine.containers.confined import network
-from engine.containers.stage import docker, eventually
+from engine.containers.running_images import network
+from engine.containers.deployable_project import docker, eventually
 
 from support import REPOSITORY, engine, need
 

@@ -15,7 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.containers.stage import Stage, docker, eventually, stage
+from engine.containers.deployable_project import (
+    DeployableProject,
+    deployable_project,
+    docker,
+    eventually,
+)
 from engine.dev.terminal import free_ports
 
 STANDINS = Path(__file__).parent / "standins"
@@ -52,7 +57,7 @@ class Observed:
         answers: how often visitors were answered with which status.
     """
 
-    def __init__(self, project: Stage, app: int, prometheus: int) -> None:
+    def __init__(self, project: DeployableProject, app: int, prometheus: int) -> None:
         self.project = project
         self.name = f"{project.slug}-development"
         self.app = f"http://127.0.0.1:{app}"
@@ -127,7 +132,7 @@ def observed(template: Path, folder: Path) -> Iterator[Observed]:
     """
     for name in {*REPLACED.values(), "site"}:
         docker("build", "--quiet", "--target", name, "--tag", f"standin/{name}", str(STANDINS))
-    with stage(template, folder) as project, contextlib.ExitStack() as stack:
+    with deployable_project(template, folder) as project, contextlib.ExitStack() as stack:
         compose = project.path / "deploy/compose.observability.yaml"
         text = compose.read_text(encoding="utf-8")
         for image, standin in REPLACED.items():

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 import yaml
-from engine.containers.stage import docker, engine
+from engine.containers.deployable_project import docker
 from engine.dev.terminal import free_ports
 from engine.observability.observed import REPLACED
 
-from support import REPOSITORY, need
+from support import REPOSITORY, engine, need
 
 DEPLOY = REPOSITORY / "template" / "deploy"
 STANDINS = Path(__file__).parent / "standins"

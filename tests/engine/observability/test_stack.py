@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine.containers.stage import docker, eventually
+from engine.containers.deployable_project import docker, eventually
 from engine.observability.observed import Observed, observed
 from engine.observability.pictures import draw
 
@@ -195,4 +195,4 @@ def test_without_the_option_what_observes_goes_and_the_product_stays(shop: Obser
     assert left == {"agents", "backend", "database", "frontend"}
     shop.project.fill("development", OBSERVABILITY="true")
     status = shop.project.inv("status")
-    assert "drift: prometheus should run, to observe the others" in status
+    assert "drift: prometheus should run" in status

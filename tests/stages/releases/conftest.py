@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine.images.registries import registry
+from engine.images.docker_registry import docker_registry
 from stages.releases.history import History
 from stages.releases.world import World, prepare, world
 
@@ -16,7 +16,7 @@ from support import Project, Shared
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry, as host:port; each world has names of its own in it."""
-    with registry(tmp_path_factory.mktemp("registry")) as address:
+    with docker_registry(tmp_path_factory.mktemp("registry")) as address:
         yield address
 
 

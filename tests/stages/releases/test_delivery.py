@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from engine.images.registries import PASSWORD, USER, registry
+from engine.images.docker_registry import docker_registry
 from stages.releases.world import MEMBERS, World, put_image
+from unit.images.memory_registry import PASSWORD, USER
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +83,7 @@ def test_a_login_is_undone_and_a_wrong_one_is_named_without_its_password(
 ) -> None:
     (tmp_path / "docker").mkdir()
     config = tmp_path / "docker" / "config.json"
-    with registry(tmp_path / "registry", login=True) as address:
+    with docker_registry(tmp_path / "registry", login=True) as address:
         env = {"REGISTRY": f"{address}/shop", "DOCKER_CONFIG": str(config.parent)}
         status, said = deliver(shop, "publish", REGISTRY_LOGIN=f"{USER}:wrong", **env)
         assert status == 1 and f"{address} does not take the login" in said, said

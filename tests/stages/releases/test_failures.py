@@ -104,7 +104,7 @@ BREAKS = {
         "the registry refuses": Break(
             registry(1, 403, tagged=False), "nothing", "does not let you read"
         ),
-        "the registry is down": Break(registry(1, tagged=False), "nothing", "cannot be asked"),
+        "the registry is down": Break(registry(1, tagged=False), "nothing", "cannot be reached"),
         # The push: both or nothing.
         "main is refused": Break(
             protected("refs/heads/main"), "nothing", "refs/heads/main is protected"

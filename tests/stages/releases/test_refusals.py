@@ -1,20 +1,17 @@
-"""A refusal ends every command with its sentence, and all modules mean the same by a version."""
+"""A refusal ends every command with its sentence."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 import pkgutil
-import re
 
 import pytest
 
 import slipway_ops
-from slipway_ops.deploy import candidates
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import WorkspaceError
 from slipway_ops.release import delivery
-from support import REPOSITORY
 
 MODULES = [
     importlib.import_module(found.name)
@@ -42,27 +39,3 @@ def test_a_job_ends_with_the_sentence_of_any_refusal(monkeypatch: pytest.MonkeyP
     with pytest.raises(SystemExit) as ended:
         delivery.main()
     assert ended.value.code == "Two members are called 'shop'."
-
-
-@pytest.mark.parametrize(
-    ("version", "stable"),
-    [
-        ("v1.2.3", True),
-        ("v0.10.0", True),
-        ("v01.2.3", False),
-        ("v1.2.03", False),
-        ("v1.2.3-rc.1", False),
-        ("1.2.3", False),
-    ],
-)
-def test_a_stable_version_is_the_same_everywhere(version: str, stable: bool) -> None:
-    rules = [
-        module.STABLE
-        for module in MODULES
-        if isinstance(getattr(module, "STABLE", None), re.Pattern)
-    ]
-    assert len(rules) > 1
-    assert {bool(rule.fullmatch(version)) for rule in rules} == {stable}
-    if not stable:
-        with pytest.raises(candidates.CandidateError, match="stable versions only"):
-            candidates.choose(REPOSITORY, "production", version)

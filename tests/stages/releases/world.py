@@ -23,7 +23,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import requests
-from engine.images.registries import proxy
+from engine.images.docker_registry import proxy
 from unit.github.double import Double, double
 
 from support import Project, clean_environment
@@ -31,12 +31,12 @@ from support import Project, clean_environment
 MEMBERS = ("agents", "backend", "frontend")
 FILES = sorted(f"{m}.{kind}.json" for m in MEMBERS for kind in ("cdx", "provenance"))
 KIND = "application/vnd.oci.image.manifest.v1+json"
-# `python -m slipway_ops.release.delivery` with less patience: nobody else's registry or GitHub is asked.
+# `python -m slipway_ops.release.delivery` with less patience: only doubles are asked.
 RELEASE = """
 from slipway_ops.release import delivery
 from slipway_ops.github import rest_api
-from slipway_ops.images import registry
-api.ANSWER_WITHIN, registry.RETRIES = 5, 2
+from slipway_ops.images.registry_http import Connection
+rest_api.ANSWER_WITHIN, Connection.RETRIES = 5, 2
 delivery.main()
 """
 Disturb = Callable[[BaseHTTPRequestHandler, bytes], bool]
@@ -85,7 +85,7 @@ class World(Project):
         origin: the bare repository that it pushes to.
         hub: GitHub's double.
         registry: what the names of images begin with.
-        disturb: what happens to requests to the registry; see `images.registries.proxy`.
+        disturb: what happens to requests to the registry; see `docker_registry.proxy`.
     """
 
     origin: Path

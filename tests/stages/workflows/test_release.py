@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.containers.ssh import ssh_host
-from engine.containers.stage import Stage, docker, stage
+from engine.containers.ssh_server import ssh_host
+from engine.containers.deployable_project import DeployableProject, deployable_project, docker
 from stages.workflows.runner import Ran, Runner, set_up
 from stages.workflows.test_gate import HERE
 from unit.github.double import TOKEN, Double, double
@@ -30,7 +30,7 @@ DONE = ["stages", "staging", "release", "production"]
 class Shop:
     """A product whose releases are set up as docs/releases.md says."""
 
-    project: Stage
+    project: DeployableProject
     origin: Path
     hub: Double
     environment: dict[str, str]
@@ -77,7 +77,7 @@ class Shop:
 def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
     """A product with staging on an SSH host and production on this engine."""
     with (
-        stage(template, tmp_path, python_version=HERE) as project,
+        deployable_project(template, tmp_path, python_version=HERE) as project,
         ssh_host(tmp_path / "ssh") as (host, _),
         double(variables={"RELEASE_APP_ID": "17"}) as hub,
     ):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from engine.containers.stage import docker, eventually
+from engine.containers.deployable_project import docker, eventually
 
 from support import BIN, Project
 
@@ -22,7 +22,7 @@ CONFIG = {"api": "/api/shop", "odd": "\"'{env.HOME} {$HOME} \\ é"}
 
 
 @dataclass
-class Stack:
+class RunningImages:
     """Images that were built, and their containers.
 
     Attributes:
@@ -90,7 +90,7 @@ def add_by_hand(project: Project) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def run_all(stack: Stack) -> None:
+def run_all(stack: RunningImages) -> None:
     """Starts the database, migrates it by an image, then every image by its own command."""
     database = f"{stack.name}-database"
     secret = uuid.uuid4().hex

@@ -1,6 +1,6 @@
 """Whether what was deployed answers as people reach it: pages, their configuration, the APIs.
 
-The questions are asked on the host itself, from the container of an API: no port has to be open to
+The requests are sent on the host itself, from the container of an API: no port has to be open to
 whoever types the command. They go through the same proxy as those of people.
 """
 
@@ -10,9 +10,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from slipway_ops.deploy import records
-from slipway_ops.deploy.compose import Stack
-from slipway_ops.environments import environment_files
+from slipway_ops.deploy import compose, records
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
 
@@ -36,31 +34,31 @@ for host, port, path, holds in json.loads(sys.argv[1]):
 """
 
 
-class SmokeError(SlipwayError):
-    """What was deployed does not answer as it should; the text says what does not."""
-
-
-def test(root: Path, environment: str, say: Callable[[str], object] = print) -> None:
-    """Asks every app for its page and configuration, and every API for its description.
+def run(root: Path, environment: str, say: Callable[[str], object] = print) -> None:
+    """Requests the page and the configuration of every app, and the description of every API.
 
     The description must name the version that was deployed last: an answer of an older container
-    is none.
+    is wrong.
+
+    Args:
+        say: gets a line about the result.
 
     Raises:
-        SmokeError: an answer is wrong or missing, or nothing was deployed.
+        SlipwayError: an answer is wrong or missing, or nothing was deployed.
         ComposeError: the host does not answer.
     """
-    stack = Stack(root, environment, environment_files.values(root, environment))
-    past = records.history(stack)
+    stack = compose.stack(root, environment)
+    past = records.healthy(stack)
     if not past:
-        raise SmokeError(
-            f"Nothing was deployed to {environment} yet: inv deploy --environment {environment}"
+        raise SlipwayError(
+            f"Nothing was deployed to {environment} yet. "
+            f"Type: inv deploy --environment {environment}"
         )
     kinds = {member.name: member.kind for member in bake.images(root)}
     apis = [name for name, kind in kinds.items() if kind == "api"]
     apps = [name for name, kind in kinds.items() if kind == "app"]
     if not apis:
-        say(f"{environment}: no API to ask from; that the containers are healthy has to do.")
+        say(f"{environment}: there is no API to send requests from; the containers are healthy.")
         return
     described = json.dumps({"version": past[0].version})[1:-1].replace(": ", ":")
     asked = [(app, 8080, path, mark) for app in apps for path, mark in PAGE]
@@ -68,10 +66,10 @@ def test(root: Path, environment: str, say: Callable[[str], object] = print) -> 
     ways = ways or [(api, 8000, "") for api in apis]
     asked += [(host, port, f"{path}/openapi.json", described) for host, port, path in ways]
     container = next(c.name for c in stack.containers() if c.service == apis[0])
-    said = stack.ask("exec", container, "python", "-c", ASK, json.dumps(asked)).splitlines()
-    if said:
-        wrong = "\n".join(f"  {line}" for line in said)
-        raise SmokeError(
+    found = stack.ask("exec", container, "python", "-c", ASK, json.dumps(asked)).splitlines()
+    if found:
+        wrong = "\n".join(f"  {line}" for line in found)
+        raise SlipwayError(
             f"{environment} does not answer as {past[0].version} should:\n{wrong}\n"
             f"Look at `inv logs --environment {environment}`; `inv rollback --environment "
             f"{environment}` brings back what ran before."

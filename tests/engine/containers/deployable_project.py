@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import time
 import urllib.request
@@ -15,14 +14,14 @@ from typing import Any
 
 from engine.dev.terminal import free_ports
 
-from support import Project, need, render
+from support import Project, engine, need, render
 
 REGISTRY = "127.0.0.1:5000"
-START = "refs/stage/start"  # the first commit, for `Stage.reset`
-LLM = (Path(__file__).parent / "llm.py").read_text(encoding="utf-8")
+START = "refs/tests/start"  # the first commit, for `reset`
+LANGUAGE_MODEL = (Path(__file__).parent / "language_model.py").read_text(encoding="utf-8")
 
 
-class Stage(Project):
+class DeployableProject(Project):
     """A project whose `inv` is that of its own .venv; keeps everything that was ever said."""
 
     def inv(self, *words: str, **env: str) -> str:
@@ -82,7 +81,7 @@ class Stage(Project):
         name = f"{self.slug}-llm-{uuid.uuid4().hex[:6]}"
         network = f"{self.slug}-{environment}_inside"
         options = ["--detach", "--rm", "--name", name, "--network", network]
-        alias = ["--network-alias", "llm", "python:3.13-slim", "python", "-c", LLM]
+        alias = ["--network-alias", "llm", "python:3.13-slim", "python", "-c", LANGUAGE_MODEL]
         docker("run", *options, *alias)
         try:
             yield
@@ -135,13 +134,6 @@ class Stage(Project):
             subprocess.run(["docker", "rmi", "--force", *set(images)], capture_output=True)
 
 
-def engine() -> bool:
-    """Whether a container engine answers."""
-    if shutil.which("docker") is None:
-        return False
-    return subprocess.run(["docker", "info"], capture_output=True).returncode == 0
-
-
 def docker(*words: str) -> str:
     """`docker …`, which must succeed; returns the output."""
     done = subprocess.run(["docker", *words], capture_output=True, text=True)
@@ -150,7 +142,9 @@ def docker(*words: str) -> str:
 
 
 @contextmanager
-def stage(template: Path, folder: Path, **answers: object) -> Iterator[Stage]:
+def deployable_project(
+    template: Path, folder: Path, **answers: object
+) -> Iterator[DeployableProject]:
     """A default product, set up and committed, with an origin; removed from the engine at the end.
 
     The name of its folder is its slug: nothing of it meets what other tests make.
@@ -159,7 +153,7 @@ def stage(template: Path, folder: Path, **answers: object) -> Iterator[Stage]:
     slug = f"shop-{uuid.uuid4().hex[:8]}"
     registry = f"{REGISTRY}/{slug}"
     project = render(template, folder / slug, slug=slug, registry=registry, **answers)
-    made = Stage(project.path)
+    made = DeployableProject(project.path)
     made.green("-s", "setup")
     made.commit("chore: lock")
     made.git("init", "--quiet", "--bare", "--initial-branch", "main", f"{folder}/origin.git")

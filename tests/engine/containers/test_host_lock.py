@@ -18,13 +18,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from engine.containers.ssh import ssh_host
-from engine.containers.stage import docker, eventually
+from engine.containers.ssh_server import ssh_host
+from engine.containers.deployable_project import docker, eventually
 
 from slipway_ops.deploy import host_lock
 from slipway_ops.deploy.compose import ComposeError, Stack
-from slipway_ops.deploy.host_lock import AloneError
-from support import REPOSITORY, engine, need
+from slipway_ops.errors import SlipwayError
+from support import engine, need
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -35,16 +35,17 @@ import os, sys
 from pathlib import Path
 from slipway_ops.deploy import host_lock
 from slipway_ops.deploy.compose import Stack
+from slipway_ops.errors import SlipwayError
 root, who, host, *command = sys.argv[1:]
 os.environ["GITHUB_ACTOR"] = who
 values = {"DOCKER_HOST": host} if host else {}
-stack = Stack("staging", values, root=Path(root))
+stack = Stack(Path(root), "staging", values)
 try:
-    with host_lock.held(stack, "deploys v1.2.3", lambda text: print(text, flush=True)) as mine:
+    with host_lock.hold(stack, "deploys v1.2.3", lambda text: print(text, flush=True)) as mine:
         print("held", flush=True)
         mine.run(command)
     print("over", flush=True)
-except host_lock.AloneError as error:
+except SlipwayError as error:
     sys.exit(f"refused: {error}")
 """
 # What must never run twice at once: it says so where it does.
@@ -83,7 +84,7 @@ class Place:
     ) -> subprocess.Popen[str]:
         """Starts a process that takes the lock, runs a command under it and ends."""
         words = [sys.executable, "-c", HOLDER, str(self.root), who, host, *command]
-        more = {"PYTHONPATH": str(REPOSITORY / "template")} | ({"PATH": path} if path else {})
+        more = {"PATH": path} if path else {}
         process = subprocess.Popen(
             words,
             env=os.environ | more,
@@ -96,7 +97,7 @@ class Place:
         return process
 
     def work(self, seconds: float = 60, before: str = "") -> list[str]:
-        """A command that tells where it runs twice at once."""
+        """A command that says so where it runs twice at once."""
         return [sys.executable, "-c", before + WORK, str(self.root / "at work"), str(seconds)]
 
 
@@ -106,14 +107,15 @@ def place(tmp_path: Path) -> Iterator[Place]:
     need(engine(), "a container engine: https://docs.docker.com/engine/install/")
     slug = f"lock-{uuid.uuid4().hex[:8]}"
     (tmp_path / "pyproject.toml").write_text(
-        f'[tool.slipway]\nrecipe = 2\nslug = "{slug}"\nregistry = "registry.example"\nobservability = false\n',
+        f'[tool.slipway]\nrecipe = 2\nslug = "{slug}"\nregistry = "registry.example.com"\n'
+        "observability = false\n",
         encoding="utf-8",
     )
     folder = tmp_path / "services" / "backend"
     folder.mkdir(parents=True)
     (folder / "pyproject.toml").write_text("", encoding="utf-8")
     (folder / "Dockerfile").write_text("", encoding="utf-8")
-    image = f"registry.example/{slug}/backend:development"
+    image = f"registry.example.com/{slug}/backend:development"
     docker("tag", BASE, image)
     made = Place(tmp_path, [])
     try:
@@ -150,8 +152,8 @@ def test_one_of_two_wins_and_the_other_says_who_deploys_since_when(
         assert [line(first), line(first)] == ["held", "works"]
         since = docker("inspect", "--format", "{{.Created}}", place.lock)[:16]
         said: list[str] = []
-        with pytest.raises(AloneError) as refused:
-            with host_lock.held(place.stack, "deploys v2.0.0", said.append):
+        with pytest.raises(SlipwayError) as refused:
+            with host_lock.hold(place.stack, "deploys v2.0.0", said.append):
                 pytest.fail("two hold the lock")
         assert f"ann deploys v1.2.3, since {since}" in str(refused.value)
         assert f"docker rm --force {place.lock}" in str(refused.value)
@@ -186,7 +188,7 @@ def test_a_run_that_is_interrupted_ends_its_command_and_leaves_no_lock(
     psutil.wait_procs(started, timeout=15)
     assert not [process for process in started if process.is_running()]
     holder.wait(15)
-    with host_lock.held(place.stack, "deploys v2.0.0", str):
+    with host_lock.hold(place.stack, "deploys v2.0.0", str):
         pass
 
 
@@ -197,29 +199,29 @@ def test_the_lock_lasts_as_long_as_the_command_of_a_killed_run(
     holder = place.hold("ann", *place.work(before=STUBBORN))
     assert [line(holder), line(holder)] == ["held", "works"]
     started = {" ".join(process.cmdline()): process for process in below(holder)}
-    (guard,) = [process for words, process in started.items() if "guard.py" in words]
+    (guard,) = [process for words, process in started.items() if "reaper.py" in words]
     (work,) = [process for words, process in started.items() if "at work" in words]
     guard.kill()  # nobody is left who ends the command
     holder.kill()
     holder.wait()
-    with pytest.raises(AloneError):
-        with host_lock.held(place.stack, "deploys v2.0.0", str):
+    with pytest.raises(SlipwayError):
+        with host_lock.hold(place.stack, "deploys v2.0.0", str):
             pytest.fail("two hold the lock")
     assert work.is_running()
     work.kill()
     eventually("the lock", lambda: _gone(place.lock))
-    with host_lock.held(place.stack, "deploys v2.0.0", str):
+    with host_lock.hold(place.stack, "deploys v2.0.0", str):
         pass
 
 
-def test_a_lock_whose_run_died_before_it_began_is_told_and_taken_over(
+def test_a_lock_whose_run_died_before_it_began_is_named_and_taken_over(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_lock, "PATIENCE", 1)
-    label = f"--label={host_lock.LOCK}=ann deploys v1.2.3"
+    label = f"--label={host_lock.LABEL}=ann deploys v1.2.3"
     docker("create", f"--name={place.lock}", label, BASE, "cat")
     said: list[str] = []
-    with host_lock.held(place.stack, "deploys v2.0.0", said.append):
+    with host_lock.hold(place.stack, "deploys v2.0.0", said.append):
         pass
     assert "ann deploys v1.2.3" in said[0]
     assert "taken over" in said[-1]
@@ -229,8 +231,8 @@ def test_a_lock_whose_run_died_before_it_began_is_told_and_taken_over(
 def test_without_its_lock_a_run_changes_nothing_more(place: Place) -> None:
     ran = place.root / "ran"
     touch = [sys.executable, "-c", f"open({str(ran)!r}, 'w')"]
-    with pytest.raises(AloneError, match="inv status"):
-        with host_lock.held(place.stack, "deploys v2.0.0", str) as mine:
+    with pytest.raises(SlipwayError, match="inv status"):
+        with host_lock.hold(place.stack, "deploys v2.0.0", str) as mine:
             mine.run(touch)
             assert ran.exists()
             ran.unlink()
@@ -253,7 +255,7 @@ def test_a_command_that_runs_is_ended_when_its_lock_is_lost(place: Place) -> Non
 def test_an_image_that_cannot_be_had_is_named(place: Place) -> None:
     stack = Stack(place.root, "staging", {}, {"backend": "sha256:" + 64 * "a"})
     with pytest.raises(ComposeError, match="cannot be taken on this machine"):
-        with host_lock.held(stack, "deploys v2.0.0", str):
+        with host_lock.hold(stack, "deploys v2.0.0", str):
             pytest.fail("there is no such image")
 
 

@@ -1,0 +1,81 @@
+"""What runs in an environment, what was deployed there, and where they differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slipway_ops import text_table
+from slipway_ops.deploy import compose, records
+from slipway_ops.deploy.compose import OBSERVABILITY, Container, Stack
+from slipway_ops.deploy.records import Record
+from slipway_ops.environments.environment_files import EnvironmentsError
+
+
+def describe(root: Path, environment: str) -> list[str]:
+    """The status of an environment as lines of text.
+
+    A host that does not answer is a line too: the other environments can still be shown.
+    """
+    try:
+        stack = compose.stack(root, environment)
+        containers = stack.containers()
+        written = records.read(stack)
+    except (compose.ComposeError, EnvironmentsError) as error:
+        return [f"{environment}: not known. {error}"]
+    deployed = next((record for record in written if record.healthy), None)
+    if deployed:
+        lines = [f"{environment}: {deployed.version}, deployed {_by(deployed)} on {stack.host}"]
+    elif environment == "development" and containers:
+        lines = [f"{environment}: images of this tree on {stack.host}"]
+    else:
+        lines = [f"{environment}: nothing was deployed on {stack.host}"]
+    rows = [(c.service, c.state, _short(c.image)) for c in containers]
+    lines += [f"  {line}" for line in text_table.lines(rows)] if rows else []
+    if written and not written[0].healthy:
+        command = f"`inv rollback --environment {environment}`"
+        remedy = "completes it" if written[0].restores else "goes back"
+        lines.append(
+            f"  {written[0].version} has not finished, begun {_by(written[0])}; "
+            f"if that run died, {command} {remedy}"
+        )
+    drift = _drift(stack, containers, deployed)
+    lines += [f"  drift: {line}" for line in drift]
+    if drift:
+        lines.append(f"  `inv up --environment {environment}` makes it what was deployed.")
+    return lines
+
+
+def _drift(stack: Stack, containers: list[Container], deployed: Record | None) -> list[str]:
+    """Where the containers differ from what was deployed."""
+    digests = deployed.digests if deployed else {}
+    running = {container.service for container in containers}
+    found = [
+        f"{name} does not run; it should be {digest[7:19]}"
+        for name, digest in digests.items()
+        if name not in running
+    ]
+    for container in containers:
+        name, digest = container.service, digests.get(container.service, "")
+        if not container.image.endswith(digest):
+            found.append(f"{name} runs {_short(container.image)}; it should be {digest[7:19]}")
+        elif digest and not container.healthy:
+            found.append(f"{name} is {container.state}; it should be healthy")
+    if stack.observed and containers:
+        healthy = {container.service for container in containers if container.healthy}
+        missing = [name for name in OBSERVABILITY if name not in healthy]
+        found += [f"{name} should run, because observability is on" for name in missing]
+    if deployed:
+        known = {*digests, "database", "migrate", *OBSERVABILITY}
+        found += [f"{name} runs and was not deployed" for name in sorted(running - known)]
+    return found
+
+
+def _by(record: Record) -> str:
+    """When and by whom a deployment was begun."""
+    return f"{record.when[:16].replace('T', ' ')} UTC by {record.who}"
+
+
+def _short(image: str) -> str:
+    """The first 12 digits of a reference by digest, else its tag."""
+    name, _, digest = image.partition("@sha256:")
+    return digest[:12] or name.rpartition(":")[2]

@@ -1,0 +1,117 @@
+"""A Docker host in memory, which knows the few commands that deployments give."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+from slipway_ops.deploy import compose, deployment, records
+from slipway_ops.deploy.records import Record
+
+MIDNIGHT = datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2)))
+
+
+class Killed(BaseException):
+    """What a run ends with that is killed: nothing that it could catch."""
+
+
+@dataclass
+class DockerHost:
+    """A Docker host: its volumes, the image that runs, the images that never become healthy.
+
+    Attributes:
+        root: of the project that is deployed.
+        clock: moves by a minute with each volume.
+        lives: after so many commands the run is killed, before the command takes effect or after.
+    """
+
+    root: Path
+    volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    running: str = ""
+    sick: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)  # versions whose migration fails
+    clock: datetime = MIDNIGHT
+    lives: int | None = None
+    after: bool = False
+    commands: list[str] = field(default_factory=list)
+
+    def __call__(
+        self, command: Sequence[str], env: dict[str, str], **_: object
+    ) -> subprocess.CompletedProcess[str]:
+        """As `subprocess.run`, for `docker …`."""
+        last = self.lives == 1
+        if self.lives is not None:
+            self.lives -= 1
+        if last and not self.after:
+            raise Killed
+        status, said = self.answer(list(command[1:]), env)
+        if last:
+            raise Killed
+        return subprocess.CompletedProcess(command, status, said, "it does not")
+
+    def answer(self, words: list[str], env: dict[str, str]) -> tuple[int, str]:
+        """The exit status and the output of a command."""
+        self.commands.append(" ".join(words[:2]))
+        if words[:2] == ["volume", "create"]:
+            labels = dict(w.partition("=")[::2] for w in words[2:-1] if w != "--label")
+            self.add(words[-1], labels)
+        elif words[:2] == ["volume", "ls"]:
+            filters = [word for word in words if word.startswith(("label=", "name="))]
+            return 0, "\n".join(
+                name for name in sorted(self.volumes) if self.matches(name, filters)
+            )
+        elif words[:2] == ["volume", "inspect"]:
+            return 0, json.dumps([self.volumes[name] for name in words[2:]])
+        elif words[:2] == ["volume", "rm"]:
+            for name in words[2:]:
+                del self.volumes[name]
+        elif words[0] == "compose" and "run" in words:
+            return int(env["APP_VERSION"] in self.broken), ""
+        elif words[0] == "compose" and "--remove-orphans" in words:
+            self.running = env["DIGEST_BACKEND"]
+            return int(self.running in self.sick), ""
+        elif words[0] == "compose" and "stop" in words:
+            self.running = ""
+        return 0, ""
+
+    def add(self, name: str, labels: dict[str, str]) -> None:
+        """Creates a volume."""
+        self.clock += timedelta(minutes=1)
+        created = self.clock.isoformat()
+        self.volumes.setdefault(name, {"Name": name, "CreatedAt": created, "Labels": labels})
+
+    def matches(self, name: str, filters: list[str]) -> bool:
+        """Whether a volume is one of those that `docker volume ls` was asked for."""
+        labels = [f"label={k}={v}" for k, v in self.volumes[name]["Labels"].items()]
+        return all(f in labels or f.startswith("name=") and f[5:] in name for f in filters)
+
+    def deploy(self, version: str) -> Record:
+        """Deploys a version to staging."""
+        images = {"backend": digest(version)}
+        return deployment.deploy(
+            self.root, "staging", images, version=version, revision=version, say=str
+        )
+
+    def roll_back(self, to: str = "") -> str:
+        """Rolls staging back; returns the version that runs then."""
+        return deployment.rollback(self.root, "staging", to, str).version
+
+    @property
+    def written(self) -> list[Record]:
+        """All records of staging, the latest first."""
+        return records.read(compose.stack(self.root, "staging"))
+
+    @property
+    def healthy(self) -> list[str]:
+        """The versions that were healthy, the latest first."""
+        return [record.version for record in self.written if record.healthy]
+
+
+def digest(version: str) -> str:
+    """The digest of the image of a version."""
+    return "sha256:" + version.replace(".", "") * 12

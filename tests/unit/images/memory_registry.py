@@ -1,0 +1,111 @@
+"""A registry in memory that speaks its protocol to the real client, and docker in front of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from unit.images.http_server import Request, answer, serve
+
+from slipway_ops.images.registry import INDEX, MANIFESTS, REVISION, Manifest
+
+IMAGE = MANIFESTS[2]  # the media type of a single image
+USER, PASSWORD = "tester", "correct-horse"
+SECRET = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+Disturb = Callable[[Request, bytes], bool]
+
+
+def undisturbed(request: Request, body: bytes) -> bool:
+    """Leaves every request to the registry."""
+    return False
+
+
+@dataclass
+class MemoryRegistry:
+    """Manifests and configurations, by repository and name.
+
+    Attributes:
+        host: as `127.0.0.1:port`.
+        manifests: {`path:tag` and `path@digest`: the manifest}.
+        configs: {digest: the configuration of an image}.
+        disturb: gets each request first; True if it has dealt with the request itself.
+        deletes: whether it deletes by digest; it never deletes by tag.
+    """
+
+    host: str = ""
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    configs: dict[str, bytes] = field(default_factory=dict)
+    disturb: Disturb = undisturbed
+    deletes: bool = True
+
+    def add(self, place: str, manifest: Manifest) -> Manifest:
+        """Stores a manifest under `path:tag`, and under its digest."""
+        path = re.split("[:@]", place)[0]
+        self.manifests[place] = self.manifests[f"{path}@{manifest.digest}"] = manifest
+        return manifest
+
+    def seed(self, place: str, revision: str = "abc") -> Manifest:
+        """Stores an image without layers under `path:tag`; each revision is another image."""
+        return self.add(place, self.image(revision))
+
+    def image(self, revision: str) -> Manifest:
+        """An image without layers, whose configuration is here."""
+        config = json.dumps({"config": {"Labels": {REVISION: revision}}}).encode()
+        described = {"digest": digest(config), "size": len(config)}
+        self.configs[digest(config)] = config
+        return Manifest.of(IMAGE, {"mediaType": IMAGE, "config": described, "layers": []})
+
+    def __call__(self, request: Request, body: bytes) -> None:
+        """Answers a request."""
+        if self.disturb(request, body):
+            return
+        found = re.fullmatch(r"/v2/(.+)/(manifests|blobs|tags)/([^?]+).*", request.path)
+        assert found, request.path
+        path, kind, name = found.groups()
+        place = f"{path}@{name}" if name.startswith("sha256:") else f"{path}:{name}"
+        manifest = self.manifests.get(place)
+        if kind == "tags":
+            names = [p.partition(":")[2] for p in self.manifests if p.startswith(f"{path}:")]
+            answer(request, 200, json.dumps({"tags": names}).encode())
+        elif kind == "blobs" and name in self.configs:
+            answer(request, 200, self.configs[name])
+        elif request.command == "PUT":
+            self.add(place, Manifest(digest(body), str(request.headers["Content-Type"]), body))
+            answer(request, 201)
+        elif manifest is None:
+            answer(request, 404)
+        elif request.command == "DELETE" and not (self.deletes and "@" in place):
+            answer(request, 405)
+        elif request.command == "DELETE":
+            for each in [p for p, m in self.manifests.items() if m == manifest]:
+                if each.startswith((f"{path}:", f"{path}@")):
+                    del self.manifests[each]
+            answer(request, 202)
+        else:
+            kept = {"Content_Type": manifest.media_type, "Docker_Content_Digest": manifest.digest}
+            answer(request, 200, manifest.body, **kept)
+
+
+@contextmanager
+def memory_registry(disturb: Disturb = undisturbed) -> Iterator[MemoryRegistry]:
+    """A registry that is empty."""
+    made = MemoryRegistry(disturb=disturb)
+    with serve(made) as made.host:
+        yield made
+
+
+def index_of(image: Manifest) -> Manifest:
+    """An index of two platforms that both are this image."""
+    entry = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.body)}
+    both = [entry | {"platform": {"os": "linux", "architecture": a}} for a in ("amd64", "arm64")]
+    return Manifest.of(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": both})
+
+
+def digest(data: bytes) -> str:
+    """The digest of data, as registries write it."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"

@@ -1,0 +1,161 @@
+"""Pushing: which images reach the registry, under which tags, and what never moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import pytest
+from unit.images.memory_registry import MemoryRegistry
+from unit.images.product import MEMBERS, Product
+
+from slipway_ops import shell
+from slipway_ops.errors import SlipwayError
+from slipway_ops.images import publishing
+from slipway_ops.images.registry import Manifest
+from slipway_ops.shell import CommandError
+
+
+class Docker:
+    """The few commands of docker that a push gives, in front of a registry.
+
+    Attributes:
+        images: {reference: the image}.
+        pushes: the references that were pushed, in order.
+        failures: what the next pushes fail with.
+        intruder: what somebody else pushes right after a push.
+    """
+
+    def __init__(self, product: Product, registry: MemoryRegistry) -> None:
+        self.product, self.registry = product, registry
+        self.images: dict[str, Manifest] = {}
+        self.pushes: list[str] = []
+        self.failures: list[str] = []
+        self.intruder: Manifest | None = None
+        self.build("first")
+
+    def build(self, content: str) -> None:
+        """Builds the images of all members, as `nox -s build` would."""
+        for name in MEMBERS:
+            image = self.registry.image(f"{content} {name}")
+            self.images[self.product.place(name, "development")] = image
+
+    def __call__(self, *words: str, env: Mapping[str, str] | None = None) -> str:
+        """As `shell.docker`."""
+        match words:
+            case ("image", "inspect", "--format", "{{.Id}}", reference):
+                if reference not in self.images:
+                    raise CommandError("docker image inspect", "No such image")
+                return f"{self._id(self.images[reference])}\n"
+            case ("tag", image_id, reference):
+                image = next(i for i in self.images.values() if self._id(i) == image_id)
+                self.images[reference] = image
+            case ("push", "--quiet", reference):
+                if self.failures:
+                    raise CommandError("docker push", self.failures.pop(0))
+                self.pushes.append(reference)
+                image = self.intruder or self.images[reference]
+                self.registry.add(reference.partition("/")[2], image)
+        return ""
+
+    def _id(self, image: Manifest) -> str:
+        return str(image.content["config"]["digest"])
+
+
+@pytest.fixture
+def docker(product: Product, registry: MemoryRegistry, monkeypatch: pytest.MonkeyPatch) -> Docker:
+    """An engine that has an image of every member; nobody waits between two tries."""
+    made = Docker(product, registry)
+    monkeypatch.setattr(shell, "docker", made)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    return made
+
+
+def test_a_push_again_uploads_nothing_and_the_same_image_gets_the_tag_of_another_commit(
+    product: Product, docker: Docker
+) -> None:
+    first = product.push()
+    assert set(first) == set(MEMBERS) and product.has(product.tag) == first
+    assert len(docker.pushes) == len(MEMBERS)
+    assert product.push() == first
+    assert len(docker.pushes) == len(MEMBERS)
+    assert len(product.lines) == len(MEMBERS)
+    assert all("is there already" in line for line in product.lines)
+    product.commit()
+    assert product.push() == first == product.has(product.tag)
+
+
+def test_only_the_named_members_are_pushed(product: Product, docker: Docker) -> None:
+    assert set(product.push(only=["beta"])) == {"beta"}
+    assert docker.pushes == [product.place("beta", product.tag)]
+
+
+def test_a_commit_s_tag_never_gets_another_image_and_nothing_is_pushed_then(
+    product: Product, docker: Docker
+) -> None:
+    first = product.push(only=["gamma"])
+    docker.build("other")
+    for options in ({}, {"move": True}):
+        with pytest.raises(SlipwayError, match="gamma has .* already"):
+            product.push(**options)
+    assert product.has(product.tag) == {"alpha": None, "beta": None, **first}
+
+
+def test_a_moving_tag_moves_when_that_is_asked_for(product: Product, docker: Docker) -> None:
+    first = product.push(tag="main")
+    assert product.has("main") == first
+    product.commit()
+    docker.build("other")
+    with pytest.raises(SlipwayError, match="inv image.push --tag main --move"):
+        product.push(tag="main")
+    assert product.has("main") == first
+    assert product.has(product.tag) == dict.fromkeys(MEMBERS)
+    second = product.push(tag="main", move=True)
+    assert product.has("main") == second != first
+
+
+@pytest.mark.parametrize("name", ["v1.0.0", "sha-0123", "a b"])
+def test_a_moving_tag_is_neither_a_version_nor_a_commit(
+    product: Product, docker: Docker, name: str
+) -> None:
+    with pytest.raises(SlipwayError, match="Take one like main"):
+        product.push(tag=name, move=True)
+
+
+def test_a_dirty_tree_is_pushed_only_when_that_is_allowed_and_is_marked(
+    product: Product, docker: Docker
+) -> None:
+    (product.root / "new").write_text("not committed")
+    with pytest.raises(SlipwayError, match="inv image.push --allow-dirty"):
+        product.push()
+    assert docker.pushes == []
+    assert product.push(allow_dirty=True) == product.has(f"{product.tag}-dirty")
+    assert product.has(product.tag) == dict.fromkeys(MEMBERS)
+
+
+def test_images_that_were_not_built_are_asked_for(product: Product, docker: Docker) -> None:
+    docker.images.clear()
+    with pytest.raises(SlipwayError, match="nox -s build"):
+        product.push()
+
+
+def test_a_push_that_fails_is_tried_again_unless_the_login_is_refused(
+    product: Product, docker: Docker
+) -> None:
+    docker.failures = ["connection reset"] * (publishing.TRIES - 1)
+    assert product.push(only=["alpha"])["alpha"]
+    docker.failures = ["connection reset"] * publishing.TRIES
+    with pytest.raises(SlipwayError, match="connection reset.*type the command again"):
+        product.push(only=["beta"])
+    docker.failures = ["unauthorized: authentication required"] * 2
+    with pytest.raises(SlipwayError, match=f"docker login {docker.registry.host}"):
+        product.push(only=["gamma"])
+    assert len(docker.failures) == 1
+
+
+def test_what_somebody_else_pushed_meanwhile_is_not_taken_for_one_s_own(
+    product: Product, docker: Docker
+) -> None:
+    docker.intruder = docker.registry.image("somebody else's")
+    with pytest.raises(SlipwayError, match="somebody else pushes"):
+        product.push(only=["alpha"])
