@@ -33,6 +33,9 @@ class DockerHost:
     root: Path
     volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
     running: str = ""
+    containers: list[dict[str, object]] = field(
+        default_factory=list
+    )  # as `docker inspect` has them
     sick: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)  # versions whose migration fails
     clock: datetime = MIDNIGHT
@@ -70,6 +73,10 @@ class DockerHost:
         elif words[:2] == ["volume", "rm"]:
             for name in words[2:]:
                 del self.volumes[name]
+        elif words[0] == "ps":
+            return 0, "\n".join(str(number) for number, _ in enumerate(self.containers))
+        elif words[0] == "inspect":
+            return 0, json.dumps(self.containers)
         elif words[0] == "compose" and "run" in words:
             return int(env["APP_VERSION"] in self.broken), ""
         elif words[0] == "compose" and "--remove-orphans" in words:

@@ -1,0 +1,98 @@
+"""The status of an environment: what runs, what was deployed, and where they differ."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from unit.deploy.docker_host import DockerHost, digest
+
+from slipway_ops.deploy import compose, environment_status
+from slipway_ops.deploy.compose import Stack
+
+
+def container(service: str, image: str, status: str = "healthy") -> dict[str, object]:
+    """What docker knows of a container."""
+    state: dict[str, object] = {"Status": "running", "Health": {"Status": status}}
+    if status.startswith("exited"):
+        state = {"Status": "exited", "ExitCode": int(status.split()[1])}
+    return {
+        "Name": f"/shop-staging-{service}-1",
+        "State": state,
+        "NetworkSettings": {"Ports": {}},
+        "Config": {"Image": image, "Labels": {"com.docker.compose.service": service}},
+    }
+
+
+BACKEND = f"registry.example.com/shop/backend@{digest('v1.0.0')}"
+RUNNING = [
+    container("backend", BACKEND),
+    container("database", "postgres:17"),
+    container("migrate", BACKEND, "exited 0"),
+]
+
+
+def status(host: DockerHost) -> str:
+    """The status of staging."""
+    return "\n".join(environment_status.describe(host.root, "staging"))
+
+
+def test_what_runs_as_it_was_deployed_has_no_drift(host: DockerHost) -> None:
+    host.deploy("v1.0.0")
+    host.containers = RUNNING
+    text = status(host)
+    assert "staging: v1.0.0, deployed 2026-01-01" in text
+    assert "drift" not in text
+    assert "backend   healthy     v100v100v100" in text
+
+
+@pytest.mark.parametrize(
+    ("containers", "drift"),
+    [
+        (RUNNING[1:], "backend does not run; it should be v100v100v100"),
+        ([container("backend", "shop/backend:development")], "backend runs development; it should"),
+        (
+            [container("backend", BACKEND, "unhealthy")],
+            "backend is unhealthy; it should be healthy",
+        ),
+        ([container("backend", BACKEND, "exited 1")], "backend is exited (1)"),
+        ([*RUNNING, container("mail", "mail:1")], "mail runs and was not deployed"),
+    ],
+)
+def test_each_difference_is_a_line_with_what_puts_it_right(
+    host: DockerHost, containers: list[dict[str, object]], drift: str
+) -> None:
+    host.deploy("v1.0.0")
+    host.containers = containers
+    text = status(host)
+    assert text.count("drift:") == 1
+    assert f"drift: {drift}" in text
+    assert "inv up --environment staging" in text
+
+
+def test_prometheus_and_the_others_should_run_where_observability_is_on(host: DockerHost) -> None:
+    manifest = host.root / "pyproject.toml"
+    manifest.write_text(
+        manifest.read_text().replace("observability = false", "observability = true")
+    )
+    host.deploy("v1.0.0")
+    host.containers = [*RUNNING, container("prometheus", "prometheus")]
+    text = status(host)
+    assert "drift: grafana should run" in text
+    assert "drift: prometheus" not in text
+
+
+def test_an_environment_without_deployments_says_so(host: DockerHost) -> None:
+    assert status(host) == "staging: nothing was deployed on this machine"
+
+
+def test_a_host_that_does_not_answer_is_a_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dead(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 1, "", "cannot connect")
+
+    monkeypatch.setattr(
+        compose, "stack", lambda root, environment: Stack(root, environment, {}, run=dead)
+    )
+    (line,) = environment_status.describe(root, "staging")
+    assert line.startswith("staging: not known.") and "cannot connect" in line
