@@ -18,6 +18,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "test", "scan", "build"]
 
 PYTHON = ["noxfile.py", "tasks.py", "src", "tests", "benchmarks"]
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]  # those that a project may have
 ADVICE = (
     "Move the day of `exclude_newer` in `copier.yml` on, the ranges in `template/` or the lock of the app. What has "
     "to wait is accepted in `template/audit.toml`, with a reason and a day on which that ends."
@@ -65,14 +66,7 @@ def lint(session: nox.Session) -> None:
 
 def pipeline(session: nox.Session, project: Path) -> None:
     """What `lint(repo)` asks of a project's workflows and documents, which name that as well."""
-    session.run(
-        "python",
-        "-m",
-        "slipway_ops.checks.repository",
-        ".",
-        str(project),
-        env={"PYTHONPATH": "template"},
-    )
+    session.run("python", "-m", "slipway_ops.checks.repository", ".", str(project))
     zizmor = ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic"]
     schemas = {
         schema: sorted(str(file) for file in ROOT.glob(pattern))
@@ -92,18 +86,29 @@ def pipeline(session: nox.Session, project: Path) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """The promises of the template, about half an hour; the fast part: -- -m "not slow"."""
+    """The promises of template and package, all of them: about XX minutes on two cores."""
     install(session, "lint")  # black and flake8 look at what is rendered; the group includes test
-    # In the order of tests/conftest.py, which puts what takes long first.
-    spread = ["--numprocesses=2", "--dist=loadgroup", "--no-loadscope-reorder"]
-    session.run("pytest", *spread, *session.posargs)
+    pytest(session, "--dist=loadgroup", "--no-loadscope-reorder")  # in order: what is long is first
 
 
-@nox.session(python=["3.11", "3.12", "3.13", "3.14"], download_python="never")
-def pythons(session: nox.Session) -> None:
-    """The fast tests on each Python of this machine that sessions of a project may run on."""
+@nox.session
+def unit(session: nox.Session) -> None:
+    """The package as a library, in less than a minute: tests/unit."""
     install(session, "lint")
-    session.run("pytest", "-m", "not slow", *session.posargs)
+    pytest(session, "tests/unit")
+
+
+@nox.session(python=PYTHONS, download_python="never")
+def pythons(session: nox.Session) -> None:
+    """`unit` on every other Python from 3.11 to 3.14 that this machine has."""
+    if session.python == f"{sys.version_info.major}.{sys.version_info.minor}":
+        session.skip("`nox -s unit` is for this one")
+    unit(session)
+
+
+def pytest(session: nox.Session, *words: str) -> None:
+    """Runs tests in two processes; what follows `--` reaches pytest."""
+    session.run("pytest", "--numprocesses=2", *words, *session.posargs)
 
 
 @nox.session
@@ -111,17 +116,16 @@ def scan(session: nox.Session) -> None:
     """bandit here, but for the tests; scan in a default project."""
     install(session, "scan", "test")
     shipped = [path for path in PYTHON if path != "tests"]
-    session.run(
-        "bandit", "--quiet", "--recursive", "-c", "pyproject.toml", *shipped, "template/ops"
-    )
+    session.run("bandit", "--quiet", "--recursive", "-c", "pyproject.toml", *shipped)
     with session.chdir(default_project(session)):
         session.run("nox", "-s", "scan")
 
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """build in a default project: the template is built when what it makes can be."""
+    """The wheel of the package; build in a default project."""
     install(session, "test")
+    session.run("uv", "build", "--quiet", "--wheel", "--out-dir", "dist")
     with session.chdir(default_project(session)):
         session.run("nox", "-s", "build")
 
@@ -159,13 +163,7 @@ def report(session: nox.Session) -> None:
     actions.summarise()
     if "--issue" in session.posargs:
         install(session, "test")
-        session.run(
-            "python",
-            "-m",
-            "slipway_ops.github.weekly_issue",
-            ADVICE,
-            env={"PYTHONPATH": "template"},
-        )
+        session.run("python", "-m", "slipway_ops.github.weekly_issue", ADVICE)
 
 
 @nox.session
