@@ -20,6 +20,7 @@ BY_HAND: dict[str, Answers] = {
     "worker-only": NOTHING | {"workers": ["agents"]},
     "web-only": NOTHING | {"apps": ["frontend"]},
     "library-only": NOTHING | {"libraries": ["money"]},
+    "no-api": {"apis": [], "libraries": ["money"]},
     "tag-only": {"release_mode": "tag-only"},
     "odd-texts": {"project_name": ODD, "description": ODD, "repository": "a-b/c.d_e-F"},
     "short-names": {"apis": ["a"], "workers": ["b"], "apps": ["c"], "libraries": ["d"]},

@@ -17,7 +17,10 @@ import pytest
 import yaml
 from render.rendering.answer_sets import BY_HAND, LISTS, MATRIX, ODD, SETS, rendered
 
-from support import BIN, REPOSITORY, need, run
+from slipway_ops import uv
+from slipway_ops.checks import contract_check
+from slipway_ops.nox_api import SCHEMAS
+from support import BIN, REPOSITORY, Project, need, run
 
 Renderings = dict[str, dict[str, bytes]]
 Texts = dict[str, str]
@@ -221,7 +224,6 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("question", CHANGES)
 def test_an_answer_changes_what_it_names_and_nothing_else(
     renderings: Renderings, template: Path, tmp_path: Path, question: str
@@ -248,7 +250,6 @@ def tree(texts: Texts, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-@pytest.mark.slow
 def test_black_and_flake8_find_nothing(tree: Path) -> None:
     need((BIN / "black").exists(), "black and flake8, from the dependency group lint")
     config = tree / "default"
@@ -258,7 +259,41 @@ def test_black_and_flake8_find_nothing(tree: Path) -> None:
     assert flake8.returncode == 0, flake8.stdout
 
 
-@pytest.mark.slow
+def test_yamllint_finds_nothing_and_every_file_satisfies_its_schema(tree: Path) -> None:
+    need((BIN / "yamllint").exists(), "yamllint and check-jsonschema, from the group lint")
+    config = tree / "default" / ".yamllint.yaml"
+    folders = [*tree.glob("*/.github"), *tree.glob("*/deploy")]
+    yamllint = run(BIN / "yamllint", "--strict", "--config-file", config, *folders, cwd=tree)
+    assert yamllint.returncode == 0, yamllint.stdout
+    for schema, pattern in SCHEMAS.items():
+        files = sorted(tree.glob(f"*/{pattern}"))
+        assert files, pattern
+        checked = run(BIN / "check-jsonschema", f"--builtin-schema={schema}", *files, cwd=tree)
+        assert checked.returncode == 0, checked.stdout
+
+
+@pytest.fixture(scope="module")
+def python(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with all that members depend on, and no member."""
+    environment = tmp_path_factory.mktemp("dependencies")
+    words = ("--all-packages", "--no-default-groups", "--no-install-workspace")
+    uv.sync(default_project.path, environment, *words)
+    return environment / "bin" / "python"
+
+
+def test_every_set_keeps_the_contract_of_variables(
+    renderings: Renderings, home: Path, python: Path, tmp_path: Path
+) -> None:
+    [packages] = python.parent.parent.glob("lib/*/site-packages")
+    # Of the answers only the names of the deployed members are in the contract.
+    different = {str([SETS[name].get(kind) for kind in LISTS[:3]]): name for name in renderings}
+    for name in different.values():
+        root = shutil.copytree(home / name, tmp_path / name)
+        members = "\n".join(str(folder) for folder in root.glob("*/*/src"))
+        (packages / "members.pth").write_text(members, encoding="utf-8")
+        assert contract_check.disagreements(root, python) == [], name
+
+
 def test_prettier_finds_nothing(tree: Path) -> None:
     need(shutil.which("npm") is not None, "npm")
     app = tree / "default" / "apps" / "frontend"
