@@ -31,6 +31,7 @@ from benchmarks.measure import (
 # The last commit whose template copied the pipeline into every project.
 BEFORE = "3e455ff9bdee2da3632b64689130ef870640b780"
 EXAMPLE = ("services/", "libs/", "apps/")
+NOXFILE = "import nox\n\n\n@nox.session\ndef nothing(session):\n    pass\n"  # none is an error
 HEAD = ["| figure | goal | measured | command |", "| --- | --- | --- | --- |"]
 
 
@@ -84,7 +85,7 @@ def figures(work: Path, project: Path, repeat: int) -> list[Figure]:
     prepare(project)
     empty = work / "empty"
     empty.mkdir()
-    (empty / "noxfile.py").touch()
+    (empty / "noxfile.py").write_text(NOXFILE, encoding="utf-8")
     nox = [project / ".venv" / "bin" / "nox"]
     listing = partial(seconds, [*nox, "-l"], project)
     nothing = partial(seconds, [*nox, "-l"], empty)
