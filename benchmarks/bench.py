@@ -40,8 +40,12 @@ def measured(part: str, repeat: int) -> tuple[list[str], list[str]]:
         copy(work / "template", project)
         commit(project)
         if part == "figures":
-            found = figures(work, project, repeat)
-            return [*HEAD, *(one.row for one in found)], [o.missed for o in found if o.missed]
+            lines, missed = [*HEAD], []
+            for figure in figures(work, project, repeat):
+                print(figure.row, flush=True)
+                lines.append(figure.row)
+                missed += [figure.missed] if figure.missed else []
+            return lines, missed
         prepare(project)
         return PARTS[part](project, repeat), []
 

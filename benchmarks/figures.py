@@ -10,7 +10,7 @@ import shutil
 import statistics
 import subprocess
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,34 +72,31 @@ def copy(template: Path, destination: Path) -> float:
     return seconds([BIN / "copier", *words], template)
 
 
-def figures(work: Path, project: Path, repeat: int) -> list[Figure]:
-    """All figures.
+def figures(work: Path, project: Path, repeat: int) -> Iterator[Figure]:
+    """All figures, each when it is measured.
 
     Args:
         work: a folder for what else is needed; `work / "template"` is the template.
         project: a default project, committed.
         repeat: the rounds of each measurement; those that take minutes have a third of them.
     """
-    long = max(1, repeat // 3)
-    found = [*_size(project), _copy(work, repeat)]
+    yield from _size(project)
+    yield _copy(work, repeat)
     prepare(project)
     empty = work / "empty"
     empty.mkdir()
     (empty / "noxfile.py").write_text(NOXFILE, encoding="utf-8")
-    nox = [project / ".venv" / "bin" / "nox"]
-    listing = partial(seconds, [*nox, "-l"], project)
-    nothing = partial(seconds, [*nox, "-l"], empty)
-    found.append(
-        Figure(
-            "`nox -l` ÷ that of an empty noxfile",
-            1.15,
-            ratios(*interleaved(repeat * 4, listing, nothing)),
-            "`nox -l`",
-        )
+    nox = [project / ".venv" / "bin" / "nox", "-l"]
+    listing, nothing = (partial(seconds, nox, folder) for folder in (project, empty))
+    yield Figure(
+        "`nox -l` ÷ that of an empty noxfile",
+        1.15,
+        ratios(*interleaved(repeat * 4, listing, nothing)),
+        "`nox -l`",
     )
-    found += [_unchanged(work, repeat * 4), _lint(work, project, long)]
-    found += _stages(project, nothing, long)
-    return found
+    yield _unchanged(work, repeat * 4)
+    yield _lint(work, project, max(1, repeat // 3))
+    yield from _stages(project, nothing, max(1, repeat // 3))
 
 
 def prepare(project: Path) -> None:
