@@ -6,19 +6,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+from invoke.collection import Collection
 from invoke.context import Context
-from invoke.exceptions import Exit
 from invoke.tasks import task
 
 ROOT = Path(__file__).parent
-sys.path.insert(0, str(ROOT / "src"))  # the operations of a project serve here as well
+sys.path.insert(0, str(ROOT / "src"))  # the package that projects use
 
 from slipway_ops import shell  # noqa: E402
-from slipway_ops.errors import SlipwayError  # noqa: E402
-from slipway_ops.github import rest_api  # noqa: E402
-from slipway_ops.github import rulesets as protection  # noqa: E402
-from slipway_ops.release import transaction  # noqa: E402
-from slipway_ops.release import versions  # noqa: E402
+from slipway_ops.tasks import daily, versions  # noqa: E402
 
 
 @task(
@@ -36,7 +32,7 @@ def render(context: Context, destination: str, data: list[str]) -> None:
 def snapshot() -> str:
     """Commits the working tree beside the branches, at refs/render/head; returns the commit.
 
-    The project then names a commit that git has, and its package is that of the working tree. Index,
+    The project then names a commit that git has, and its package is that of the tree. Index,
     branches and files stay as they are.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -50,31 +46,4 @@ def snapshot() -> str:
     return commit
 
 
-@task(help={"check": "Only look; exit status 1 if something differs."})
-def protect(context: Context, check: bool = False) -> None:
-    """Make the rules of this repository on GitHub those of .github: rulesets, merge settings."""
-    try:
-        protection.protect(ROOT, rest_api.connect(ROOT), check=check)
-    except SlipwayError as error:
-        raise Exit(str(error), code=1) from error
-
-
-@task(help={"dry": "Only say what comes next, why, and what the changelog would say."})
-def tag(context: Context, dry: bool = False) -> None:
-    """Make and push the next version of the template: its tag, and the changelog."""
-    try:
-        if dry:
-            print(*versions.describe(versions.plan(ROOT)), sep="\n")
-        else:
-            transaction.tag(ROOT)
-    except SlipwayError as error:
-        raise Exit(str(error), code=1) from error
-
-
-@task(help={"repair": "vX.Y.Z: complete a version that is there already."})
-def release(context: Context, repair: str = "") -> None:
-    """Release the template: version, changelog, tag, which `copier update` follows, Release."""
-    try:
-        transaction.release(ROOT, rest_api.connect(ROOT), version=repair)
-    except SlipwayError as error:
-        raise Exit(str(error), code=1) from error
+namespace = Collection(render, daily.protect, versions.tag, versions.release)

@@ -1,13 +1,27 @@
 """The operations of this project: `inv --list` names them, `inv --help NAME` explains one.
 
-Those of the package slipway-ops are all in `namespace`. A task below that has the name of one of
-them takes its place; docs/stages.md shows how to run the original from it.
+Those of the package slipway-ops are all in `namespace`. A task of the same name replaces one of
+them, and can call it by its module:
+
+    from slipway_ops.tasks import containers
+
+    @task
+    def up(context: Context) -> None:
+        context.run("…")
+        containers.up(context, observability=True)
+
+    namespace.add_task(up)
 """
 
-from invoke.context import Context
-from invoke.tasks import task
+import sys
 
-from slipway_ops.tasks import namespace
+try:
+    from invoke.context import Context
+    from invoke.tasks import task
+
+    from slipway_ops.tasks import namespace
+except ModuleNotFoundError:
+    sys.exit("This invoke lacks slipway-ops. Type: uv run inv, or .venv/bin/inv")
 
 
 @task

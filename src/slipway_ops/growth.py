@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
+import copier
 import yaml
+from copier.errors import CopierError
 
-from slipway_ops import install, project, uv
-from slipway_ops.environments import contract
-from slipway_ops.environments.contract import Variable
+from slipway_ops import install, project, shell, uv
+from slipway_ops.environments import contract, contract_files
+from slipway_ops.environments.variable import Variable
 from slipway_ops.errors import SlipwayError
 
 QUESTIONS = {"api": "apis", "worker": "workers", "app": "apps", "library": "libraries"}
 DAY = re.compile(r'^exclude-newer = "\d[^" ]*"', re.MULTILINE)  # not a span, such as "2 weeks"
 
 Say = Callable[[str], object]
-
-
-class GrowthError(SlipwayError):
-    """The project is as it was before; the text says why, and what to do."""
 
 
 def add(root: Path, kind: str, name: str, say: Say) -> list[Variable]:
@@ -37,23 +34,22 @@ def add(root: Path, kind: str, name: str, say: Say) -> list[Variable]:
     Args:
         kind: `api`, `worker`, `app` or `library`.
         name: the new member's name.
-        say: is told of each step before it begins.
+        say: gets the name of each step before it begins.
 
     Returns the variables that no commit knows yet.
 
     Raises:
-        GrowthError: the kind or the name is refused, there is uncommitted work, an edit of yours
+        SlipwayError: the kind or the name is refused, there is uncommitted work, an edit of yours
             conflicts with the new files, or uv or npm failed. Nothing has changed then.
     """
-    names = _answered(kind, root)
+    names = _answered(root, kind)
     if name in names:
         say(f"{name} is already in {QUESTIONS[kind]}.")
         _uv_lock(root)
         install.everything(root, lambda text: say(f"{text} …"))
     else:
-        _grow(kind, [*names, name], f"Rendering the {kind} {name}", root, say)
-    command = ["git", "show", f"HEAD:{contract.EXAMPLE}"]
-    committed = subprocess.run(command, cwd=root, text=True, capture_output=True).stdout
+        _grow(root, kind, [*names, name], f"Rendering the {kind} {name}", say)
+    committed = shell.ask("git", "show", f"HEAD:{contract_files.EXAMPLE}", cwd=root).stdout
     known = re.findall(r"^(?:# )?(\w+)=", committed, re.MULTILINE)
     return [v for v in contract.read(root) if not v.given and v.name not in known]
 
@@ -62,16 +58,16 @@ def remove(root: Path, kind: str, name: str, say: Say) -> None:
     """Takes a member out: the template's files go, edited or not; what you added to an app stays.
 
     Raises:
-        GrowthError: there is no such member, there is uncommitted work, an edit of yours conflicts
+        SlipwayError: there is no such member, there is uncommitted work, an edit of yours conflicts
             with the change, a service has files that you added, or uv or npm failed. Nothing has
             changed then.
     """
-    names = _answered(kind, root)
+    names = _answered(root, kind)
     if name not in names:
         known = ", ".join(names) or "empty"
-        raise GrowthError(f"{name} is not in {QUESTIONS[kind]} ({known}).")
+        raise SlipwayError(f"{name} is not in {QUESTIONS[kind]} ({known}).")
     left = [known for known in names if known != name]
-    _grow(kind, left, f"Removing the {kind} {name}", root, say)
+    _grow(root, kind, left, f"Removing the {kind} {name}", say)
 
 
 def upgrade(root: Path) -> None:
@@ -81,8 +77,7 @@ def upgrade(root: Path) -> None:
     on it is a week before each lock. npm gets the same.
 
     Raises:
-        GrowthError: a tool failed; its words are in the text.
-        SlipwayError: uv is missing.
+        SlipwayError: uv is missing, or a tool failed; its words are in the text.
     """
     manifest = root / "pyproject.toml"
     text = manifest.read_text(encoding="utf-8")
@@ -92,30 +87,30 @@ def upgrade(root: Path) -> None:
     _uv_lock(root, "--upgrade")
     for member in project.members(root):
         if member.language == "web":
-            _run([*npm, "--omit-lockfile-registry-resolved"], member.path)
+            shell.run(*npm, "--omit-lockfile-registry-resolved", cwd=member.path)
 
 
-def _answered(kind: str, root: Path) -> list[str]:
+def _answered(root: Path, kind: str) -> list[str]:
     if kind not in QUESTIONS:
-        raise GrowthError(f"{kind!r} is not a kind of member: type one of {', '.join(QUESTIONS)}.")
+        raise SlipwayError(f"{kind!r} is not a kind of member: type one of {', '.join(QUESTIONS)}.")
     answers = yaml.safe_load((root / ".copier-answers.yml").read_text(encoding="utf-8"))
     return [str(name) for name in answers[QUESTIONS[kind]]]
 
 
-def _grow(kind: str, names: list[str], step: str, root: Path, say: Say) -> None:
+def _grow(root: Path, kind: str, names: list[str], step: str, say: Say) -> None:
     """Gives a question another answer: all that follows from it happens, or nothing."""
-    if _git(root, "status", "--porcelain"):
-        raise GrowthError(
+    if shell.git(root, "status", "--porcelain"):
+        raise SlipwayError(
             "There is uncommitted work, and the new files would mix with it. Commit it first, or "
             "put it aside: git stash --include-untracked"
         )
     say(f"{step} …")
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
-        patch = _rendered(f"{QUESTIONS[kind]}=[{', '.join(names)}]", root, Path(folder))
+        patch = _rendered(root, QUESTIONS[kind], names, Path(folder))
         lock = root / "uv.lock"
         locked = lock.read_bytes() if lock.exists() else None
         before = project.members(root)
-        _git(root, "apply", "--whitespace=nowarn", str(patch))
+        shell.git(root, "apply", "--whitespace=nowarn", str(patch))
         try:
             if locked is not None:  # without one, the first lock is made in its own way
                 say("Locking the Python packages …")
@@ -127,61 +122,62 @@ def _grow(kind: str, names: list[str], step: str, root: Path, say: Say) -> None:
             lock.unlink(missing_ok=True)
             if locked is not None:
                 lock.write_bytes(locked)
-            _git(root, "apply", "--whitespace=nowarn", "--reverse", str(patch))
+            shell.git(root, "apply", "--whitespace=nowarn", "--reverse", str(patch))
             if isinstance(error, SlipwayError):
-                raise GrowthError(f"{error}\nNothing was changed.") from error
+                raise SlipwayError(f"{error}\nNothing was changed.") from error
             raise
 
 
-def _rendered(answer: str, root: Path, folder: Path) -> Path:
-    """Makes a patch of what `copier update` does with an answer.
+def _rendered(root: Path, question: str, names: list[str], folder: Path) -> Path:
+    """Makes a patch of what `copier update` does with another answer.
 
     It works in a clone in `folder`: a failure, Ctrl-C or a conflict leaves nothing behind, and
     what somebody edits meanwhile is safe.
     """
-    update = ["copier", "update", "--defaults", "--quiet", "--vcs-ref=:current:", "--data", answer]
     clone, patch = folder / root.name, folder / "patch"
-    _run(["git", "clone", "--quiet", "--shared", str(root), str(clone)], root)
-    # From the root: the template's address may be a path that is relative to it.
-    command = [sys.executable, "-m", *update, str(clone)]
-    done = subprocess.run(command, cwd=root, text=True, capture_output=True)
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["copier failed"])[-1]  # after its traceback
-        why = re.sub(r"^\W*(\w+Error: )?(Validation error for question '\w+': )?", "", last)
-        raise GrowthError(f"Nothing was changed. {why}")
-    conflicts = _git(clone, "diff", "--name-only", "--diff-filter=U").splitlines()
+    shell.git(root, "clone", "--quiet", "--shared", str(root), str(clone))
+    try:
+        # From the root: the template's address may be a path that is relative to it.
+        with contextlib.chdir(root):
+            copier.run_update(
+                clone,
+                data={question: names},
+                vcs_ref=copier.VcsRef.CURRENT,
+                defaults=True,
+                overwrite=True,
+                quiet=True,
+            )
+    except (CopierError, ValueError, OSError) as error:  # of a question, and of git
+        raise SlipwayError(f"Nothing was changed. {error}") from error
+    conflicts = shell.git(clone, "diff", "--name-only", "--diff-filter=U").splitlines()
     # An edited file of a member that is removed counts as a conflict too, and goes all the same.
     if conflicts := [name for name in conflicts if (clone / name).exists()]:
-        raise GrowthError(
+        raise SlipwayError(
             "Nothing was changed, because your edits are where the new lines belong:\n  "
             + "\n  ".join(conflicts)
             + "\nTo merge them by hand, type the first command, correct what is between the marks "
-            f"in these files, then type the other two:\n  {shlex.join(update)}\n"
+            f"in these files, then type the other two:\n  {_by_hand(question, names)}\n"
             "  uv lock\n  nox -s setup"
         )
     for folder in (path for part in ("services", "libs") for path in clone.glob(f"{part}/*/")):
         if not (folder / "pyproject.toml").exists():
-            raise GrowthError(
+            raise SlipwayError(
                 f"Nothing was changed, because {folder.relative_to(clone)} has files of yours, and "
                 "uv takes each folder there for a member. Move them elsewhere, and commit that."
             )
-    _git(clone, "add", "--all")
-    _git(clone, "diff-index", "--cached", "--binary", "--patch", f"--output={patch}", "HEAD")
+    shell.git(clone, "add", "--all")
+    shell.git(clone, "diff-index", "--cached", "--binary", "--patch", f"--output={patch}", "HEAD")
     return patch
 
 
 def _uv_lock(root: Path, *words: str) -> None:
     done = uv.run(root, "lock", "--quiet", *words)
     if done.returncode:
-        raise GrowthError(f"`{' '.join(['uv lock', *words])}` failed.\n{done.stderr.strip()}")
+        raise SlipwayError(f"`{' '.join(['uv lock', *words])}` failed.\n{done.stderr.strip()}")
 
 
-def _git(root: Path, *words: str) -> str:
-    return _run(["git", *words], root)
-
-
-def _run(command: list[str], folder: Path) -> str:
-    done = subprocess.run(command, cwd=folder, text=True, capture_output=True)
-    if done.returncode:
-        raise GrowthError(f"`{shlex.join(command)}` failed.\n{done.stderr.strip()}")
-    return done.stdout
+def _by_hand(question: str, names: list[str]) -> str:
+    """The command that does what `_rendered` does."""
+    answer = f"{question}=[{', '.join(names)}]"
+    command = ["copier", "update", "--defaults", "--vcs-ref=:current:", "--data", answer]
+    return shlex.join(command)

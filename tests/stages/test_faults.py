@@ -86,6 +86,28 @@ SIDE_BY_SIDE = [
         "no-floating-promises",
     ),
     Fault(
+        "eslint of the environment",
+        "lint(frontend)",
+        f"{FRONTEND}/f_environment.ts",
+        "export const a: unknown = import.meta.env.VITE_A;\n"
+        "export const b: unknown = process.env;\n",
+        r"f_environment\.ts\s+1:\d+ .*config\.json.*\s+(.*\s+)?2:\d+ .*config\.json",
+    ),
+    Fault(
+        "the contract of variables",
+        "lint(repo)",
+        f"{BACKEND}/f_reader.py",
+        '"""A."""\n\nimport os\n\nX = os.environ["A"]\n',
+        "f_reader.py:5: the environment is read outside",
+    ),
+    Fault(
+        "the schema of compose files",
+        "lint(repo)",
+        "deploy/compose.staging.yaml",
+        "volumez: []\n",
+        "volumez",
+    ),
+    Fault(
         "hadolint",
         "lint(backend)",
         "services/backend/Dockerfile",

@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 
 from slipway_ops import project
-from slipway_ops.environments import contract, environment_files
-from slipway_ops.environments.contract import Variable
+from slipway_ops.environments import contract, contract_files, environment_files
+from slipway_ops.environments.variable import Variable
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
 
@@ -27,7 +27,7 @@ def disagreements(root: Path, python: Path | None = None) -> list[str]:
     """Everything that does not agree with the contract, as sentences that end in what to do.
 
     Raises:
-        ContractError: the settings of a service cannot be read.
+        SlipwayError: the settings of a service cannot be read.
     """
     variables = contract.read(root, python)
     return [
@@ -39,7 +39,7 @@ def disagreements(root: Path, python: Path | None = None) -> list[str]:
 
 
 def _generated(variables: list[Variable], root: Path) -> Iterator[str]:
-    for name, text in contract.wanted(root, variables).items():
+    for name, text in contract_files.generated(root, variables).items():
         file = root / name
         if not file.exists():
             yield f"{name} is missing. Type: inv env.contract"
@@ -118,7 +118,7 @@ def _services(file: Path) -> dict[str, Any]:
     try:
         return dict((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("services") or {})
     except (yaml.YAMLError, AttributeError) as error:
-        raise contract.ContractError(f"{file} is no compose file: {error}") from error
+        raise SlipwayError(f"{file} is no compose file: {error}") from error
 
 
 def _workflows(variables: list[Variable], root: Path) -> Iterator[str]:

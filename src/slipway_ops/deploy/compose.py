@@ -304,7 +304,7 @@ def stack(root: Path, environment: str) -> Stack:
     """The containers of an environment, whether its variables meet the contract or not.
 
     Raises:
-        EnvironmentsError: the environment was not initialised.
+        SlipwayError: the environment was not initialised.
     """
     return Stack(root, environment, environment_files.values(root, environment))
 

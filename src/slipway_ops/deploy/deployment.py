@@ -14,7 +14,7 @@ from pathlib import Path
 from slipway_ops.deploy import compose, host_lock, records
 from slipway_ops.deploy.compose import ComposeError, Stack
 from slipway_ops.deploy.records import Record
-from slipway_ops.environments import environment_files
+from slipway_ops.environments import environment_check
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, registry
 
@@ -161,7 +161,7 @@ def _replace(stack: Stack, record: Record, past: list[Record], say: Say) -> Reco
 
 def _checked(root: Path, environment: str) -> Stack:
     """The stack of an environment whose contract is met."""
-    found = environment_files.findings(root, environment)
+    found = environment_check.findings(root, environment)
     if found:
         listed = "\n".join(f"  {finding}" for finding in found)
         raise SlipwayError(

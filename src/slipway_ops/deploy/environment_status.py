@@ -8,7 +8,7 @@ from slipway_ops import text_table
 from slipway_ops.deploy import compose, records
 from slipway_ops.deploy.compose import OBSERVABILITY, Container, Stack
 from slipway_ops.deploy.records import Record
-from slipway_ops.environments.environment_files import EnvironmentsError
+from slipway_ops.errors import SlipwayError
 
 
 def describe(root: Path, environment: str) -> list[str]:
@@ -20,7 +20,7 @@ def describe(root: Path, environment: str) -> list[str]:
         stack = compose.stack(root, environment)
         containers = stack.containers()
         written = records.read(stack)
-    except (compose.ComposeError, EnvironmentsError) as error:
+    except SlipwayError as error:
         return [f"{environment}: not known. {error}"]
     deployed = next((record for record in written if record.healthy), None)
     if deployed:

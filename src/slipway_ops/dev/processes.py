@@ -86,7 +86,7 @@ class Console:
             known = name in self.names
             colour = COLOURS[self.names.index(name) % len(COLOURS)] if known else 1
             prefix, text = f"\x1b[{colour}m{prefix}\x1b[0m", f"{text}\x1b[0m"
-        else:  # not every program asks whether colours are wanted
+        else:  # not every program looks at NO_COLOR
             text = re.sub(r"\x1b\[[\d;]*m", "", text)
         try:
             self.stream.write(f"{prefix} {text}".rstrip() + "\n")

@@ -13,7 +13,6 @@ import os
 import shlex
 import shutil
 import socket
-import subprocess
 import sys
 import time
 import urllib.error
@@ -22,45 +21,41 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from slipway_ops import install, project, uv
+from slipway_ops import install, project, shell, text_table, uv
 from slipway_ops.dev import postgres, reaper
 from slipway_ops.dev.processes import Console, Died, Program, Stopped, Supervisor
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 
 HOST = "127.0.0.1"
-BASE = 8000
 KINDS = ("app", "api", "worker")  # in the order of their ports
 
 
-class DevError(SlipwayError):
-    """`inv dev` could not start, or had to end; the text says why and what to type."""
-
-
-def run(root: Path, base: int = BASE) -> int:
+def run(root: Path, base: int) -> int:
     """Starts everything, waits for a signal, ends everything; returns the exit status.
 
     Args:
+        root: the root of the project.
         base: the first port.
 
     Raises:
-        DevError: nothing to start, another environment is active, a taken port, a second run, or
-            a program that ended by itself.
+        SlipwayError: nothing to start, another environment is active, a taken port, a second run,
+            or a program that ended by itself.
     """
     found = project.members(root)
     chosen = [member for kind in KINDS for member in found if member.kind == kind]
     if not chosen:
-        raise DevError(
+        raise SlipwayError(
             "There is nothing to start: this project has no API, no worker and no app. "
             "Add one with `inv add api backend`, `inv add worker agents` or `inv add app frontend`."
         )
     active = os.readlink(root / ".env") if (root / ".env").is_symlink() else ".env.development"
     if active != ".env.development":  # services read .env, and would work with its values
-        raise DevError(
+        raise SlipwayError(
             f"{active} is active, and its values are not for this. Type: inv env.use development"
         )
     ports = {member: base + number for number, member in enumerate(chosen)}
-    with _alone(root, ports[chosen[0]]) as lock, postgres.socket_folder(root) as sockets:
+    with hold_project(root, ports[chosen[0]]) as lock, postgres.socket_folder(root) as sockets:
         _check_ports(ports)
         console = Console(["setup", "postgres", "migrate", *(m.name for m in chosen)], sys.stdout)
         for member in found:
@@ -71,7 +66,7 @@ def run(root: Path, base: int = BASE) -> int:
                 _start(supervisor, root, ports, sockets)
                 supervisor.until_end()
         except Died as error:
-            raise DevError(str(error)) from error
+            raise SlipwayError(str(error)) from error
         except Stopped as stopped:
             console.say("Everything has ended.")
             return stopped.status
@@ -135,8 +130,7 @@ def table(ports: dict[Member, int], database: str) -> str:
     if kinds.keys() - {"app"}:
         rows["postgres"] = database
         last = f"Ctrl-C ends everything; the data stays in {postgres.DATA}."
-    width = max(map(len, rows))
-    lines = [f"  {name:<{width}}  {place}" for name, place in rows.items()]
+    lines = [f"  {line}" for line in text_table.lines(rows.items())]
     if "worker" in kinds and "api" not in kinds:
         variable = f"{kinds['worker'].upper()}_DATABASE_URL={shlex.quote(database)}"
         ask = f'{variable} .venv/bin/python -m {kinds["worker"]} ask "Who are you?"'
@@ -170,8 +164,14 @@ def _web_problem(address: str, _: int) -> str | None:
 
 
 @contextlib.contextmanager
-def _alone(root: Path, port: int) -> Iterator[int]:
-    """Holds the project's lock, which the supervisor's guard holds too; gives its descriptor."""
+def hold_project(root: Path, port: int) -> Iterator[int]:
+    """Holds the lock of the one run that a project may have; gives its descriptor.
+
+    The supervisor's guard holds the descriptor too, so that the lock lasts until all has ended.
+
+    Raises:
+        SlipwayError: another run holds it; the text names its address, which is on `port`.
+    """
     (root / ".dev").mkdir(exist_ok=True)
     with (root / ".dev" / "lock").open("a+", encoding="utf-8") as lock:
         patience = time.monotonic() + reaper.GRACE + 5
@@ -179,7 +179,7 @@ def _alone(root: Path, port: int) -> Iterator[int]:
             lock.seek(0)
             process, address = (lock.read().split() + ["", ""])[:2]
             if not process.isdigit() or _alive(int(process)) or time.monotonic() > patience:
-                raise DevError(
+                raise SlipwayError(
                     f"`inv dev` runs in this project already: {address} (process {process}). "
                     f"Use that one, or end it: kill {process}"
                 )
@@ -210,15 +210,15 @@ def _alive(process: int) -> bool:
 
 def _check_ports(ports: dict[Member, int]) -> None:
     apis = [member for member in ports if member.kind == "api"]
-    wanted = [*ports.items(), *((member, internal_port(member, ports)) for member in apis)]
-    base, count = min(ports.values()), len(wanted)
+    needed = [*ports.items(), *((member, internal_port(member, ports)) for member in apis)]
+    base, count = min(ports.values()), len(needed)
     if not 1024 <= base <= 65536 - count:
-        raise DevError(f"--port takes a number from 1024 to {65536 - count}, not {base}.")
-    for member, port in wanted:
+        raise SlipwayError(f"--port takes a number from 1024 to {65536 - count}, not {base}.")
+    for member, port in needed:
         if not _free(port):
             others = (b for b in range(base + 100, 65536 - count, 100))
             other = next((b for b in others if all(_free(b + n) for n in range(count))), base + 100)
-            raise DevError(
+            raise SlipwayError(
                 f"Port {port}, on which {member.name} would listen, is taken {_holder(port)}. "
                 f"End that, or choose other ports: inv dev --port {other}"
             )
@@ -236,9 +236,8 @@ def _free(port: int) -> bool:
 
 def _holder(port: int) -> str:
     if lsof := shutil.which("lsof"):
-        command = [lsof, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
-        said = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-        found = {line[0]: line[1:] for line in said if line}
+        said = shell.ask(lsof, "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc").stdout
+        found = {line[0]: line[1:] for line in said.splitlines() if line}
         if "p" in found and "c" in found:
             return f"by {found['c']} (process {found['p']})"
     return "(by `inv dev` of another project, or a container?)"

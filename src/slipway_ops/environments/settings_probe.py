@@ -1,7 +1,7 @@
 """Asks the services' own Settings classes: run by the Python of an environment that has them.
 
 `python -I settings_probe.py` prints what they declare. With the standard input `{"environment": …,
-"values": {…}}` it prints what is wrong with these values instead. No value is ever printed.
+"values": {…}}` it prints what they refuse in these values instead. No value is ever printed.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 GIVEN = ("environment", "version", "revision", "host", "port", "internal_port")
+WORD = re.compile(r"\w+")
 
 
 def classes(modules: list[str]) -> Iterator[tuple[str, Any]]:
@@ -51,8 +53,10 @@ def declared(service: str, settings: Any) -> list[dict[str, Any]]:
     return found
 
 
-def wrong(service: str, settings: Any, environment: str, values: dict[str, str]) -> list[str]:
-    """What a Settings class refuses in these values, as sentences without values."""
+def refused(
+    service: str, settings: Any, environment: str, values: dict[str, str]
+) -> list[dict[str, Any]]:
+    """What a Settings class refuses in these values: sentences, and the variables they name."""
     given = {settings.variable("environment"): environment, "APP_VERSION": "0.0.0"}
     os.environ.clear()
     os.environ.update(values | given)
@@ -60,7 +64,12 @@ def wrong(service: str, settings: Any, environment: str, values: dict[str, str])
         settings.load()
     except Exception as error:  # SettingsError, whose text names variables only
         lines = [line for line in str(error).splitlines() if line]
-        return [f"{service}: {line}" for line in lines if not line.startswith("Correct the env")]
+        known = {settings.variable(field) for field in settings.model_fields}
+        return [
+            {"text": f"{service}: {line}", "variables": sorted(known & set(WORD.findall(line)))}
+            for line in lines
+            if not line.startswith("Correct the env")  # says what to do, and no problem
+        ]
     return []
 
 
@@ -85,12 +94,12 @@ def _words(schema: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Prints JSON: the variables, or the sentences."""
+    """Prints JSON: the variables, or the refusals."""
     asked = json.load(sys.stdin)
     found: list[Any] = []
     for service, settings in classes(sys.argv[1:]):
         if asked:
-            found += wrong(service, settings, asked["environment"], asked["values"])
+            found += refused(service, settings, asked["environment"], asked["values"])
         else:
             found += declared(service, settings)
     print(json.dumps(found))

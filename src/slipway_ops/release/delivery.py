@@ -1,13 +1,13 @@
-"""What CI does after the gate: `python -m slipway_ops.release.delivery publish|deploy|smoke|release`, for sessions.
+"""What CI does after the gate.
 
-The operations are those of `inv`; here they get what a job is given, and people have set up: the
-login of the registry, the variables of an environment, the way to its host. All of it comes from
-environment variables:
+Sessions run `python -m slipway_ops.release.delivery publish|deploy|smoke|release`. The operations
+are those of `inv`. What a person has set up at a terminal (the login of the registry, the variables
+of an environment, the way to its host), a job gets from environment variables:
 
 - `REGISTRY_LOGIN`: user and password of the registry, with a colon between them;
-- `DOTENV`: the text of `.env.<environment>`, for there is no such file;
-- `DEPLOY_KEY` and `DEPLOY_KNOWN_HOSTS`: an SSH key, and the lines of `ssh-keyscan` for the hosts;
-- `VERSION`: what `deploy` and `release` are to take instead of the commit at HEAD.
+- `DOTENV`: the text of `.env.<environment>`, because there is no such file;
+- `DEPLOY_KEY` and `DEPLOY_KNOWN_HOSTS`: an SSH key, and the lines of `ssh-keyscan` of the hosts;
+- `VERSION`: what `deploy` and `release` take instead of the commit at HEAD.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
+from slipway_ops import shell
 from slipway_ops.deploy import deployment, smoke_test, version_rules
 from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
@@ -35,12 +35,8 @@ from slipway_ops.release import transaction
 SUBJECTS = Path(".nox", "subjects.sha256")  # below the root
 
 
-class DeliveryError(SlipwayError):
-    """A job lacks something; the text says what to set up."""
-
-
 def publish(root: Path) -> dict[str, str]:
-    """Sees to it that every image of the commit is in the registry; returns {member: digest}.
+    """Ensures that every image of the commit is in the registry; returns {member: digest}.
 
     What is there stays: a commit is built once. The names and digests are also written to a file
     for `actions/attest`, a line each as `sha256sum` writes them.
@@ -64,8 +60,8 @@ def run(root: Path, stage: str, *words: str) -> None:
     """Runs one stage of the delivery with what the job was given.
 
     Raises:
-        DeliveryError: the stage is unknown, or the job lacks something.
-        SlipwayError: the operation was refused or has failed.
+        SlipwayError: the stage is unknown, the job lacks something, or the operation was refused or
+            has failed.
     """
     version = os.environ.get("VERSION") or None
     with ExitStack() as given:
@@ -89,7 +85,7 @@ def run(root: Path, stage: str, *words: str) -> None:
                 )
                 actions.output("version", made)
             case _:
-                raise DeliveryError(
+                raise SlipwayError(
                     "Type one of: nox -s publish; nox -s release (-- --pre); "
                     "nox -s deploy -- ENVIRONMENT; nox -s smoke -- ENVIRONMENT"
                 )
@@ -103,18 +99,17 @@ def _registry(root: Path) -> Iterator[None]:
     if not password:
         yield
         return
-    command = ["docker", "login", "--username", user, "--password-stdin", host]
-    done = subprocess.run(command, input=password, text=True, capture_output=True)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["docker says nothing"])[-1]
-        raise DeliveryError(
-            f"{host} does not take the login: {reason}. Correct the secret REGISTRY_LOGIN: see "
-            "docs/releases.md."
-        )
+    try:
+        shell.run("docker", "login", "--username", user, "--password-stdin", host, text=password)
+    except shell.CommandError as error:
+        raise SlipwayError(
+            f"{host} does not take the login: {error.reason}. Correct the secret REGISTRY_LOGIN: "
+            "see docs/releases.md."
+        ) from error
     try:
         yield
     finally:
-        subprocess.run(["docker", "logout", host], capture_output=True)
+        shell.ask("docker", "logout", host)
 
 
 @contextmanager
@@ -126,7 +121,7 @@ def _variables(root: Path, environment: str) -> Iterator[None]:
         and actions.is_actions()
         and not environment_files.file_of(root, environment).exists()
     ):
-        raise DeliveryError(
+        raise SlipwayError(
             f"The GitHub environment {environment} has no secret DOTENV. Type: gh secret set "
             f"DOTENV --env {environment} < .env.{environment}"
         )
@@ -144,7 +139,7 @@ def _ssh() -> Iterator[None]:
         yield
         return
     if not hosts or program is None:
-        raise DeliveryError(
+        raise SlipwayError(
             "DEPLOY_KNOWN_HOSTS is not set, and a host that nobody knows is not trusted. Compare "
             "what `ssh-keyscan HOST` says with the host's own key, and set the variable to that."
             if program

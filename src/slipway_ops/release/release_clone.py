@@ -1,13 +1,12 @@
-"""A scratch repository: where a version is found and its commit made, apart from the checkout.
+"""A clone for a release: where a version is found and its commit made, apart from the checkout.
 
-It is a folder of its own that borrows the commits of this repository and asks `origin` for branches
-and tags. Nothing of it is seen in the checkout, and what a killed run leaves is a temporary folder.
+It is a temporary folder that borrows the commits of this repository and asks `origin` for branches
+and tags. Nothing of it is seen in the checkout, and a killed run leaves nothing else behind.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import os
 import re
 import subprocess
@@ -18,23 +17,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway_ops import shell
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import tags
+from slipway_ops.release import markdown
 
 BRANCHES = ("main", "hotfix/*")  # what versions are made of, the first that holds a commit
-# What `harmless` changes, besides what it must step over: code, and what is escaped already.
-MARKDOWN = re.compile(
-    r"""
-    \\<
-    | (?P<escaped> \\[!-/:-@\[-`{-~] )
-    | (?<!`)(?P<ticks>`+)(?!`) (?P<code>(?:(?!\n\n).)+?) (?<!`)(?P=ticks)(?!`)
-    | <
-    | &(?=\#?\w+;)
-    | !(?=\[)
-    | \](?= : | \((?!https?://) )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 # Who makes the release commit and the tag where git knows nobody: GitHub's own name in Actions.
 ROBOT = {
     f"GIT_{role}_{part}": value
@@ -46,13 +34,9 @@ ROBOT = {
 }
 
 
-class VersionError(SlipwayError):
-    """No version can be made here; the text says why and what to do."""
-
-
 @dataclass(frozen=True)
-class Scratch:
-    """A scratch repository in which one commit is checked out as `main`.
+class ReleaseClone:
+    """A clone in which one commit is checked out as `main`.
 
     Attributes:
         path: its folder; gone at the end.
@@ -70,12 +54,11 @@ class Scratch:
         """`git …` there; returns the output.
 
         Raises:
-            VersionError: it failed.
+            SlipwayError: it failed.
         """
         done = git(self.path, *words)
         if done.returncode:
-            said = done.stderr.strip() or f"exit status {done.returncode}"
-            raise VersionError(f"`git {' '.join(words[:3])}` failed: {said}")
+            raise SlipwayError(f"`git {' '.join(words[:3])}` failed: {shell.last_line(done)}")
         return done.stdout.strip()
 
     def commit_of(self, reference: str) -> str:
@@ -99,16 +82,16 @@ class Scratch:
             pre: a release candidate, such as `v1.2.0-rc.1`.
 
         Raises:
-            VersionError: the version that comes next is the tag of another commit already.
+            SlipwayError: the version that comes next is the tag of another commit already.
         """
         words = ["--as-prerelease", "--prerelease-token", "rc"] if pre else []
         done = self._decide("--strict", "version", "--print-tag", *words)
         version = (done.stdout.split() or [""])[-1]
         if done.returncode not in (0, 2) or not tags.RELEASE.fullmatch(version):
-            raise VersionError(f"The next version cannot be found:\n{done.stderr.strip()}")
+            raise SlipwayError(f"The next version cannot be found:\n{done.stderr.strip()}")
         taken = self.commit_of(f"refs/tags/{version}")
         if taken and git(self.path, "merge-base", "--is-ancestor", taken, "HEAD").returncode:
-            raise VersionError(
+            raise SlipwayError(
                 f"{version} comes next, and that tag is on another commit ({taken[:12]}), which is "
                 f"no part of {self.commit[:12]}. If nobody uses it, an administrator deletes it: "
                 f"git push origin :refs/tags/{version}; else merge it, and release what is after."
@@ -129,113 +112,83 @@ class Scratch:
         done = self._decide("changelog")
         file = self.path / "CHANGELOG.md"
         if done.returncode or not file.exists():
-            raise VersionError(f"The changelog cannot be written:\n{done.stderr.strip()}")
+            raise SlipwayError(f"The changelog cannot be written:\n{done.stderr.strip()}")
         text = re.sub(r"\n{3,}", "\n\n", file.read_text(encoding="utf-8")).rstrip() + "\n"
         file.unlink()
-        return harmless(text)
+        return markdown.defused(text)
 
     def _decide(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Runs semantic-release, which is told nothing of CI: it would write outputs of its own."""
-        program = str(Path(sys.executable).with_name("semantic-release"))
+        """Runs semantic-release without the variables of CI, where it writes outputs of its own."""
+        program = Path(sys.executable).with_name("semantic-release")
         env = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "CI"))}
-        return subprocess.run(
-            [program, *words], cwd=self.path, env=env, text=True, capture_output=True
-        )
+        return shell.ask(program, *words, cwd=self.path, env=env)
 
 
 @contextmanager
-def scratch(root: Path, commit: str = "HEAD") -> Iterator[Scratch]:
-    """Makes a scratch repository for a commit, with the branches and tags that `origin` has now.
+def clone_for(root: Path, commit: str = "HEAD") -> Iterator[ReleaseClone]:
+    """Makes a clone for a release of a commit, with the branches and tags that `origin` has now.
 
     Tags that are only here do not count: they are nobody's versions yet. Without an `origin` those
     that are here do, as does the branch `main`.
 
     Raises:
-        VersionError: there is no such commit, or `origin` does not answer.
+        SlipwayError: there is no such commit, or `origin` does not answer.
     """
     found = git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").stdout.strip()
     if not found:
-        raise VersionError(f"There is no commit {commit} here. Type `git fetch --tags`, or commit.")
+        raise SlipwayError(f"There is no commit {commit} here. Type `git fetch --tags`, or commit.")
     with tempfile.TemporaryDirectory(prefix="release-") as folder:
         path = Path(folder)
-        subprocess.run(["git", "init", "--quiet", str(path)], check=True)
+        shell.git(path, "init", "--quiet")
         _borrow(root, path)
         named = git(root, "remote", "get-url", "origin").returncode == 0
         source = "origin" if named else str(root)
         refs = [f"+refs/heads/{b}:refs/remotes/origin/{b}" for b in BRANCHES]
         shallow = ["--unshallow"] if (path / ".git" / "shallow").exists() else []
-        words = [
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            *shallow,
-            source,
-            *refs,
-            "+refs/tags/*:refs/tags/*",
-        ]
-        fetched = git(path, *words)
+        refs.append("+refs/tags/*:refs/tags/*")
+        fetched = git(path, "fetch", "--quiet", "--no-tags", *shallow, source, *refs)
         if fetched.returncode:
             if "couldn't find remote ref" in fetched.stderr:
-                raise VersionError("origin has no branch main yet. Type: git push origin main")
-            raise VersionError(
+                raise SlipwayError("origin has no branch main yet. Type: git push origin main")
+            raise SlipwayError(
                 f"origin does not answer: {fetched.stderr.strip()}\nLook at the network and at "
                 "`git remote get-url origin`, then type the command again; nothing was changed."
             )
         git(path, "checkout", "--quiet", "--force", "-B", "main", found)
-        yield Scratch(path, found, _branch_of(path, found), root)
+        yield ReleaseClone(path, found, _branch_of(path, found), root)
 
 
 def git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Runs `git …`, with the token of `GITHUB_TOKEN` for addresses that want one.
+    """Runs `git …`, with the token of `GITHUB_TOKEN` where `origin` is reached over https.
 
     The token is in the environment of the process alone, where no list of processes shows it.
+
+    Returns the process, whatever its status.
     """
     env = dict(os.environ)
     for variable in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
         env.pop(variable, None)  # of a hook that this runs in
-    if not git_knows_somebody(root, env):
+    if not _has_identity(root, env):
         env |= ROBOT
-    env |= _login(root, env) | {"GIT_TERMINAL_PROMPT": "0"}
-    return subprocess.run(["git", *words], cwd=root, env=env, text=True, capture_output=True)
+    env |= _login(root, env) | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # messages are read
+    return shell.ask("git", *words, cwd=root, env=env)
 
 
-def harmless(text: str) -> str:
-    """Markdown that shows the HTML in a text instead of running it.
-
-    Whoever may write a commit writes into CHANGELOG.md and the Release. No `<` of theirs is left,
-    images become links, and only links to http:// and https:// stay links.
-    """
-
-    def part(match: re.Match[str]) -> str:
-        code, found = match["code"], match[0]
-        if code:
-            if "<" not in code:
-                return found
-            # A renderer may pair the backticks in another way, so the tag takes their place.
-            shown = re.sub(r"[\\`*_!\[\]]", r"\\\g<0>", html.escape(code.strip(), quote=False))
-            return f"<code>{shown}</code>"
-        if match["escaped"]:
-            return found
-        return {"<": "&lt;", "\\<": "&lt;", "&": "&amp;"}.get(found) or f"\\{found}"
-
-    return MARKDOWN.sub(part, text)
-
-
-def git_knows_somebody(root: Path, env: Mapping[str, str]) -> bool:
+def _has_identity(root: Path, env: Mapping[str, str]) -> bool:
     """Whether git has a name and an address to put into commits."""
     if env.get("GIT_COMMITTER_NAME") and env.get("GIT_COMMITTER_EMAIL"):
         return True
-    asked = ["git", "config", "user.email"]
-    return subprocess.run(asked, cwd=root, env=dict(env), capture_output=True).returncode == 0
+    return shell.ask("git", "config", "user.email", cwd=root, env=env).returncode == 0
 
 
 def _login(root: Path, env: Mapping[str, str]) -> dict[str, str]:
     """Settings of git, as variables, that log in to GitHub over https with a token."""
     token = env.get("GITHUB_TOKEN") or env.get("GH_TOKEN")
-    command = ["git", "remote", "get-url", "origin"]
-    url = subprocess.run(command, cwd=root, text=True, capture_output=True).stdout.strip()
+    if not token:
+        return {}
+    url = shell.ask("git", "remote", "get-url", "origin", cwd=root).stdout.strip()
     address = re.match(r"https://(?:[^@/]*@)?([^/]+)/", url)
-    if not token or not address:
+    if not address:
         return {}
     login = base64.b64encode(f"x-access-token:{token}".encode()).decode()
     number = int(env.get("GIT_CONFIG_COUNT") or 0)

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway_ops import text_table
 from slipway_ops.images.tags import STABLE
-from slipway_ops.release.release_clone import Scratch, scratch
+from slipway_ops.release.release_clone import ReleaseClone, clone_for
 
 SUBJECT = re.compile(r"(?P<kind>[a-z]+)(?:\([^()]*\))?(?P<breaks>!)?: .")
 BREAKING = re.compile(r"^BREAKING[ -]CHANGE: ", re.MULTILINE)
@@ -55,38 +56,38 @@ def plan(root: Path, *, pre: bool = False) -> Plan:
     """What a release of the commit at HEAD would be; nothing is changed anywhere.
 
     Raises:
-        VersionError: see `scratch` and `Scratch.next`.
+        SlipwayError: see `clone_for` and `ReleaseClone.next`.
     """
-    with scratch(root) as here:
-        version = here.next(pre=pre)
-        since = previous(here, pre=pre)
-        counted = [_place(here, since), *doubts(here, since)] if since else []
-        entry = entry_of(here.changelog(version), version) if version else ""
-        return Plan(version, since, counted, commits(here, since), entry)
+    with clone_for(root) as clone:
+        version = clone.next(pre=pre)
+        since = previous(clone, pre=pre)
+        counted = [_place(clone, since), *doubts(clone, since)] if since else []
+        entry = entry_of(clone.changelog(version), version) if version else ""
+        return Plan(version, since, counted, commits(clone, since), entry)
 
 
-def previous(here: Scratch, *, pre: bool = False) -> str:
+def previous(clone: ReleaseClone, *, pre: bool = False) -> str:
     """The version that the next one counts from: the greatest that is part of the commit, or ""."""
-    merged = here.versions("--merged", here.commit)
+    merged = clone.versions("--merged", clone.commit)
     if not pre:  # candidates before it are part of it
         merged = [tag for tag in merged if STABLE.fullmatch(tag)]
     return merged[0] if merged else ""
 
 
-def doubts(here: Scratch, version: str) -> list[str]:
+def doubts(clone: ReleaseClone, version: str) -> list[str]:
     """Why the tag of a version may be a mistake, and what to do, as sentences; empty if nothing is.
 
     A release makes an annotated tag with the version as its message, later than smaller versions,
     and in commit mode an entry in CHANGELOG.md.
     """
     signs = []
-    form = here.git("for-each-ref", "--format=%(objecttype) %(subject)", f"refs/tags/{version}")
+    form = clone.git("for-each-ref", "--format=%(objecttype) %(subject)", f"refs/tags/{version}")
     if form != f"tag {version}":
         signs.append("it is not an annotated tag with the version as its message")
-    later = here.versions("--contains", f"refs/tags/{version}", "--merged", here.commit)
+    later = clone.versions("--contains", f"refs/tags/{version}", "--merged", clone.commit)
     if smaller := [tag for tag in later if STABLE.fullmatch(tag) and tag != version]:
         signs.append(f"{smaller[0]} is smaller and on the same or a later commit")
-    changelogs = [here.file(branch, "CHANGELOG.md") for branch in {"main", here.branch}]
+    changelogs = [clone.file(branch, "CHANGELOG.md") for branch in {"main", clone.branch}]
     if STABLE.fullmatch(version) and any(changelogs):
         if not any(f"\n## {version} " in text for text in changelogs):
             signs.append("CHANGELOG.md has no entry for it")
@@ -100,9 +101,9 @@ def doubts(here: Scratch, version: str) -> list[str]:
     ]
 
 
-def _place(here: Scratch, version: str) -> str:
+def _place(clone: ReleaseClone, version: str) -> str:
     """Which commit a version is on, as a sentence."""
-    said = here.git("log", "-1", "--date=short", "--format=%h (%cd, %s)", f"refs/tags/{version}")
+    said = clone.git("log", "-1", "--date=short", "--format=%h (%cd, %s)", f"refs/tags/{version}")
     return f"It counts from {version}, which is on {said}."
 
 
@@ -113,21 +114,20 @@ def describe(plan: Plan) -> list[str]:
         lines = [f"Nothing to release: no commit {since} asks for a version."]
     else:
         lines = [f"{plan.version} comes next. The commits {since}:"]
-    width = max((len(commit.effect) for commit in plan.commits), default=0)
-    for commit in plan.commits:
-        lines.append(f"  {commit.effect or '-':<{width or 1}}  {commit.sha[:12]}  {commit.subject}")
+    rows = ((commit.effect or "-", commit.sha[:12], commit.subject) for commit in plan.commits)
+    lines += [f"  {line}" for line in text_table.lines(rows)]
     lines += ["", *plan.counted] if plan.counted else []
     if plan.version:
         lines += ["", "The entry in the changelog:", "", plan.entry or "(nothing for users)"]
     return lines
 
 
-def commits(here: Scratch, since: str) -> list[Commit]:
+def commits(clone: ReleaseClone, since: str) -> list[Commit]:
     """The commits after a version, the latest first, with what each asks of the next one."""
-    table = tomllib.loads((here.path / "pyproject.toml").read_text(encoding="utf-8"))
+    table = tomllib.loads((clone.path / "pyproject.toml").read_text(encoding="utf-8"))
     options = table["tool"]["semantic_release"]["commit_parser_options"]
-    span = f"{since}..{here.commit}" if since else here.commit
-    listed = here.git("log", "--no-merges", "--format=%H%x00%s%x00%b%x01", span)
+    span = f"{since}..{clone.commit}" if since else clone.commit
+    listed = clone.git("log", "--no-merges", "--format=%H%x00%s%x00%b%x01", span)
     found = []
     for entry in filter(None, (text.strip() for text in listed.split("\x01"))):
         sha, subject, body = entry.split("\x00")

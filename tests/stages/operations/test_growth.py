@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from slipway_ops import growth, install, node
-from slipway_ops.environments import contract
+from slipway_ops.environments import contract_files
+from slipway_ops.errors import SlipwayError
 from support import BIN, IDENTITY, Project, copy
 
 pytestmark = pytest.mark.slow
@@ -94,7 +96,7 @@ def _shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = copy(source.path, made.path, apis=["first"])
     assert done.returncode == 0, done.stdout
     assert made.run(BIN / "uv", "lock").returncode == 0
-    contract.write(made.path)
+    contract_files.write(made.path)
     made.git("init", "--quiet", "--initial-branch", "main")
     made.commit("feat: start")
     return made.path
@@ -125,29 +127,36 @@ def test_adding_twice_completes_what_the_first_time_did_not_get_to(shop: Shop) -
     shop.git("checkout", "--quiet", "uv.lock")
     assert shop.add("second") == ["PUBLISH_SECOND"], "no commit knows it"
     assert (shop.path / "uv.lock").read_bytes() == lock
-    contract.write(shop.path)
+    contract_files.write(shop.path)
     shop.commit("feat: second")
     assert shop.add("second") == []
     assert shop.git("status", "--porcelain") == ""
 
 
 def test_a_name_or_kind_that_is_refused_changes_nothing(shop: Shop) -> None:
-    told = shop.refused(lambda: shop.add("Bad"), growth.GrowthError)
+    told = shop.refused(lambda: shop.add("Bad"), SlipwayError)
     assert "Bad has upper case: type bad" in told
     assert "Traceback" not in told and "--data" not in told, "only what there is to do"
-    told = shop.refused(lambda: shop.add("second", "service"), growth.GrowthError)
+    told = shop.refused(lambda: shop.add("second", "service"), SlipwayError)
     assert "api, worker, app, library" in told
+
+
+def test_a_template_that_is_gone_changes_nothing(shop: Shop) -> None:
+    answers = (shop.path / ".copier-answers.yml").read_text(encoding="utf-8")
+    shop.write(".copier-answers.yml", re.sub("_src_path: .*", "_src_path: /nowhere", answers))
+    shop.commit("chore: moved")
+    assert "Nothing was changed" in shop.refused(lambda: shop.add("second"), SlipwayError)
 
 
 def test_uncommitted_work_is_not_mixed_with_new_files(shop: Shop) -> None:
     shop.write("notes.md", "Mine.\n")
-    assert "git stash" in shop.refused(lambda: shop.add("second"), growth.GrowthError)
+    assert "git stash" in shop.refused(lambda: shop.add("second"), SlipwayError)
 
 
 def test_edits_that_conflict_are_named_and_no_marks_are_left(shop: Shop) -> None:
     shop.write("README.md", "The APIs of ours: first\n")
     shop.commit("docs: ours")
-    told = shop.refused(lambda: shop.add("second"), growth.GrowthError)
+    told = shop.refused(lambda: shop.add("second"), SlipwayError)
     assert "README.md" in told and "copier update" in told and "uv lock" in told
 
 
@@ -156,7 +165,7 @@ def test_without_a_network_nothing_half_done_stays(
 ) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-    told = shop.refused(lambda: shop.add("far"), growth.GrowthError)
+    told = shop.refused(lambda: shop.add("far"), SlipwayError)
     assert "not-in-this-cache" in told and "Nothing was changed" in told
 
 
@@ -182,11 +191,11 @@ def test_a_member_that_is_removed_goes_with_its_edits(shop: Shop) -> None:
     shop.write("services/first/ours.md", "Ours.\n")
     shop.commit("feat: ours")
     remove = partial(growth.remove, shop.path, "api", "first", print)
-    assert "services/first has files of yours" in shop.refused(remove, growth.GrowthError)
+    assert "services/first has files of yours" in shop.refused(remove, SlipwayError)
     shop.git("rm", "--quiet", "services/first/ours.md")
     shop.commit("chore: not ours")
     remove()
     assert not (shop.path / "services/first").exists()
     assert not shop.locked("first")
-    with pytest.raises(growth.GrowthError, match="empty"):
+    with pytest.raises(SlipwayError, match="empty"):
         remove()

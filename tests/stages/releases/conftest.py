@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from engine.images.docker_registry import docker_registry
 from stages.releases.history import History
+from stages.releases.programs import ask_quickly, fork_from_server
 from stages.releases.world import World, prepare, world
 
+from slipway_ops import shell
 from support import Project, Shared
 
 
@@ -33,8 +35,16 @@ def shop(prepared: Path, images: str, tmp_path: Path) -> Iterator[World]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def quick_versions() -> Iterator[None]:
+    """semantic-release starts at once, also where a test decides on a version in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shell, "ask", ask_quickly(fork_from_server))
+        yield
+
+
 @pytest.fixture
-def history(tmp_path: Path) -> History:
+def history(tmp_path: Path, quick_versions: None) -> History:
     """A repository with one commit that asks for a version."""
     made = History(tmp_path / "history")
     made.begin()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,23 +12,9 @@ from unit.images.memory_registry import PASSWORD, USER
 pytestmark = pytest.mark.slow
 
 
-def deliver(shop: World, *words: str, **env: str) -> tuple[int, str]:
-    """`nox -s …` of the delivery, without nox; returns its exit status and what it said."""
-    done = subprocess.run(
-        [sys.executable, "-m", "slipway_ops.release.delivery", *words],
-        cwd=shop.path,
-        env=shop.variables | env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    assert "Traceback" not in done.stdout, done.stdout
-    return done.returncode, done.stdout
-
-
 def test_a_commit_is_published_once_and_what_is_there_is_named_for_signing(shop: World) -> None:
     commit = shop.merge("feat: refunds")
-    status, said = deliver(shop, "publish", DOCKER_HOST="tcp://127.0.0.1:9")
+    status, said = shop.deliver("publish", DOCKER_HOST="tcp://127.0.0.1:9")
     assert status == 0, said  # no engine is asked: nothing is built
     subjects = (shop.path / ".nox/subjects.sha256").read_text(encoding="utf-8").splitlines()
     found = {line.split("  ")[1]: f"sha256:{line.split('  ')[0]}" for line in subjects}
@@ -42,7 +26,7 @@ def test_only_what_is_missing_of_a_commit_is_built(shop: World) -> None:
     commit = shop.merge("feat: refunds", images=False)
     put_image(f"{shop.registry}/shop/agents", f"sha-{commit[:12]}", commit)
     before = shop.digest("agents", f"sha-{commit[:12]}")
-    status, said = deliver(shop, "publish", DOCKER_HOST="tcp://127.0.0.1:9")
+    status, said = shop.deliver("publish", DOCKER_HOST="tcp://127.0.0.1:9")
     assert status == 1 and "Images cannot be built here" in said, said
     assert shop.digest("agents", f"sha-{commit[:12]}") == before
 
@@ -72,7 +56,7 @@ def test_a_job_that_lacks_something_says_what_to_set_up(
 ) -> None:
     page = tmp_path / "page"
     page.touch()
-    status, said = deliver(shop, *words, GITHUB_STEP_SUMMARY=str(page), **env)
+    status, said = shop.deliver(*words, where=None, GITHUB_STEP_SUMMARY=str(page), **env)
     assert status == 1 and told in said, said
     assert told in page.read_text(encoding="utf-8")
     assert "a key" not in said
@@ -85,11 +69,15 @@ def test_a_login_is_undone_and_a_wrong_one_is_named_without_its_password(
     config = tmp_path / "docker" / "config.json"
     with docker_registry(tmp_path / "registry", login=True) as address:
         env = {"REGISTRY": f"{address}/shop", "DOCKER_CONFIG": str(config.parent)}
-        status, said = deliver(shop, "publish", REGISTRY_LOGIN=f"{USER}:wrong", **env)
+        status, said = shop.deliver("publish", where=None, REGISTRY_LOGIN=f"{USER}:wrong", **env)
         assert status == 1 and f"{address} does not take the login" in said, said
         assert "wrong" not in said.replace("wrong,", "")
-        status, said = deliver(
-            shop, "publish", REGISTRY_LOGIN=f"{USER}:{PASSWORD}", DOCKER_HOST="tcp://0:9", **env
+        status, said = shop.deliver(
+            "publish",
+            REGISTRY_LOGIN=f"{USER}:{PASSWORD}",
+            DOCKER_HOST="tcp://0:9",
+            where=None,
+            **env,
         )
         assert status == 1 and "Images cannot be built here" in said, said
         assert PASSWORD not in said and '"auths": {}' in config.read_text(encoding="utf-8")

@@ -9,11 +9,11 @@ import pytest
 from stages.releases.history import History
 
 from slipway_ops.release import transaction, versions
-from slipway_ops.release.release_clone import scratch
+from slipway_ops.release.release_clone import clone_for
 
 
 @pytest.fixture(scope="module")
-def _released(tmp_path_factory: pytest.TempPathFactory) -> History:
+def _released(tmp_path_factory: pytest.TempPathFactory, quick_versions: None) -> History:
     """A repository with an origin, in which v1.0.0 was released, and a commit after it."""
     history = History(tmp_path_factory.mktemp("doubts") / "shop")
     history.begin()
@@ -46,7 +46,7 @@ def land(history: History, message: str, branch: str = "main") -> None:
 
 def doubts(history: History, version: str) -> str:
     """What is said against the tag of a version."""
-    with scratch(history.path) as here:
+    with clone_for(history.path) as here:
         return "\n".join(versions.doubts(here, version))
 
 

@@ -131,7 +131,7 @@ BREAKS = {
             "body is too long",
         ),
         "dropped before it is made": Break(github(POST, DROPPED), TAGGED, "may or may not be done"),
-        "no answer": Break(github(POST, HANGING), TAGGED, "no answer within 5 seconds"),
+        "no answer": Break(github(POST, HANGING), TAGGED, "no answer within 3 seconds"),
         "killed before": Break(killed(POST, after=False), TAGGED, ""),
         "dropped after it is made": Break(
             github(POST, DROPPED_AFTER), MADE, "may or may not be done"

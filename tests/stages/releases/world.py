@@ -12,18 +12,19 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urljoin
 
 import requests
 from engine.images.docker_registry import proxy
+from stages.releases.programs import start
 from unit.github.double import Double, double
 
 from support import Project, clean_environment
@@ -31,14 +32,6 @@ from support import Project, clean_environment
 MEMBERS = ("agents", "backend", "frontend")
 FILES = sorted(f"{m}.{kind}.json" for m in MEMBERS for kind in ("cdx", "provenance"))
 KIND = "application/vnd.oci.image.manifest.v1+json"
-# `python -m slipway_ops.release.delivery` with less patience: only doubles are asked.
-RELEASE = """
-from slipway_ops.release import delivery
-from slipway_ops.github import rest_api
-from slipway_ops.images.registry_http import Connection
-rest_api.ANSWER_WITHIN, Connection.RETRIES = 5, 2
-delivery.main()
-"""
 Disturb = Callable[[BaseHTTPRequestHandler, bytes], bool]
 
 
@@ -75,6 +68,22 @@ class State:
 
 FULL = f"tag, entry, Release, {len(FILES)} of {len(FILES)} files"
 ALL = f"{FULL}, {len(MEMBERS)} of {len(MEMBERS)} images"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A program that runs, and the file that gets what it says."""
+
+    process: ForkServerProcess
+    output: Path
+
+    def end(self) -> tuple[int, str]:
+        """Waits for its end; returns its exit status and what it said."""
+        self.process.join(120)
+        assert self.process.exitcode is not None, "it does not end"
+        said = self.output.read_text(encoding="utf-8") if self.output.exists() else ""
+        assert "Traceback" not in said, said
+        return self.process.exitcode, said
 
 
 @dataclass(frozen=True)
@@ -130,27 +139,32 @@ class World(Project):
             assert digest
             self.hub.attested.add(digest)
 
-    def begin(self, *words: str, where: Path | None = None, **env: str) -> subprocess.Popen[str]:
-        """Starts a release in a process group of its own."""
-        process = subprocess.Popen(
-            [sys.executable, "-c", RELEASE, "release", *words],
-            cwd=where or self.path,
-            env=self.variables | env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    def begin(
+        self, program: Literal["delivery", "inv"], *words: str, where: Path | None, **env: str
+    ) -> Run:
+        """Starts a program in a process group of its own.
+
+        Args:
+            where: a checkout; this one if it is None.
+            env: variables besides those of a job.
+        """
+        output = self.path.parent / f"said-{uuid.uuid4().hex}"
+        variables = self.variables | env
+        process = start(program, *words, cwd=where or self.path, env=variables, output=output)
         self.pidfile.write_text(str(process.pid), encoding="utf-8")
-        return process
+        return Run(process, output)
+
+    def deliver(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
+        """`nox -s …` of the delivery, without nox; returns its exit status and what it said."""
+        return self.begin("delivery", *words, where=where, **env).end()
 
     def release(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
         """`nox -s release`, without nox; returns its exit status and what it said."""
-        process = self.begin(*words, where=where, **env)
-        said, _ = process.communicate(timeout=120)
-        assert "Traceback" not in said, said
-        return process.returncode, said
+        return self.deliver("release", *words, where=where, **env)
+
+    def inv(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
+        """`inv …`; returns its exit status and what it said."""
+        return self.begin("inv", *words, where=where, **env).end()
 
     def kill(self) -> None:
         """Ends what is releasing at once, and all that it has started."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway_ops.environments import contract, environment_files, masking
-from slipway_ops.environments.contract import Variable
+from slipway_ops.environments import comparison, contract, masking
+from slipway_ops.environments.variable import Variable
 
 HIDDEN = "hunter2"
 M = masking.MASK
@@ -108,7 +108,7 @@ def test_of_secrets_a_comparison_says_only_whether_they_differ(
         f"A={HIDDEN}\nB={HIDDEN}x\nC={url}/x\nD={HIDDEN}\nU={url}/x\nV={url.replace('a:', 'b:')}\n"
         f"W={url}\n"
     )
-    found = environment_files.differences(tmp_path, "staging", "production")
+    found = comparison.differences(tmp_path, "staging", "production")
     seen = f"https://{M}@llm.example"
     assert found == [
         ("A", "same"),
@@ -119,4 +119,4 @@ def test_of_secrets_a_comparison_says_only_whether_they_differ(
         ("UNKNOWN", "only in staging"),
         ("V", f"staging {seen}, production {seen}; what is masked differs"),
     ]
-    assert HIDDEN not in str(environment_files.shown(tmp_path, "production"))
+    assert HIDDEN not in str(comparison.shown(tmp_path, "production"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -14,8 +13,6 @@ from pathlib import Path
 
 import pytest
 from engine.dev.terminal import Terminal, python
-
-from support import REPOSITORY
 
 STAGE = Path(__file__).parent / "stage.py"
 SLEEP = "import time; print('up'); time.sleep(600)"
@@ -51,9 +48,8 @@ def start(tmp_path: Path) -> Start:
             for name, code in programs.items()
         ]
         argument = json.dumps({"grace": grace, "programs": wanted})
-        variables = {"PYTHONPATH": str(REPOSITORY / "template")} | (env or {})
         command: list[str | Path] = [*under, sys.executable, STAGE, argument]
-        return Terminal(command, tmp_path, tty=tty, **variables)
+        return Terminal(command, tmp_path, tty=tty, **(env or {}))
 
     return start_these
 
@@ -296,7 +292,10 @@ def test_when_the_supervisor_is_killed_its_guard_ends_the_programs_in_good_order
 
 
 def test_the_guard_kills_what_ignores_it_and_leaves_alone_what_has_ended() -> None:
-    code = "import sys; from slipway_ops.dev import reaper; reaper.GRACE = 0.5; reaper.watch(sys.stdin)"
+    code = (
+        "import sys; from slipway_ops.dev import reaper; "
+        "reaper.GRACE = 0.5; reaper.watch(sys.stdin)"
+    )
     stubborn, ended = (
         subprocess.Popen(python(STUBBORN), stdout=subprocess.PIPE, start_new_session=True)
         for _ in range(2)
@@ -305,8 +304,7 @@ def test_the_guard_kills_what_ignores_it_and_leaves_alone_what_has_ended() -> No
         for process in (stubborn, ended):
             assert process.stdout and process.stdout.readline()
         lines = f"{stubborn.pid} 15\n{ended.pid} 15\n{ended.pid} 0\n"
-        env = os.environ | {"PYTHONPATH": str(REPOSITORY / "template")}
-        subprocess.run(python(code), input=lines, text=True, env=env, timeout=20, check=True)
+        subprocess.run(python(code), input=lines, text=True, timeout=20, check=True)
         assert stubborn.wait(5) == -signal.SIGKILL
         assert ended.poll() is None
     finally:

@@ -11,8 +11,9 @@ import pytest
 from engine.dev.terminal import Terminal, free, free_ports, python
 
 from slipway_ops.dev import postgres, product
+from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
-from support import BIN, REPOSITORY, Project
+from support import BIN, Project
 
 ROOT = """
 [tool.slipway]
@@ -33,8 +34,8 @@ def make(tmp_path: Path) -> Make:
 
     def make_this(**kinds: str) -> Project:
         project = Project(tmp_path / "small")
-        shutil.copy(REPOSITORY / "template/tasks.py", project.path)
         project.write("pyproject.toml", ROOT)
+        project.write("tasks.py", "from slipway_ops.tasks import namespace\n")
         for name, kind in kinds.items():
             if kind == "app":
                 project.write(f"apps/{name}/package.json", "{}")
@@ -91,32 +92,30 @@ def test_a_taken_port_is_named_where_nobody_can_tell_who_holds_it(
     monkeypatch.setenv("PATH", str(tmp_path))
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(product.DevError, match=r"taken \(by `inv dev` of another project, or"):
+        with pytest.raises(SlipwayError, match=r"taken \(by `inv dev` of another project, or"):
             product.run(make(shop="api").path, port)
 
 
 def test_who_listens_on_every_address_holds_the_port_as_well(make: Make) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(product.DevError, match=f"Port {port}, on which web would listen"):
+        with pytest.raises(SlipwayError, match=f"Port {port}, on which web would listen"):
             product.run(make(web="app").path, port)
 
 
 @pytest.mark.parametrize("port", [80, 65535])
 def test_a_port_that_cannot_be_used_is_refused(make: Make, port: int) -> None:
-    with pytest.raises(
-        product.DevError, match=f"--port takes a number from 1024 to 65533, not {port}"
-    ):
+    with pytest.raises(SlipwayError, match=f"--port takes a number from 1024 to 65533, not {port}"):
         product.run(make(shop="api", web="app").path, port)
 
 
 def test_a_second_run_in_the_same_project_names_the_first(make: Make) -> None:
     project = make(shop="api")
     code = (
-        "import pathlib, time; from slipway_ops.dev import product as dev\n"
-        f"with product._alone(pathlib.Path({str(project.path)!r}), 8123): print('up'); time.sleep(60)"
+        "import pathlib, time; from slipway_ops.dev import product\n"
+        "with product.hold_project(pathlib.Path(), 8123): print('up'); time.sleep(60)"
     )
-    with Terminal(python(code), project.path, PYTHONPATH=str(project.path)) as first:
+    with Terminal(python(code), project.path) as first:
         first.wait_for("up")
         done = project.run(BIN / "inv", "dev")
         assert done.returncode == 1

@@ -1,0 +1,144 @@
+"""The variables of the containers as a whole: no service reads them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from slipway_ops.environments.variable import Format, Variable
+from slipway_ops.images import bake
+
+ADDRESS = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%\[\]-]+")  # nothing that a shell or YAML reads
+EXAMPLE_ENGINE = "ssh://deploy@staging.example"
+
+
+def _integer(least: int, most: int) -> Format:
+    words = f"integer, {least} to {most}"
+    return Format(
+        words,
+        lambda value: value.isascii() and value.isdigit() and least <= int(value) <= most,
+        f"must be an {words}",
+    )
+
+
+def _one_of(*choices: str) -> Format:
+    words = " or ".join(choices)
+    return Format(words, choices.__contains__, f"is not {words}")
+
+
+def _matching(pattern: str, words: str, problem: str) -> Format:
+    return Format(words, lambda value: bool(re.fullmatch(pattern, value)), problem)
+
+
+TEXT = Format("text", lambda value: True, "")
+PASSWORD = _matching(
+    r"[A-Za-z0-9_.~-]+", "text", "has characters that URLs change: take letters, digits, - _ . ~"
+)
+PORT = _integer(1, 65535)
+SWITCH = _one_of("true", "false")
+ENGINE = _matching(
+    r"(ssh|tcp|unix|npipe|fd)://.*", "URL", f"is not an engine: write it like {EXAMPLE_ENGINE}"
+)
+WEB_ADDRESS = Format(
+    "web address",
+    lambda value: bool(ADDRESS.fullmatch(value)),
+    "must be a web address: write it like https://shop.example",
+)
+WEB_ADDRESSES = Format(
+    "web addresses",
+    lambda value: all(map(ADDRESS.fullmatch, value.split(" "))),
+    "must be web addresses: write it like https://shop.example",
+)
+HEADER = _matching(
+    r"[!-~]+", "header value", "cannot be sent in a header: use only ASCII, without spaces"
+)
+
+
+def _own(name: str, format: Format, meaning: str, **more: Any) -> Variable:
+    return Variable(name, "deployment", format.words, meaning, format=format, **more)
+
+
+def variables(root: Path) -> list[Variable]:
+    """What the containers of a project need besides the variables of their services."""
+    images = bake.images(root)
+    found = []
+    if any(member.language == "python" for member in images):
+        found += [
+            _own(
+                "DATABASE_PASSWORD",
+                PASSWORD,
+                "Password of the database that compose starts.",
+                secret=True,
+                required=True,
+            ),
+            _own("DATABASE_IMAGE", TEXT, "Image of that database.", default="postgres:17"),
+            _own(
+                "DATABASE_PORT",
+                PORT,
+                "Port of this machine on which the database is reached.",
+                default="5432",
+                only="development",
+            ),
+        ]
+    # Without apps the APIs are what is published.
+    apps = [member for member in images if member.kind == "app"]
+    first = 8080 if apps else 8000
+    found += [
+        _own(
+            f"PUBLISH_{member.name.upper()}",
+            PORT,
+            f"Port of the host on which {member.name} is served.",
+            default=str(first + number),
+            required_outside_development=True,
+        )
+        for number, member in enumerate(apps or [m for m in images if m.kind == "api"])
+    ]
+    found += [
+        _own(
+            f"REPLICAS_{member.name.upper()}",
+            _integer(1, 100),
+            f"How many containers of {member.name} run.",
+            default="1",
+        )
+        for member in images
+        # Only one container can have a port of the host, so what is published has no replicas.
+        if member.kind == "worker" or (apps and member.kind == "api")
+    ]
+    if found:
+        found += _observability()
+    engine = f"such as {EXAMPLE_ENGINE}. Without it, this machine's."
+    return [
+        *found,
+        _own("DOCKER_HOST", ENGINE, f"The engine that runs the containers, {engine}"),
+        _own(
+            "REGISTRY",
+            TEXT,
+            "Registry of the images, in place of the project's, with account.",
+        ),
+        _own(
+            "STAGING_DOCKER_HOST",
+            ENGINE,
+            f"The engine of staging, whose records are looked at, {engine}",
+            only="production",
+        ),
+    ]
+
+
+def _observability() -> list[Variable]:
+    return [
+        _own(
+            "OBSERVABILITY",
+            SWITCH,
+            "Whether Prometheus, Grafana and Loki run too. "
+            "Without it, `observability` in pyproject.toml says so.",
+        ),
+        _own("GRAFANA_PORT", PORT, "Port of the host's loopback for Grafana.", default="3000"),
+        _own("PROMETHEUS_PORT", PORT, "The same for Prometheus.", default="9090"),
+        _own("ALERTMANAGER_PORT", PORT, "The same for Alertmanager.", default="9093"),
+        _own("ALERTS_URL", WEB_ADDRESS, "Webhook that alerts are posted to.", secret=True),
+        _own("PUBLIC_URLS", WEB_ADDRESSES, "Where people reach it; each is asked every minute."),
+        _own("LOGS_TO", _one_of("datadog", "elasticsearch"), "Where logs go in place of Loki."),
+        _own("LOGS_URL", WEB_ADDRESS, "What takes logs there, by OTLP over HTTP."),
+        _own("LOGS_KEY", HEADER, "API key for that.", secret=True),
+    ]

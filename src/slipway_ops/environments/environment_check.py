@@ -1,0 +1,94 @@
+"""Whether the variables of an environment meet the contract."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from slipway_ops.environments import contract, environment_files
+from slipway_ops.environments.variable import Variable
+
+
+def findings(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """What is wrong with an environment's variables, each by name, service and meaning.
+
+    Empty when the contract is met. Values are never part of it.
+
+    Args:
+        root: the root of the project.
+        name: the environment.
+        environ: the variables of the process, which count where the environment has no file.
+
+    Raises:
+        SlipwayError: the environment has no variables at all, or no Settings can be read.
+    """
+    values = environment_files.values(root, name, environ)
+    known = contract.by_name(contract.read(root))
+    found = [*_readable_by_others(environment_files.file_of(root, name))]
+    named = set()  # the variables about which something is said, so that it is said once
+    for variable, sentence in (*_unexpected(values, known, name), *_unmet(values, known, name)):
+        named.add(variable)
+        found.append(sentence)
+    found += _shared_ports(values)
+    # What the services would say at their start.
+    for refusal in contract.refusals(root, name, for_services(values, known)):
+        if not refusal.variables or not named.issuperset(refusal.variables):
+            meanings = [known[each].meaning for each in refusal.variables if each in known]
+            found.append(" ".join([refusal.text, *meanings[:1]]))
+    return found
+
+
+def for_services(values: Mapping[str, str], known: Mapping[str, Variable]) -> dict[str, str]:
+    """The values that the services read themselves."""
+    return {
+        key: value
+        for key, value in values.items()
+        if key in known and known[key].service != "deployment" and not known[key].given
+    }
+
+
+def _readable_by_others(file: Path) -> Iterator[str]:
+    if file.exists() and stat.S_IMODE(file.stat().st_mode) != 0o600:
+        yield f"{file.name} can be read by others. Type: chmod 600 {file.name}"
+
+
+def _unexpected(
+    values: Iterable[str], known: Mapping[str, Variable], name: str
+) -> Iterator[tuple[str, str]]:
+    """Each variable that the environment must not have, with what to do."""
+    for key in sorted(values):
+        variable = known.get(key)
+        if variable is None:
+            yield key, f"{key} is unknown: no service reads it. Take it out, or correct it."
+        elif variable.given:
+            yield key, f"{key} ({variable.service}) is given by the deployment. Take it out."
+        elif not variable.known(name):
+            yield key, f"{key} is for {variable.only} only. Take it out."
+
+
+def _unmet(
+    values: Mapping[str, str], known: Mapping[str, Variable], name: str
+) -> Iterator[tuple[str, str]]:
+    """Each variable that is missing, or that the deployment cannot use, with its meaning."""
+    for variable in known.values():
+        value = values.get(variable.name)
+        if variable.needed(name) and not value:
+            how = "missing" if value is None else "empty"
+            yield (
+                variable.name,
+                f"{variable.name} ({variable.service}) is {how}. {variable.meaning}",
+            )
+        elif value and variable.format and not variable.format.accepts(value):
+            yield variable.name, f"{variable.name} {variable.format.problem}. {variable.meaning}"
+
+
+def _shared_ports(values: Mapping[str, str]) -> Iterator[str]:
+    ported: dict[str, list[str]] = {}
+    for key, value in values.items():
+        if key.startswith("PUBLISH_") and value:
+            ported.setdefault(value, []).append(key)
+    for keys in ported.values():
+        if len(keys) > 1:
+            yield f"{', '.join(keys[:-1])} and {keys[-1]} are the same port."

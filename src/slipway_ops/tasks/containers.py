@@ -1,0 +1,115 @@
+"""`inv up`, `inv deploy` and the like: the containers of an environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+from slipway_ops.tasks.env import confirm
+from slipway_ops.tasks.operation import operation
+
+WHERE = {"environment": "development, staging or production; the active one if none is named."}
+ASKS = WHERE | {"yes": "Do not ask for the name of production."}
+
+
+@operation(help=ASKS | {"observability": "With Prometheus, Grafana, Loki and their alerts."})
+def up(
+    root: Path, environment: str | None = None, yes: bool = False, observability: bool = False
+) -> None:
+    """Start the containers of an environment, until each is healthy."""
+    from slipway_ops.deploy import deployment
+
+    stack = deployment.up(root, target(root, environment, yes), observability=observability)
+    print(f"{stack.environment} is up.", *stack.urls(), sep="\n  ")
+
+
+@operation(help=ASKS | {"volumes": "Delete the data of the database too (development only)."})
+def down(
+    root: Path, environment: str | None = None, volumes: bool = False, yes: bool = False
+) -> None:
+    """End and remove the containers of an environment; its data stays."""
+    from slipway_ops.deploy import compose
+
+    name = target(root, environment, yes)
+    if volumes and name != "development":
+        raise Exit(f"The data of {name} is not deleted by a command. Type it without --volumes.")
+    compose.stack(root, name).remove(volumes=volumes)
+
+
+@operation(
+    help=WHERE
+    | {"service": "Only this one.", "follow": "Go on until Ctrl-C.", "lines": "How many."},
+)
+def logs(
+    root: Path,
+    service: str = "",
+    environment: str | None = None,
+    follow: bool = False,
+    lines: int = 100,
+) -> None:
+    """Show what the containers of an environment say."""
+    from slipway_ops.deploy import compose
+
+    stack = compose.stack(root, target(root, environment))
+    raise Exit(code=stack.logs(*[service] * bool(service), follow=follow, lines=lines))
+
+
+@operation(help=WHERE)
+def status(root: Path, environment: str | None = None) -> None:
+    """Show what runs in each environment, what should, and where they differ."""
+    from slipway_ops.deploy import environment_status
+    from slipway_ops.environments import environment_files
+
+    chosen = [target(root, environment)] if environment else environment_files.NAMES
+    print(*(line for name in chosen for line in environment_status.describe(root, name)), sep="\n")
+
+
+@operation(
+    help=ASKS
+    | {"version": "vX.Y.Z, or sha-<12 hex>; in staging the commit at HEAD if none is named."}
+)
+def deploy(
+    root: Path, version: str | None = None, environment: str | None = None, yes: bool = False
+) -> None:
+    """Run the images of a version in an environment; what ran before comes back if they fail."""
+    from slipway_ops.deploy import compose, deployment, version_rules
+
+    name = target(root, environment, yes)
+    version, digests, revision = version_rules.resolve(root, name, version)
+    record = deployment.deploy(root, name, digests, version=version, revision=revision)
+    print(f"{name} runs {record.version}.", *compose.stack(root, name).urls(), sep="\n  ")
+
+
+@operation(help=ASKS | {"to": "A version that ran there, or its commit; else the one before."})
+def rollback(root: Path, to: str = "", environment: str | None = None, yes: bool = False) -> None:
+    """Go back to an earlier deployment that was healthy; the database stays as it is."""
+    from slipway_ops.deploy import deployment
+
+    name = target(root, environment, yes)
+    print(f"{name} runs {deployment.rollback(root, name, to).version}.")
+
+
+@operation(help=WHERE)
+def smoke(root: Path, environment: str | None = None) -> None:
+    """See whether what was deployed answers, and is what was deployed."""
+    from slipway_ops.deploy import smoke_test
+
+    smoke_test.run(root, target(root, environment))
+
+
+def target(root: Path, environment: str | None, yes: bool = True) -> str:
+    """The environment that a command acts on: the active one if none is named.
+
+    Args:
+        yes: production needs no confirmation.
+
+    Raises:
+        SlipwayError: there is none of that name, none is active, or production was not confirmed.
+    """
+    from slipway_ops.environments import environment_files
+
+    name = environment or environment_files.require_active(root)
+    environment_files.file_of(root, name)  # refuses a name that is no environment's
+    confirm(name, yes)
+    return name

@@ -1,0 +1,42 @@
+"""`inv dev`, `inv why`, and what is seldom typed but belongs to the whole project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+from slipway_ops.tasks.operation import operation
+
+
+@operation(help={"port": "The first port; the others follow. Two projects take two numbers."})
+def dev(root: Path, port: int = 8000) -> None:
+    """Run everything on this machine without Docker: database, APIs, workers, apps."""
+    from slipway_ops.dev import product
+
+    raise Exit(code=product.run(root, port))
+
+
+@operation()
+def upgrade(root: Path) -> None:
+    """Move every dependency on, within the ranges of the manifests and a week behind the newest."""
+    from slipway_ops import growth
+
+    growth.upgrade(root)
+    print("The locks have moved on. Check them with `nox`, then commit them.")
+
+
+@operation(help={"stage": "One of: lint, test, scan, build.", "member": "A member, or repo."})
+def why(root: Path, stage: str, member: str) -> None:
+    """Say what has changed since a session last succeeded, or that it would be skipped."""
+    from slipway_ops.cache import results
+
+    print(results.why(root, stage, member))
+
+
+@operation(help={"check": "Only look; exit status 1 if something differs."})
+def protect(root: Path, check: bool = False) -> None:
+    """Make the rules of the repository on GitHub those of .github: rulesets, merge settings."""
+    from slipway_ops.github import rest_api, rulesets
+
+    rulesets.protect(root, rest_api.connect(root), check=check)

@@ -1,0 +1,68 @@
+"""`inv image.*`: the images of this project, here and in its registry."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slipway_ops.tasks.operation import operation
+
+
+@operation()
+def build(root: Path) -> None:
+    """Build the image of every member, side by side, with the tag `development`."""
+    from slipway_ops.images import bake
+
+    bake.build(root, "development")
+
+
+@operation(name="list", help={"remote": "Those in the registry, not those of this machine."})
+def list_(root: Path, remote: bool = False) -> None:
+    """List the images of this project: member, tags, digest, size, revision."""
+    from slipway_ops.images import inventory
+
+    found = inventory.remote(root) if remote else inventory.local(root)
+    print(*inventory.table(found), sep="\n")
+
+
+@operation(
+    help={
+        "tag": "A name besides sha-<commit>, such as main.",
+        "move": "The tag may have another digest until now.",
+        "allow_dirty": "Take uncommitted changes too; the tag says so.",
+        "build": "Build first (--no-build: push what is there).",
+    },
+)
+def push(
+    root: Path,
+    tag: str | None = None,
+    move: bool = False,
+    allow_dirty: bool = False,
+    build: bool = True,
+) -> None:
+    """Build all images and bring them to the registry as sha-<commit>; again is harmless."""
+    from slipway_ops.images import publishing
+
+    publishing.push(root, tag=tag, move=move, allow_dirty=allow_dirty, build=build)
+
+
+@operation(
+    help={
+        "from_": "A tag that every member has, such as sha-0123456789ab.",
+        "to": "The version: vX.Y.Z; or, with --move, a name such as stable.",
+        "move": "The name may have another digest until now.",
+    },
+)
+def promote(root: Path, from_: str, to: str, move: bool = False) -> None:
+    """Give the images of a tag another one: the same digests, for all members or for none."""
+    from slipway_ops.images import publishing
+
+    publishing.promote(root, from_, to, move=move)
+
+
+@operation(help={"keep": "How many of the newest images of each member stay."})
+def prune(root: Path, keep: int = 3) -> None:
+    """Remove this project's old images from this machine, but for those in use."""
+    from slipway_ops.images import inventory
+
+    gone = inventory.prune(root, keep)
+    print(f"{len(gone)} images are gone.", *(f"{i.member} {i.id[7:19]}" for i in gone), sep="\n  ")

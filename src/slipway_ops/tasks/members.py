@@ -1,0 +1,32 @@
+"""`inv add` and `inv remove`: one member more or less, wired everywhere."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from slipway_ops.tasks.operation import operation
+
+KIND = {"kind": "One of: api, worker, app, library.", "name": "The member's name."}
+say = partial(print, flush=True)  # at once, also where the output goes to a file
+
+
+@operation(help=KIND)
+def add(root: Path, kind: str, name: str) -> None:
+    """Render one more member, wired everywhere, lock and install it; your edits are kept."""
+    from slipway_ops import growth
+
+    new = growth.add(root, kind, name, say)
+    if new:
+        print("New variables; `inv env.check NAME` says which of them an environment still needs:")
+        print(*(f"  {v.name}: {v.meaning}{' Required.' * v.required}" for v in new), sep="\n")
+    print(f"{name} is ready. Look at it with `git status`, check it with `nox -t {name}`.")
+
+
+@operation(help=KIND)
+def remove(root: Path, kind: str, name: str) -> None:
+    """Take a member out; files that you added to it stay, git keeps what you edited."""
+    from slipway_ops import growth
+
+    growth.remove(root, kind, name, say)
+    print(f"{name} is gone. Look at what changed with `git status`.")

@@ -1,0 +1,29 @@
+"""`inv tag` and `inv release`: the next version of a commit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from slipway_ops.tasks.operation import operation
+
+PRE = {"pre": "A release candidate, such as v1.2.0-rc.1."}
+
+
+@operation(help=PRE | {"dry": "Only say what comes next, why, and what the changelog would say."})
+def tag(root: Path, dry: bool = False, pre: bool = False) -> None:
+    """Make and push the next version of this commit: its tag, and the changelog."""
+    from slipway_ops.release import transaction, versions
+
+    if dry:
+        print(*versions.describe(versions.plan(root, pre=pre)), sep="\n")
+    else:
+        transaction.tag(root, pre=pre)
+
+
+@operation(help=PRE | {"repair": "vX.Y.Z: complete a version that is there already."})
+def release(root: Path, repair: str = "", pre: bool = False) -> None:
+    """Release this commit: version, changelog, tag, GitHub Release, tags of the images."""
+    from slipway_ops.github import rest_api
+    from slipway_ops.release import transaction
+
+    transaction.release(root, rest_api.connect(root), version=repair, pre=pre)

@@ -1,0 +1,91 @@
+"""A project's tasks.py adds tasks to those of the package, replaces and removes them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from support import BIN, REPOSITORY, Project
+
+OPERATIONS = {
+    *("add", "deploy", "dev", "down", "logs", "protect", "release", "remove", "rollback", "smoke"),
+    *("status", "tag", "up", "upgrade", "why"),
+    *("env.check", "env.contract", "env.current", "env.diff", "env.init", "env.list", "env.show"),
+    *("env.use", "image.build", "image.list", "image.promote", "image.prune", "image.push"),
+}
+CHANGED = """
+@task
+def why(context: Context) -> None:
+    '''Ours first, then theirs.'''
+    print("ours")
+    daily.why(context, "lint", "moon")
+
+
+@task
+def hello(context: Context) -> None:
+    '''Greet.'''
+    print("hello")
+
+
+namespace.add_task(why)
+namespace.add_task(hello)
+del namespace.tasks["rollback"]
+del namespace.collections["image"].tasks["prune"]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project with the template's tasks.py and no members."""
+    made = Project(tmp_path)
+    made.write("tasks.py", (REPOSITORY / "template/tasks.py").read_text(encoding="utf-8"))
+    made.write("pyproject.toml", '[tool.slipway]\nrecipe = 2\nslug = "small"\n')
+    return made
+
+
+def listed(project: Project) -> set[str]:
+    """The names that `inv --list` has."""
+    done = project.run(BIN / "inv", "--list")
+    assert done.returncode == 0, done.stdout
+    return set(re.findall(r"^  (\S+) ", done.stdout, re.MULTILINE))
+
+
+def test_a_project_has_every_operation_and_its_own_example(project: Project) -> None:
+    assert listed(project) == OPERATIONS | {"version"}
+
+
+def test_a_task_is_added_replaced_and_removed_in_tasks_py(project: Project) -> None:
+    text = (project.path / "tasks.py").read_text(encoding="utf-8")
+    text = text.replace("tasks import namespace", "tasks import daily, namespace") + CHANGED
+    project.write("tasks.py", text)
+    assert listed(project) == (OPERATIONS | {"version", "hello"}) - {"rollback", "image.prune"}
+    assert project.run(BIN / "inv", "hello").stdout == "hello\n"
+    done = project.run(BIN / "inv", "why")
+    assert done.stdout.startswith("ours\n") and "moon" in done.stdout, done.stdout
+    assert done.returncode == 1 and "Traceback" not in done.stdout, "ours was not called from it"
+
+
+def test_a_list_of_the_tasks_loads_nothing_that_only_running_them_needs(project: Project) -> None:
+    code = "import sys, slipway_ops.tasks; print(*sys.modules)"
+    loaded = project.run(sys.executable, "-c", code).stdout.split()
+    heavy = {"requests", "copier", "dotenv", "semantic_release", "nox", "urllib.request"}
+    assert "invoke" in loaded and heavy.isdisjoint(loaded)
+
+
+def test_an_invoke_without_the_package_says_what_to_type(project: Project) -> None:
+    hidden = "import sys; sys.modules['slipway_ops'] = None\n"
+    code = hidden + "from invoke.main import program; program.run('inv --list')"
+    done = project.run(sys.executable, "-c", code)
+    assert done.returncode == 1
+    assert "uv run inv" in done.stdout and "Traceback" not in done.stdout
+
+
+def test_an_operation_outside_of_a_project_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    empty = Project(tmp_path)
+    empty.write("tasks.py", "from slipway_ops.tasks import namespace\n")
+    done = empty.run(BIN / "inv", "env.list")
+    assert done.returncode == 1
+    assert "is in no project" in done.stdout and "Traceback" not in done.stdout
