@@ -36,6 +36,8 @@ class DockerHost:
     containers: list[dict[str, object]] = field(
         default_factory=list
     )  # as `docker inspect` has them
+    requested: list[list[object]] = field(default_factory=list)  # by the last smoke test
+    wrong: str = ""  # what the next smoke test finds
     sick: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)  # versions whose migration fails
     clock: datetime = MIDNIGHT
@@ -73,6 +75,9 @@ class DockerHost:
         elif words[:2] == ["volume", "rm"]:
             for name in words[2:]:
                 del self.volumes[name]
+        elif words[0] == "exec":
+            self.requested = json.loads(words[-1])
+            return 0, self.wrong
         elif words[0] == "ps":
             return 0, "\n".join(str(number) for number, _ in enumerate(self.containers))
         elif words[0] == "inspect":

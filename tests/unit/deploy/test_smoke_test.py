@@ -1,0 +1,82 @@
+"""The smoke test: what it requests after a deployment, and which answers it does not accept."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from unit.deploy.docker_host import DockerHost
+from unit.deploy.test_environment_status import RUNNING
+from unit.images.http_server import Request, answer, serve
+
+from slipway_ops.deploy import smoke_test
+from slipway_ops.errors import SlipwayError
+
+
+@pytest.fixture
+def shop(host: DockerHost) -> DockerHost:
+    """The host of a project of an app and an API, which runs v1.0.0."""
+    host.deploy("v1.0.0")  # of the service alone
+    make_kind(host.root / "services" / "backend", 'kind = "api"')
+    app = host.root / "apps" / "frontend"
+    app.mkdir(parents=True)
+    (app / "package.json").write_text("{}", encoding="utf-8")
+    (app / "Dockerfile").write_text("", encoding="utf-8")
+    host.containers = RUNNING
+    return host
+
+
+def make_kind(folder: Path, line: str) -> None:
+    """Writes the kind of a service."""
+    (folder / "pyproject.toml").write_text(f"[tool.slipway]\n{line}\n", encoding="utf-8")
+
+
+def test_every_page_and_its_configuration_and_every_api_are_requested(shop: DockerHost) -> None:
+    lines: list[str] = []
+    smoke_test.run(shop.root, "staging", lines.append)
+    assert shop.requested == [
+        ["frontend", 8080, "/", "<html"],
+        ["frontend", 8080, "/config.json", "{"],
+        ["frontend", 8080, "/api/backend/openapi.json", '"version":"v1.0.0"'],
+    ]
+    assert lines == ["staging: 3 answers are those of v1.0.0."]
+
+
+def test_an_answer_that_is_wrong_is_named_with_what_brings_back_what_ran(shop: DockerHost) -> None:
+    shop.wrong = "frontend/ answers 502"
+    with pytest.raises(SlipwayError, match="frontend/ answers 502") as refused:
+        smoke_test.run(shop.root, "staging", str)
+    assert "inv rollback --environment staging" in str(refused.value)
+
+
+def test_without_an_app_the_api_is_requested_itself(host: DockerHost) -> None:
+    make_kind(host.root / "services" / "backend", 'kind = "api"')
+    host.deploy("v1.0.0")
+    host.containers = RUNNING
+    smoke_test.run(host.root, "staging", str)
+    assert host.requested == [["backend", 8000, "/openapi.json", '"version":"v1.0.0"']]
+
+
+def test_nothing_is_tested_where_nothing_was_deployed(host: DockerHost) -> None:
+    with pytest.raises(SlipwayError, match="inv deploy --environment staging"):
+        smoke_test.run(host.root, "staging", str)
+
+
+def test_a_wrong_status_a_wrong_text_and_no_answer_are_found_in_the_container() -> None:
+    def behave(request: Request, body: bytes) -> None:
+        answer(request, 404 if request.path == "/gone" else 200, b"<html>")
+
+    with serve(behave) as address:
+        host, port = address.split(":")
+        asked = [
+            (host, int(port), "/", "<html"),
+            (host, int(port), "/gone", "<html"),
+            (host, int(port), "/other", "{"),
+            (host, 9, "/", "<html"),
+        ]
+        command = [sys.executable, "-c", smoke_test.ASK, json.dumps(asked)]
+        lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [f"{host}/gone", f"{host}/other", f"{host}/"]
