@@ -250,11 +250,10 @@ class Stack:
         chosen = ["--env-file", os.devnull, *(w for name in files for w in ("--file", name))]
         return self._by_name(*chosen, *words)
 
-    def _by_name(self, *words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    def _by_name(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Runs `docker compose …` on what exists, without the files and what they require."""
         ansi = "auto" if sys.stdout.isatty() else "never"  # "auto" alone erases lines in a pipe
-        command = ["compose", "--ansi", ansi, "--project-name", self.project]
-        return self.docker(*command, *words, capture=capture)
+        return self.docker("compose", "--ansi", ansi, "--project-name", self.project, *words)
 
     def variables(self) -> dict[str, str]:
         """The variables of the docker commands: the environment's, and those of this deployment."""

@@ -274,8 +274,8 @@ def _object(place: Reference, answer: requests.Response) -> dict[str, Any]:
 def _checked(place: Reference, answer: requests.Response, wanted: str) -> str:
     """The digest of an answer, which must be the one that was asked for and the one it states."""
     digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
-    for said in (answer.headers.get("Docker-Content-Digest"), wanted):
-        if said and said.startswith("sha256:") and said != digest:
+    for stated in (answer.headers.get("Docker-Content-Digest"), wanted):
+        if stated and stated.startswith("sha256:") and stated != digest:
             raise SlipwayError(f"{place} came damaged from its registry: try again.")
     return digest
 

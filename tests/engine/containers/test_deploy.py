@@ -96,18 +96,12 @@ def test_one_digest_goes_from_staging_to_production(
     shop.inv("up", "--environment", "staging")
     assert "drift" not in shop.inv("status", "--environment", "staging")
 
-    # Production: each rule refuses once.
+    # Production: what it refuses; tests/unit/deploy/test_version_rules.py has every rule.
     port = shop.initialise("production")
     deploy = ["deploy", "--environment", "production", "--yes"]
     assert "Production takes a released version by name" in shop.refused(*deploy)
     assert "stable versions only" in shop.refused(*deploy, "--version", first)
-    assert "stable versions only" in shop.refused(*deploy, "--version", "v1.0.0-rc.1")
     assert "there is no tag v1.0.0 here" in shop.refused(*deploy, "--version", "v1.0.0")
-    shop.git("switch", "--quiet", "--create", "aside")
-    shop.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "fix: aside")
-    shop.git("tag", "v0.9.0")
-    assert "is not on origin/main" in shop.refused(*deploy, "--version", "v0.9.0")
-    shop.git("switch", "--quiet", "main")
     shop.git("tag", "v1.0.0")
     said = shop.refused(*deploy, "--version", "v1.0.0")
     assert "v1.0.0" in said and "inv image.promote" in said
@@ -117,10 +111,6 @@ def test_one_digest_goes_from_staging_to_production(
     shop.inv("image.promote", "--from", second, "--to", "v1.0.1")
     said = shop.refused(*deploy, "--version", "v1.0.1")
     assert "has no record of those of v1.0.1" in said
-    shop.inv("image.promote", "--from", first, "--to", "v1.0.2")
-    shop.git("tag", "v1.0.2")
-    said = shop.refused(*deploy, "--version", "v1.0.2")
-    assert "Production takes the images of the tagged commit" in said
     without_yes = [word for word in deploy if word != "--yes"]
     said = shop.refused(*without_yes, "--version", "v1.0.0")
     assert "--yes" in said

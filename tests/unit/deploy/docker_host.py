@@ -22,10 +22,17 @@ class Killed(BaseException):
 
 @dataclass
 class DockerHost:
-    """A Docker host: its volumes, the image that runs, the images that never become healthy.
+    """A Docker host.
 
     Attributes:
         root: of the project that is deployed.
+        volumes: as `docker volume inspect` has them, by name.
+        running: the digest of the service that runs.
+        containers: as `docker inspect` has them.
+        sick: the digests that never become healthy.
+        broken: the versions whose migration fails.
+        requested: what the last smoke test requested.
+        wrong: what the next smoke test finds.
         clock: moves by a minute with each volume.
         lives: after so many commands the run is killed, before the command takes effect or after.
     """
@@ -33,17 +40,14 @@ class DockerHost:
     root: Path
     volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
     running: str = ""
-    containers: list[dict[str, object]] = field(
-        default_factory=list
-    )  # as `docker inspect` has them
-    requested: list[list[object]] = field(default_factory=list)  # by the last smoke test
-    wrong: str = ""  # what the next smoke test finds
+    containers: list[dict[str, object]] = field(default_factory=list)
     sick: set[str] = field(default_factory=set)
-    broken: set[str] = field(default_factory=set)  # versions whose migration fails
+    broken: set[str] = field(default_factory=set)
+    requested: list[list[object]] = field(default_factory=list)
+    wrong: str = ""
     clock: datetime = MIDNIGHT
     lives: int | None = None
     after: bool = False
-    commands: list[str] = field(default_factory=list)
 
     def __call__(
         self, command: Sequence[str], env: dict[str, str], **_: object
@@ -61,7 +65,6 @@ class DockerHost:
 
     def answer(self, words: list[str], env: dict[str, str]) -> tuple[int, str]:
         """The exit status and the output of a command."""
-        self.commands.append(" ".join(words[:2]))
         if words[:2] == ["volume", "create"]:
             labels = dict(w.partition("=")[::2] for w in words[2:-1] if w != "--label")
             self.add(words[-1], labels)
@@ -127,3 +130,24 @@ class DockerHost:
 def digest(version: str) -> str:
     """The digest of the image of a version."""
     return "sha256:" + version.replace(".", "") * 12
+
+
+def container(service: str, image: str, status: str = "healthy") -> dict[str, object]:
+    """What docker knows of a container."""
+    state: dict[str, object] = {"Status": "running", "Health": {"Status": status}}
+    if status.startswith("exited"):
+        state = {"Status": "exited", "ExitCode": int(status.split()[1])}
+    return {
+        "Name": f"/shop-staging-{service}-1",
+        "State": state,
+        "NetworkSettings": {"Ports": {}},
+        "Config": {"Image": image, "Labels": {"com.docker.compose.service": service}},
+    }
+
+
+BACKEND = f"registry.example.com/shop/backend@{digest('v1.0.0')}"
+RUNNING = [
+    container("backend", BACKEND),
+    container("database", "postgres:17"),
+    container("migrate", BACKEND, "exited 0"),
+]

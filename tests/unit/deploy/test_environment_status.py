@@ -6,31 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from unit.deploy.docker_host import DockerHost, digest
+from unit.deploy.docker_host import BACKEND, RUNNING, DockerHost, container
 
 from slipway_ops.deploy import compose, environment_status
 from slipway_ops.deploy.compose import Stack
-
-
-def container(service: str, image: str, status: str = "healthy") -> dict[str, object]:
-    """What docker knows of a container."""
-    state: dict[str, object] = {"Status": "running", "Health": {"Status": status}}
-    if status.startswith("exited"):
-        state = {"Status": "exited", "ExitCode": int(status.split()[1])}
-    return {
-        "Name": f"/shop-staging-{service}-1",
-        "State": state,
-        "NetworkSettings": {"Ports": {}},
-        "Config": {"Image": image, "Labels": {"com.docker.compose.service": service}},
-    }
-
-
-BACKEND = f"registry.example.com/shop/backend@{digest('v1.0.0')}"
-RUNNING = [
-    container("backend", BACKEND),
-    container("database", "postgres:17"),
-    container("migrate", BACKEND, "exited 0"),
-]
 
 
 def status(host: DockerHost) -> str:

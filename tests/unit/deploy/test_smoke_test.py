@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from unit.deploy.docker_host import DockerHost
-from unit.deploy.test_environment_status import RUNNING
+from unit.deploy.docker_host import RUNNING, DockerHost
 from unit.images.http_server import Request, answer, serve
 
 from slipway_ops.deploy import smoke_test
