@@ -91,7 +91,7 @@ def deploy(
         except ComposeError:
             records.remove(stack, record)
             raise
-        return _replace(stack, record, past, say)
+        return _start_or_restore(stack, record, past, say)
 
 
 def rollback(root: Path, environment: str, to: str = "", say: Say = print) -> Record:
@@ -125,10 +125,10 @@ def rollback(root: Path, environment: str, to: str = "", say: Say = print) -> Re
         record = records.begin(
             stack, target.version, target.digests, target.revision, target.origin
         )
-        return _replace(stack, record, past, say)
+        return _start_or_restore(stack, record, past, say)
 
 
-def _replace(stack: Stack, record: Record, past: list[Record], say: Say) -> Record:
+def _start_or_restore(stack: Stack, record: Record, past: list[Record], say: Say) -> Record:
     """Starts a deployment that has begun; `past` is what was recorded before it."""
     name = stack.environment
     say(f"{name}: starting {record.version}; each container is replaced in turn")

@@ -93,7 +93,7 @@ def push(
         found = list(pool.map(lambda place: (*place, ask(place[1])), places))
         for name, reference, there in found:  # before anything is pushed
             if there and not _is(there, local[name]):
-                _may_move(name, reference.rpartition(":")[2], there.digest, move)
+                _refuse_move(name, reference.rpartition(":")[2], there.digest, move)
         return dict(pool.map(lambda each: bring(*each), found))
 
 
@@ -177,8 +177,8 @@ def _undo(client: registry.Client, before: Mapping[str, Manifest | None]) -> str
     return "\n".join(left)
 
 
-def _may_move(name: str, tag: str, digest: str, move: bool) -> None:
-    """Raises where a tag that is another image's must not move."""
+def _refuse_move(name: str, tag: str, digest: str, move: bool) -> None:
+    """Raises where a tag that another image has must not move."""
     if tag.startswith(tags.FIXED):
         raise SlipwayError(
             f"{name} has {tag} already, from another build of this commit ({digest}). "

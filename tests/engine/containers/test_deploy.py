@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from browser import ask, chromium, open_page
-from engine.containers.ssh_server import ssh_host
 from engine.containers.deployable_project import (
+from engine.containers.ssh_server import ssh_host
     REGISTRY,
     DeployableProject,
     call,

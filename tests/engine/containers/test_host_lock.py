@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from engine.containers.ssh_server import ssh_host
 from engine.containers.deployable_project import docker, eventually
+from engine.containers.ssh_server import ssh_host
 
 from slipway_ops.deploy import host_lock
 from slipway_ops.deploy.compose import ComposeError, Stack

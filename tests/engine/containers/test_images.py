@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine.containers.running_images import CONFIG, RunningImages, add_by_hand, network, run_all
 from engine.containers.deployable_project import docker
+from engine.containers.running_images import CONFIG, RunningImages, add_by_hand, network, run_all
 
 from support import engine, need, own_registry, render, run
 

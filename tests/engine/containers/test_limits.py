@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from engine.containers.running_images import network
 from engine.containers.deployable_project import docker, eventually
+from engine.containers.running_images import network
 
 from support import REPOSITORY, engine, need
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.containers.ssh_server import ssh_host
 from engine.containers.deployable_project import DeployableProject, deployable_project, docker
+from engine.containers.ssh_server import ssh_host
 from stages.workflows.runner import Ran, Runner, set_up
 from stages.workflows.test_gate import HERE
 from unit.github.double import TOKEN, Double, double
