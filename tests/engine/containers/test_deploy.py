@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from browser import ask, chromium, open_page
 from engine.containers.deployable_project import (
-from engine.containers.ssh_server import ssh_host
     REGISTRY,
     DeployableProject,
     call,
@@ -21,6 +20,7 @@ from engine.containers.ssh_server import ssh_host
     docker,
     eventually,
 )
+from engine.containers.ssh_server import ssh_host
 from engine.dev.terminal import free_ports
 
 from support import BIN, clean_environment, engine, need, render
