@@ -12,7 +12,7 @@ from unit.deploy.docker_host import DockerHost
 
 from slipway_ops.deploy import compose, host_lock
 from slipway_ops.deploy.compose import Stack
-from slipway_ops.environments import environment_files
+from slipway_ops.environments import environment_check
 from slipway_ops.images import registry
 
 MANIFEST = """\
@@ -47,7 +47,7 @@ def host(root: Path, monkeypatch: pytest.MonkeyPatch) -> DockerHost:
         return SimpleNamespace(digest_of=lambda place: place.partition("@")[2])
 
     monkeypatch.setattr(compose, "stack", stack)
-    monkeypatch.setattr(environment_files, "findings", lambda *_: [])
+    monkeypatch.setattr(environment_check, "findings", lambda *_: [])
     monkeypatch.setattr(registry, "client", client)
     monkeypatch.setattr(host_lock, "hold", _unlocked)
     return made
