@@ -66,7 +66,7 @@ def lint(session: nox.Session) -> None:
 
 def pipeline(session: nox.Session, project: Path) -> None:
     """What `lint(repo)` asks of a project's workflows and documents, which name that as well."""
-    session.run("python", "-m", "slipway_ops.checks.repository", ".", str(project))
+    session.run("python", "-m", "slipway_ops.checks", ".", str(project))
     zizmor = ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic"]
     schemas = {
         schema: sorted(str(file) for file in ROOT.glob(pattern))

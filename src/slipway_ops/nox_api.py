@@ -35,8 +35,7 @@ SCHEMAS = {
 }
 # What `lint(repo)` looks at besides Python.
 WHOLE_TREE = [
-    ["python", "-m", "slipway_ops.checks.contract_check"],
-    ["python", "-m", "slipway_ops.checks.repository"],
+    ["python", "-m", "slipway_ops.checks"],
     ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", ".github"],
     ["yamllint", "--strict", ".github", "deploy", ".pre-commit-config.yaml"],
     *(
@@ -65,7 +64,7 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
                 # lint(repo) says it as well, but if it is lint that ends early nothing else would.
                 if stage.__name__ in cache_key.STAGES:
                     for fault in stage_bodies.faults(ROOT / stage_bodies.NOXFILE, stage.__name__):
-                        session.error(fault)
+                        session.error(str(fault))
                 stage(session, chosen[member])
 
         @functools.wraps(stage)

@@ -1,4 +1,4 @@
-"""What nox and invoke have, and what a command line names and what there is not."""
+"""What nox and invoke can run here, and what a command line names that they cannot."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import fnmatch
 import json
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from slipway_ops import shell
 from slipway_ops.errors import SlipwayError
 
 BESIDES = ("title",)  # what CI runs besides the sessions that nox runs by itself
-
-
-class ParityError(SlipwayError):
-    """What is to be compared cannot be read; the text says why."""
+# The ways to start nox: on PATH, in .venv, and through uv, which makes .venv first.
+NOX = (["nox"], [".venv/bin/nox"], ["uv", "run", "nox"], ["uv", "run", "--locked", "nox"])
 
 
 @dataclass(frozen=True)
 class Names:
-    """What there is to name in a project.
+    """The names that command lines may use in a project.
 
     Attributes:
         sessions: names of sessions, with and without their member.
@@ -51,14 +49,13 @@ def names(root: Path) -> Names:
     """Asks nox and invoke what there is.
 
     Raises:
-        ParityError: one of them failed; its words are in the text.
+        SlipwayError: one of them failed.
     """
-    listed = _listed(root)
-    every = _json("nox", "--list", "--json", "--sessions", *_defined(root), root=root)
-    tree = _json("invoke", "--list", "--list-format=json", root=root)
+    every = _json(root, "nox", "--list", "--json", "--keywords", "True")  # not only the defaults
+    tree = _json(root, "invoke", "--list", "--list-format=json")
     return Names(
         {session[key] for session in every for key in ("session", "name")},
-        {session["name"] for session in listed},
+        {session["name"] for session in _defaults(root)},
         {tag for session in every for tag in session["tags"]},
         set(_tasks(tree)),
     )
@@ -68,13 +65,18 @@ def default_sessions(root: Path) -> list[str]:
     """The sessions that `nox` alone runs, with their members, in its order.
 
     Raises:
-        ParityError: nox failed; its words are in the text.
+        SlipwayError: nox failed.
     """
-    return [session["session"] for session in _listed(root)]
+    return [session["session"] for session in _defaults(root)]
 
 
 def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
-    """What a command line names and what there is not; words in upper case stand for others."""
+    """What a command line names and what does not exist, such as `session lint(shop)`.
+
+    Args:
+        program: `nox` or `inv`.
+        words: what follows it; names in upper case are placeholders.
+    """
     if program == "inv":
         task = words[0] if words else "-"
         if task[0].isalpha() and not fnmatch.filter(known.tasks, task):  # inv env.*
@@ -87,6 +89,14 @@ def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
     for name in _after(words, "-t", "--tag", "--tags"):
         if not name.isupper() and name not in known.tags:
             yield f"member {name}"
+
+
+def after_nox(words: list[str]) -> list[str] | None:
+    """What follows nox in a command line that starts it; None for any other command line."""
+    for start in NOX:
+        if words[: len(start)] == start:
+            return words[len(start) :]
+    return None
 
 
 def sessions_in(words: list[str]) -> list[str]:
@@ -117,27 +127,17 @@ def _after(words: list[str], *options: str) -> list[str]:
     return found
 
 
-def _defined(root: Path) -> list[str]:
-    """The names of all sessions, also of those that run only when they are named."""
-    text = subprocess.run(
-        [sys.executable, "-m", "nox", "--list"], cwd=root, text=True, capture_output=True
-    ).stdout
-    return sorted({m[1] for m in re.finditer(r"^[*-] ([\w.-]+)", text, re.MULTILINE)})
+def _defaults(root: Path) -> list[dict[str, Any]]:
+    """What `nox` alone would run, each session with its member."""
+    return list(_json(root, "nox", "--list", "--json"))
 
 
-def _listed(root: Path) -> list[dict[str, Any]]:
-    """What nox lists where none is named, each session with its member."""
-    return list(_json("nox", "--list", "--json", root=root))
-
-
-def _json(module: str, *words: str, root: Path) -> Any:
-    done = subprocess.run(
-        [sys.executable, "-m", module, *words], cwd=root, text=True, capture_output=True
-    )
+def _json(root: Path, module: str, *words: str) -> Any:
+    output = shell.run(sys.executable, "-m", module, *words, cwd=root)
     try:
-        return json.loads(done.stdout)
+        return json.loads(output)
     except ValueError as error:
-        raise ParityError(f"{module} {' '.join(words)} failed:\n{done.stderr}") from error
+        raise SlipwayError(f"{module} {' '.join(words)} answered with: {output}") from error
 
 
 def _tasks(tree: dict[str, Any], prefix: str = "") -> Iterator[str]:

@@ -1,13 +1,9 @@
-"""Whether everything that names a variable agrees with the contract: a part of `lint(repo)`.
-
-`python -m slipway_ops.checks.contract_check`, in an environment with all members, prints what does not and what to do.
-"""
+"""Whether everything that names a variable agrees with the contract."""
 
 from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,41 +11,46 @@ from typing import Any
 import yaml
 
 from slipway_ops import project
+from slipway_ops.checks.finding import Finding
 from slipway_ops.environments import contract, contract_files, environment_files
 from slipway_ops.environments.variable import Variable
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
 
+COMPOSE = "deploy/compose.yaml"
 READERS = ("environ", "environb", "getenv", "getenvb")
 
 
-def disagreements(root: Path, python: Path | None = None) -> list[str]:
-    """Everything that does not agree with the contract, as sentences that end in what to do.
+def findings(root: Path, python: Path | None = None) -> Iterator[Finding]:
+    """Everything that does not agree with the contract; nothing where no service has settings.
+
+    Args:
+        python: the interpreter of an environment that has every member; .venv's if none is named.
 
     Raises:
-        SlipwayError: the settings of a service cannot be read.
+        SlipwayError: the settings of a service, or a compose file, cannot be read.
     """
+    if not (root / contract_files.EXAMPLE).exists() and not any(root.glob("services/*/pyproject.toml")):
+        return
     variables = contract.read(root, python)
-    return [
-        *_generated(variables, root),
-        *_composed(variables, root),
-        *_workflows(variables, root),
-        *_readers(root),
-    ]
+    yield from _generated(variables, root)
+    yield from _composed(variables, root)
+    yield from _workflows(variables, root)
+    yield from _readers(root)
 
 
-def _generated(variables: list[Variable], root: Path) -> Iterator[str]:
+def _generated(variables: list[Variable], root: Path) -> Iterator[Finding]:
     for name, text in contract_files.generated(root, variables).items():
         file = root / name
         if not file.exists():
-            yield f"{name} is missing. Type: inv env.contract"
+            yield Finding(name, "it is missing. Type: inv env.contract")
         elif file.read_text(encoding="utf-8") != text:
-            yield f"{name} is not what the settings of the services say. Type: inv env.contract"
+            yield Finding(name, "it is not what the settings say. Type: inv env.contract")
 
 
-def _composed(variables: list[Variable], root: Path) -> Iterator[str]:
+def _composed(variables: list[Variable], root: Path) -> Iterator[Finding]:
     """What the compose files lack, and what in them no service knows."""
-    base = _services(root / "deploy" / "compose.yaml")
+    base = _services(root / COMPOSE)
     overlays = {
         name: _services(root / "deploy" / f"compose.{name}.yaml")
         for name in environment_files.NAMES
@@ -58,12 +59,14 @@ def _composed(variables: list[Variable], root: Path) -> Iterator[str]:
     readers = {v.service for v in variables if v.service in kinds}
     for name in kinds:
         if name not in base:
-            yield f"deploy/compose.yaml has no service {name}. Add one like those that are there."
+            yield Finding(COMPOSE, f"it has no service {name}. Add one like the others.")
     for environment, overlay in overlays.items():
         for name in kinds:
             if name in base and "image" not in (base[name] | (overlay.get(name) or {})):
-                where = f"deploy/compose.{environment}.yaml"
-                yield f"{where} gives {name} no image. Add it as for the other services."
+                yield Finding(
+                    f"deploy/compose.{environment}.yaml, service {name}",
+                    "it has no image. Add it as for the other services.",
+                )
     # The migration is no member: its variables are those of the library that brings it.
     own = {"migrate": "runtime"} if "migrate" in base else {}
     for name, service in ({name: name for name in readers & base.keys()} | own).items():
@@ -76,33 +79,35 @@ def _of_service(
     variables: list[Variable],
     base: Mapping[str, Any],
     overlays: Mapping[str, Mapping[str, Any]],
-) -> Iterator[str]:
+) -> Iterator[Finding]:
+    place = f"{COMPOSE}, service {name}"
     mine = {v.name: v for v in variables if v.service == service}
     for environment, overlay in overlays.items():
         both = [base[name].get("environment") or {}]
         both.append((overlay.get(name) or {}).get("environment") or {})
         if not all(isinstance(each, dict) for each in both):
-            yield f"The environment of {name} in the compose files is a list: write NAME: value."
+            yield Finding(place, "its environment is a list. Write NAME: value instead.")
             return
         found = both[0] | both[1]
         for key in sorted(found.keys() - mine.keys()):
-            yield (
-                f"{key} of {name} is unknown: its settings have no such variable. Take it out of "
-                f"the compose files ({environment})."
+            yield Finding(
+                place,
+                f"the settings have no variable {key}. Remove it from the compose files "
+                f"({environment}).",
             )
         for key, variable in mine.items():
             if variable.given and key.endswith(("_HOST", "_PORT")):
                 continue  # the image's business
             value = found.get(key)
             if key not in found:
-                yield (
-                    f"{key} is missing in deploy/compose.yaml, service {name}. Add the line: "
-                    f"{_line(variable, environment)}"
+                yield Finding(
+                    place, f"{key} is missing. Add the line: {_line(variable, environment)}"
                 )
             elif variable.needed(environment) and f"${{{key}:?" not in str(value):
-                yield (
-                    f"{key} is required in {environment}, and compose does not ask for it. In "
-                    f"service {name}, write: {_line(variable, environment)}"
+                yield Finding(
+                    place,
+                    f"{key} is required in {environment}, and compose does not ask for it. Write: "
+                    f"{_line(variable, environment)}",
                 )
 
 
@@ -118,10 +123,10 @@ def _services(file: Path) -> dict[str, Any]:
     try:
         return dict((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("services") or {})
     except (yaml.YAMLError, AttributeError) as error:
-        raise SlipwayError(f"{file} is no compose file: {error}") from error
+        raise SlipwayError(f"{file} is not a compose file: {error}") from error
 
 
-def _workflows(variables: list[Variable], root: Path) -> Iterator[str]:
+def _workflows(variables: list[Variable], root: Path) -> Iterator[Finding]:
     """Words in workflows that begin like a service's variable and are none."""
     known = {variable.name for variable in variables}
     services = {v.service for v in variables} - {"deployment"}
@@ -133,11 +138,11 @@ def _workflows(variables: list[Variable], root: Path) -> Iterator[str]:
         for number, line in enumerate(lines, 1):
             for word in pattern.findall(line):
                 if word not in known:
-                    where = f"{file.relative_to(root)}:{number}"
-                    yield f"{where}: {word} is no variable of a service. Correct its name."
+                    place = f"{file.relative_to(root)}:{number}"
+                    yield Finding(place, f"no service has a variable {word}. Correct its name.")
 
 
-def _readers(root: Path) -> Iterator[str]:
+def _readers(root: Path) -> Iterator[Finding]:
     """Code of services and libraries that reads the environment by itself."""
     for member in project.members(root):
         if member.language != "python":
@@ -148,14 +153,15 @@ def _readers(root: Path) -> Iterator[str]:
             except SyntaxError:
                 continue  # black and mypy say so
             for number in sorted(set(_reads(tree))):
-                yield (
-                    f"{file.relative_to(root)}:{number}: the environment is read outside of the "
-                    "settings. Add a field to the Settings class of the service, and use that."
+                yield Finding(
+                    f"{file.relative_to(root)}:{number}",
+                    "the environment is read outside of the settings. Add a field to the Settings "
+                    "class of the service, and use that.",
                 )
 
 
 def _reads(tree: ast.Module) -> Iterator[int]:
-    """The lines on which `os.environ` or `os.getenv` is reached, under whatever name."""
+    """The lines on which `os.environ` or `os.getenv` is used, under whatever name."""
     names = {
         alias.asname or alias.name
         for node in ast.walk(tree)
@@ -170,17 +176,3 @@ def _reads(tree: ast.Module) -> Iterator[int]:
         elif isinstance(node, ast.Attribute) and node.attr in READERS:
             if isinstance(node.value, ast.Name) and node.value.id in names:
                 yield node.lineno
-
-
-def main() -> None:
-    """Prints the disagreements; the exit status is 1 if there are any."""
-    try:
-        found = disagreements(project.find_root(), python=Path(sys.executable))
-    except SlipwayError as error:
-        sys.exit(str(error))
-    print(*found, sep="\n", end="\n" if found else "")
-    sys.exit(1 if found else 0)
-
-
-if __name__ == "__main__":
-    main()

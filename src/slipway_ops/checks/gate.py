@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway_ops.checks.command_names import BESIDES, Names, ParityError, sessions_in, words_of
+from slipway_ops.checks.command_names import BESIDES, Names, sessions_in
+from slipway_ops.checks.finding import Finding
 from slipway_ops.checks.workflows import (
+    Command,
+    Document,
     Part,
     combinations,
+    commands,
     condition,
     filled,
     jobs,
-    lines,
     planner,
     steps,
 )
+from slipway_ops.errors import SlipwayError
 
 RULESET = ".github/rulesets/main.json"
 ON_MAIN = "github.ref == 'refs/heads/main'"
@@ -30,55 +34,83 @@ TRIGGERS = {"pull_request", "merge_group"}
 WHOLE = re.compile(r"-[sevjx]|--sessions?|--report(=.+)?|--verbose|--parallel|--forcecolor")
 
 
-def findings(root: Path, documents: dict[str, Part], known: Names) -> Iterator[str]:
-    """Everything by which a fault could pass the gate, as sentences.
-
-    Args:
-        documents: the workflows, by their paths.
-        known: what nox has.
+def required_checks(root: Path) -> list[str]:
+    """The checks that the ruleset of main requires; none where it is missing or not active.
 
     Raises:
-        ParityError: the ruleset cannot be read.
+        SlipwayError: the ruleset cannot be read.
     """
-    required = _required(root)
+    try:
+        ruleset = json.loads((root / RULESET).read_text(encoding="utf-8"))
+        return [
+            str(check["context"])
+            for rule in ruleset["rules"]
+            if rule["type"] == "required_status_checks" and ruleset["enforcement"] == "active"
+            for check in rule["parameters"]["required_status_checks"]
+        ]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise SlipwayError(f"{RULESET} cannot be read: {error!r}") from error
+
+
+def findings(
+    required: list[str], documents: Mapping[str, Document], known: Names
+) -> Iterator[Finding]:
+    """Everything by which a fault could pass the gate.
+
+    Args:
+        required: the checks that the ruleset of main requires.
+        documents: the workflows, by their paths.
+        known: what nox has.
+    """
+    contents = {file: document.content for file, document in documents.items()}
     if len(required) != 1:
-        yield f"{RULESET} must require one check, and it requires {required}."
+        names = ", ".join(required) or "none"
+        yield Finding(RULESET, f"it must require one check, and it requires {names}.")
         return
     shown = [
         (file, name)
-        for file, document in documents.items()
+        for file, document in contents.items()
         for name, job in jobs(document).items()
         if name and required[0] in filled(str(job.get("name", name)), job)
     ]
     if len(shown) != 1:
-        places = " and ".join(f"{file}, job {name}" for file, name in shown) or "none has it"
-        yield f"{RULESET} requires {required[0]}, and one job must have that name: {places}."
+        places = " and ".join(f"{file}, job {name}" for file, name in shown) or "no job"
+        yield Finding(
+            RULESET,
+            f"it requires the check {required[0]}, so one job must have that name, and {places} "
+            "has it.",
+        )
         return
     file, gate = shown[0]
-    others = jobs(documents[file])
+    others = jobs(contents[file])
     own = others.pop(gate)
-    for text in (*_triggers(documents[file]), *_main(file, documents)):
-        yield f"{file}: {text}"
+    yield from (Finding(file, text) for text in _triggers(contents[file]))
+    yield from (Finding(file, text) for text in _main(file, contents))
     aside = _aside(own, others)
     needed = {name: job for name, job in others.items() if name not in aside}
-    yield from (f"{file}, job {gate} {text}" for text in _verdict(own, needed))
+    yield from (Finding(f"{file}, job {gate}", text) for text in _verdict(own, needed))
     for name, job in needed.items():
         if "if" in job and not planner(job):
-            yield f"{file}, job {name} has a condition, and {gate} is red where it is not met."
-    for path, document in documents.items():
+            yield Finding(
+                f"{file}, job {name}", f"it has a condition, and {gate} is red where it is not met."
+            )
+    for path, document in contents.items():
         for name in [name for name, job in jobs(document).items() if planner(job)]:
-            yield from (f"{path}, job {text}" for text in _plan(name, document, known))
+            for place, text in _plan(name, document, known):
+                yield Finding(f"{path}, job {place}", text)
     ran: set[str] = set()
-    for where, job, step in steps(documents[file]):
+    for where, job, step in steps(contents[file]):
         if not any(job is one for one in needed.values()):
             continue
-        for line in lines(job, step):
-            stages = _stages(line, known)
+        for command in commands(job, step):
+            stages = _stages(command, known)
             ran |= stages
-            for text in _less(line, documents[file], job, step) if stages else ():
-                yield f"{file}{where}: {text}"
+            for text in _less(command, contents[file], job, step) if stages else ():
+                yield Finding(f"{file}{where}", text)
     for stage in sorted(known.defaults - ran):
-        yield f"{file}: no job runs `nox -s {stage}`, which is a stage. Add it to the matrix."
+        yield Finding(file, f"no job runs the stage {stage} as a whole. Add it to the matrix.")
 
 
 def _needs(job: Part) -> list[str]:
@@ -89,8 +121,8 @@ def _needs(job: Part) -> list[str]:
 def _aside(own: Part, others: dict[str, Part]) -> set[str]:
     """The jobs that the gate need not see, and that count for no stage.
 
-    They are those that plan what a job runs which it sees, for that one is skipped where they fail,
-    and those that only main has, for nothing is merged there.
+    They are those that plan what a job runs that the gate sees, because that job is skipped where
+    they fail, and those that only main has, because nothing is merged there.
     """
     needed = [others[name] for name in _needs(own) if name in others]
     planners = {planner(job) for job in needed if planner(job) in _needs(job)}
@@ -101,49 +133,54 @@ def _aside(own: Part, others: dict[str, Part]) -> set[str]:
     }
 
 
-def _plan(name: str, document: Part, known: Names) -> Iterator[str]:
-    """By what a job whose matrix is planned may run less than what is written there."""
+def _plan(name: str, document: Part, known: Names) -> Iterator[tuple[str, str]]:
+    """By what a job whose matrix is planned may run less than what is written: job and text."""
     job = jobs(document)[name]
     if planner(job) not in _needs(job) or condition(job) != UNPLANNED:
         yield (
-            f"{name} must need {planner(job)} and have `if: ${{{{ {UNPLANNED} }}}}`: it runs where "
-            "nothing is planned, and not where planning failed."
+            name,
+            f"it must need {planner(job)} and have `if: ${{{{ {UNPLANNED} }}}}`, so that it runs "
+            "where nothing is planned, and not where planning failed.",
         )
     stages = known.defaults | {*BESIDES}
     for values in combinations(job):
         if values.keys() != {"matrix.stage"} or values["matrix.stage"] not in stages:
             yield (
-                f"{name}: no plan has {values}. A matrix that is planned has stages, which are "
-                f"{', '.join(sorted(stages))}."
+                name,
+                f"no plan has {values}. A planned matrix has nothing but `stage`, which is one of "
+                f"{', '.join(sorted(stages))}.",
             )
     if any(re.search(r"\bmatrix\b", str(step.get("run"))) for step in job.get("steps") or []):
-        yield f"{name}: what is planned is data. Give it to the step in NOXSESSION, not in a line."
+        yield name, "what is planned is data. Give it to the step in NOXSESSION, not in a line."
     plan = jobs(document).get(planner(job), {})
     output = OUTPUT.fullmatch(str((plan.get("outputs") or {}).get("groups", "")))
     made = [step for step in plan.get("steps") or [] if output and step.get("id") == output[1]]
-    if len(made) != 1 or "strategy" in plan or list(lines(plan, made[0])) != ["nox -s plan"]:
+    ran = [each.nox for each in commands(plan, made[0])] if len(made) == 1 else []
+    if "strategy" in plan or ran != [["-s", "plan"]]:
         yield (
-            f"{planner(job)}: its output `groups` must be that of one step, which runs "
-            "`nox -s plan` and nothing else."
+            planner(job),
+            "its output `groups` must be that of one step, which runs `nox -s plan` and nothing "
+            "else.",
         )
         return
-    for text in _less("nox -s plan", document, plan, made[0]):
-        yield f"{planner(job)}: {text}"
+    for command in commands(plan, made[0]):
+        for text in _less(command, document, plan, made[0]):
+            yield planner(job), text
 
 
 def _verdict(own: Part, others: dict[str, Part]) -> Iterator[str]:
-    """By what the gate would not see that another job is red."""
+    """How another job could be red without the gate."""
     for name in others:
         if name not in _needs(own):
-            yield f"does not need the job {name}, so {name} may fail. Add it to needs."
+            yield f"it does not need the job {name}, so {name} may fail. Add it to needs."
     if condition(own) != "always()":
-        yield "must have `if: always()`: a skipped check counts as a green one."
+        yield "it must have `if: always()`, because a skipped check counts as a green one."
     judging = (
         "run" in step and "if" not in step and "${{tojson(needs)}}" in _variables(step).values()
         for step in own.get("steps") or []
     )
     if not any(judging):
-        yield "has no step without a condition that is given `${{ toJSON(needs) }}`."
+        yield "it must have a step without a condition that is given `${{ toJSON(needs) }}`."
 
 
 def _variables(part: Part) -> dict[str, str]:
@@ -154,37 +191,36 @@ def _variables(part: Part) -> dict[str, str]:
     return {name: re.sub(r"\s", "", str(value)).lower() for name, value in env.items()}
 
 
-def _stages(line: str, known: Names) -> set[str]:
+def _stages(command: Command, known: Names) -> set[str]:
     """The stages that a command line runs, for every member."""
-    words = words_of(line)
-    if words == ["nox"]:
+    if command.nox == []:
         return known.defaults
-    return set(sessions_in(words)) & known.defaults if words[0] == "nox" else set()
+    return set(sessions_in(command.nox or [])) & known.defaults
 
 
-def _less(line: str, document: Part, job: Part, step: Part) -> Iterator[str]:
+def _less(command: Command, document: Part, job: Part, step: Part) -> Iterator[str]:
     """Why a step runs less than a stage, or something else."""
     if "if" in step:
-        yield "a stage has no condition. Take the `if` out."
-    for word in words_of(line):
+        yield "a stage has no condition. Remove the `if`."
+    for word in command.nox or []:
         if word.startswith("-") and not WHOLE.fullmatch(word):
-            yield f"with {word} nox runs less than the stage. Take it out."
+            yield f"with {word} nox runs less than the stage. Remove it."
     for part in (document, job, step):
         for name in _variables(part):
             if name == "NOXSESSION" and part is step:
-                continue  # it stands in the line
+                continue  # it is among the words of the command
             yield f"{name} is not set where people type nox. Set it in noxfile.py."
 
 
 def _triggers(document: Part) -> Iterator[str]:
-    """By what the gate would not come, or come without all jobs."""
+    """Why the gate might not run, or run without all jobs."""
     triggers = _on(document)
     for name in sorted(TRIGGERS - triggers.keys()):
-        yield f"it does not run on {name}, and the check that is required would never come."
+        yield f"it does not run on {name}, so the required check would be missing there."
     for name in sorted(TRIGGERS & triggers.keys()):
         for key in triggers[name] or {}:
             if key != "types":
-                yield f"{name} has the filter {key}: elsewhere the check would never come."
+                yield f"{name} has the filter {key}: elsewhere the required check would be missing."
     types = (triggers.get("pull_request") or {}).get("types") or []
     for kind in ("opened", "synchronize", "reopened", "edited"):
         if kind not in types:
@@ -192,7 +228,7 @@ def _triggers(document: Part) -> Iterator[str]:
 
 
 def _main(file: str, documents: dict[str, Part]) -> Iterator[str]:
-    """By what nobody would look at main: it runs there, or a workflow does that calls it."""
+    """Why it might not run on main, neither by itself nor called by another workflow."""
     callers = [
         name
         for name, document in documents.items()
@@ -211,19 +247,3 @@ def _on(document: Part) -> dict[str, Any]:
     named: dict[str, Any] = {str(key): value for key, value in document.items()}
     on = named.get("True", named.get("on")) or []  # to YAML 1.1 the word on is a truth value
     return on if isinstance(on, dict) else dict.fromkeys([on] if isinstance(on, str) else on)
-
-
-def _required(root: Path) -> list[str]:
-    """The checks that the ruleset of main requires; none where it is missing or not active."""
-    try:
-        ruleset = json.loads((root / RULESET).read_text(encoding="utf-8"))
-        return [
-            str(check["context"])
-            for rule in ruleset["rules"]
-            if rule["type"] == "required_status_checks" and ruleset["enforcement"] == "active"
-            for check in rule["parameters"]["required_status_checks"]
-        ]
-    except FileNotFoundError:
-        return []
-    except (ValueError, KeyError, TypeError) as error:
-        raise ParityError(f"{RULESET} cannot be read: {error!r}") from error

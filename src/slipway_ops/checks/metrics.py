@@ -1,13 +1,13 @@
 """Whether dashboards and rules ask for metrics that exist, and for all of them: in `test(repo)`.
 
-`python -m slipway_ops.checks.metrics`, in an environment with all members, prints what is not so.
+`python -m slipway_ops.checks.metrics`, in an environment with all members, prints what does not
+agree.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +15,12 @@ from typing import Any
 
 import yaml
 
+from slipway_ops import shell
+from slipway_ops.checks.finding import Finding
+from slipway_ops.errors import SlipwayError
 from slipway_ops.project import find_root
 
+TESTS = "deploy/prometheus/tests.yaml"
 # Made by Prometheus itself and by the blackbox exporter.
 OWN = {"up", "ALERTS", "probe_success", "probe_ssl_earliest_cert_expiry"}
 # Metrics of the code that no dashboard and no rule needs, and why.
@@ -28,7 +32,7 @@ LEFT_OUT = {
     "python_info": "an image has one Python",
 }
 KEYWORDS = set("and or unless by without on ignoring group_left group_right bool offset".split())
-# What holds names that are no metrics: strings, labels, windows.
+# What holds names that are not metrics: strings, labels, windows.
 NO_METRICS = (
     r'"(?:[^"\\]|\\.)*"',
     r"\{[^}]*\}",
@@ -46,7 +50,7 @@ def metrics_of(expression: str) -> set[str]:
 
 
 def expressions(root: Path) -> Iterator[tuple[str, str]]:
-    """Every expression of PromQL in dashboards, rules and alerts, each with where it stands."""
+    """Every expression of PromQL in dashboards, rules and alerts, each with its place."""
     for file in sorted((root / "deploy/grafana/dashboards").glob("*.json")):
         for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
             for target in panel["targets"]:
@@ -63,8 +67,8 @@ def rules(root: Path) -> list[dict[str, Any]]:
     return [rule for each in found for group in each["groups"] for rule in group["rules"]]
 
 
-def findings(root: Path, catalogue: list[dict[str, Any]]) -> list[str]:
-    """What does not agree, as sentences.
+def findings(root: Path, catalogue: list[dict[str, Any]]) -> list[Finding]:
+    """What does not agree.
 
     Args:
         catalogue: every metric of the code, as `python -m runtime.metrics` lists them.
@@ -80,46 +84,51 @@ def findings(root: Path, catalogue: list[dict[str, Any]]) -> list[str]:
         names = metrics_of(expression)
         used |= names
         for name in sorted(names - known - recorded - OWN):
-            found.append(f"{where}: no service has a metric {name}. Correct its name.")
+            found.append(Finding(where, f"no service has a metric {name}. Correct its name."))
     for family, names in sorted(families.items()):
         if not names & (used | LEFT_OUT.keys()):
-            found.append(
-                f"{family} is in no dashboard and no rule. Add it to one, or to LEFT_OUT in "
-                "checks/metrics.py of slipway-ops with the reason."
+            text = (
+                "it is in no dashboard and no rule. Add it to one, or with the reason to LEFT_OUT"
             )
+            found.append(Finding(family, f"{text} in checks/metrics.py of slipway-ops."))
     for name in sorted(LEFT_OUT.keys() - known):
-        found.append(
-            f"LEFT_OUT in checks/metrics.py of slipway-ops names {name}, which no service has."
-        )
+        text = f"LEFT_OUT names {name}, which no service has."
+        found.append(Finding("checks/metrics.py of slipway-ops", text))
     return [*found, *_unexplained(root)]
 
 
-def _unexplained(root: Path) -> Iterator[str]:
+def _unexplained(root: Path) -> Iterator[Finding]:
     """Alerts without a section in the docs, or without a test that fires and one that does not."""
     text = (root / "docs/observability.md").read_text(encoding="utf-8")
     names = re.findall(r"^### (\w+)", text, re.MULTILINE)
     sections = {f"docs/observability.md#{name.lower()}" for name in names}
-    tested = (root / "deploy/prometheus/tests.yaml").read_text(encoding="utf-8")
+    tests = yaml.safe_load((root / TESTS).read_text(encoding="utf-8"))["tests"]
+    tested = {
+        (case["alertname"], bool(case.get("exp_alerts")))
+        for test in tests
+        for case in test.get("alert_rule_test") or []
+    }
     for rule in rules(root):
         if name := rule.get("alert"):
             if rule["annotations"].get("runbook") not in sections:
-                yield f"{name} has no section in docs/observability.md, or no link to it."
-            if f"{name} fires" not in tested or f"{name} stays silent" not in tested:
-                yield f"{name} is not seen both to fire and to stay silent in tests.yaml."
+                yield Finding(name, "it has no section in docs/observability.md, or no link to it.")
+            if not {(name, True), (name, False)} <= tested:
+                yield Finding(name, f"{TESTS} must have a test that fires and one that does not.")
 
 
 def main() -> None:
     """Prints what does not agree; the exit status is 1 if anything does not."""
     root = find_root()
-    command = [sys.executable, "-m", "runtime.metrics"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if "No module named" in done.stderr:
-        sys.exit(0 if not (root / "libs/runtime").exists() else done.stderr)
-    if done.returncode:
-        sys.exit(done.stderr)
-    found = findings(root, json.loads(done.stdout))
-    print(*found, sep="\n", end="\n" if found else "")
-    sys.exit(1 if found else 0)
+    if not (root / "libs/runtime").exists():
+        return  # no member has metrics
+    try:
+        catalogue = json.loads(shell.run(sys.executable, "-m", "runtime.metrics"))
+    except SlipwayError as error:
+        sys.exit(str(error))
+    found = findings(root, catalogue)
+    for finding in found:
+        print(finding)
+    sys.exit(bool(found))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Whether each stage of noxfile.py checks something, and whether it still has its floors.
 
-The noxfile is read, not run. Every way through the function of a stage must call something with the
-session before it ends. What makes a tool check less, or hides its failure, is a finding.
+The noxfile is read, not run. Every path through the function of a stage must call something with
+the session before it ends. What makes a tool check less, or hides its failure, is a finding.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway_ops import project
+from slipway_ops.checks.finding import Finding
 from slipway_ops.errors import SlipwayError
 
 NOXFILE = "noxfile.py"
@@ -26,26 +27,21 @@ LESS = re.compile(
     r"(--co|--collect-only|--cov-fail-under|--deselect|--exit-zero|--help|--last-failed|--lf"
     r"|--no-cov|--passWithNoTests|--version)(=.*)?|-k.*|.*\|\|.*"
 )
-NOTHING = {":", "echo", "true"}  # programs that are always content
+NOTHING = {":", "echo", "true"}  # programs that always succeed
 COMMENT = re.compile(r"(?:^|(?<=\s))//[^\n]*|^\s*/\*.*?\*/", re.MULTILINE | re.DOTALL)
 # Of vitest: https://vitest.dev/config/coverage, thresholds.
 FLOOR = re.compile(r"\b(?:lines|functions|branches|statements|100)\b[\"']?\s*:\s*([^\s,}]+)")
-CONFIGURATIONS = ("vitest.config", "vite.config")  # the first that there is counts
+CONFIGURATIONS = ("vitest.config", "vite.config")  # the first that exists counts
 
 
-class StagesError(SlipwayError):
-    """The noxfile cannot be read; the text says why."""
-
-
-def findings(root: Path, stages: Iterable[str]) -> Iterator[str]:
+def findings(root: Path, stages: Iterable[str]) -> Iterator[Finding]:
     """Everything by which a stage could be green and has checked nothing, or less.
 
     Args:
         stages: the names of the sessions that `nox` alone runs.
 
     Raises:
-        StagesError: the noxfile cannot be read.
-        WorkspaceError: a member's manifest cannot be read.
+        SlipwayError: the noxfile, or a member's manifest, cannot be read.
     """
     sessions, shared = _read(root / NOXFILE)
     for stage in sorted(stages):
@@ -58,25 +54,29 @@ def findings(root: Path, stages: Iterable[str]) -> Iterator[str]:
         given = options.get("addopts", "")
         for word in given.split() if isinstance(given, str) else given:
             if LESS.fullmatch(str(word)):
-                yield f"pyproject.toml: with {word} in addopts pytest checks less. Take it out."
+                yield Finding(
+                    "pyproject.toml", f"with {word} in addopts pytest checks less. Remove it."
+                )
     nodes = [*shared, *(sessions[stage] for stage in stages if stage in sessions)]
     yield from _floors(root, tables, {word for node in nodes for _, word in _words(node)})
 
 
-def faults(noxfile: Path, stage: str) -> list[str]:
+def faults(noxfile: Path, stage: str) -> list[Finding]:
     """Why a stage could be green and has checked nothing, or less; empty where it cannot.
 
     Raises:
-        StagesError: the noxfile cannot be read.
+        SlipwayError: the noxfile cannot be read.
     """
     function = _read(noxfile)[0].get(stage)
     if function is None:
-        return [f"{NOXFILE} does not define the stage {stage}: what it runs cannot be seen."]
+        return [
+            Finding(NOXFILE, f"the stage {stage} is not defined here: what it runs cannot be seen.")
+        ]
     whole, ends = _follow(function.body, _parameter(function))
     if not whole:
         ends.append(function.body[-1].end_lineno or function.lineno)
-    told = f"{stage} can end here without having checked anything. Run a tool on every way."
-    return [*(f"{NOXFILE}:{line}: {told}" for line in ends), *_less(function)]
+    text = f"{stage} can end here without having checked anything. Run a tool on every path."
+    return [*(Finding(f"{NOXFILE}:{line}", text) for line in ends), *_less(function)]
 
 
 def _read(noxfile: Path) -> tuple[dict[str, ast.FunctionDef], list[ast.stmt]]:
@@ -84,7 +84,7 @@ def _read(noxfile: Path) -> tuple[dict[str, ast.FunctionDef], list[ast.stmt]]:
     try:
         tree = ast.parse(noxfile.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:
-        raise StagesError(f"{noxfile.name} cannot be read: {error}") from error
+        raise SlipwayError(f"{noxfile.name} cannot be read: {error}") from error
     sessions: dict[str, ast.FunctionDef] = {}
     shared: list[ast.stmt] = []
     for node in tree.body:
@@ -114,10 +114,10 @@ def _parameter(function: ast.FunctionDef) -> str:
 
 
 def _follow(body: list[ast.stmt], session: str) -> tuple[bool, list[int]]:
-    """Follows every way through statements.
+    """Follows every path through statements.
 
     Returns:
-        Whether each way to the end has checked something, and the lines at which a way ends
+        Whether each path to the end has checked something, and the lines at which a path ends
         before.
     """
     ends: list[int] = []
@@ -167,22 +167,28 @@ def _checks(node: ast.AST | None, session: str) -> bool:
     return own or any(isinstance(word, ast.Name) and word.id == session for word in node.args)
 
 
-def _less(root: ast.stmt) -> Iterator[str]:
+def _less(root: ast.stmt) -> Iterator[Finding]:
     """What makes a tool check less, or hides that it failed."""
     session = _parameter(root) if isinstance(root, ast.FunctionDef) else ""
     for line, word in _words(root):
         if LESS.fullmatch(word):
-            yield f"{NOXFILE}:{line}: with {word} a stage checks less. Take it out."
+            yield Finding(f"{NOXFILE}:{line}", f"with {word} a stage checks less. Remove it.")
     for node in ast.walk(root):
         if isinstance(node, ast.keyword) and node.arg == "success_codes":
-            yield f"{NOXFILE}:{node.value.lineno}: success_codes hides a failure. Take it out."
+            yield Finding(
+                f"{NOXFILE}:{node.value.lineno}", "success_codes hides a failure. Remove it."
+            )
         if isinstance(node, ast.Call) and _checks(node, session):
             if found := NOTHING.intersection(_texts(node)[:1]):
-                yield f"{NOXFILE}:{node.lineno}: {found.pop()} checks nothing. Run a tool."
+                yield Finding(
+                    f"{NOXFILE}:{node.lineno}", f"{found.pop()} checks nothing. Run a tool."
+                )
         if isinstance(node, ast.Try | ast.With) and _hides(node):
             inside = [inner for each in node.body for inner in ast.walk(each)]
             if any(_checks(inner, session) for inner in inside):
-                yield f"{NOXFILE}:{node.lineno}: a failure is hidden here. Let it end the session."
+                yield Finding(
+                    f"{NOXFILE}:{node.lineno}", "a failure is hidden here. Let it end the session."
+                )
 
 
 def _hides(node: ast.Try | ast.With) -> bool:
@@ -216,8 +222,8 @@ def _words(root: ast.stmt) -> Iterator[tuple[int, str]]:
             yield from ((node.lineno, word) for word in node.value.split())
 
 
-def _floors(root: Path, tables: dict[str, Any], words: set[str]) -> Iterator[str]:
-    """The floors of coverage that are not there, or are 0, for the members that there are.
+def _floors(root: Path, tables: dict[str, Any], words: set[str]) -> Iterator[Finding]:
+    """The floors of coverage that are missing or 0, for the members of the project.
 
     Args:
         tables: `[tool]` of the root's pyproject.toml.
@@ -227,18 +233,20 @@ def _floors(root: Path, tables: dict[str, Any], words: set[str]) -> Iterator[str
     apps = [member for member in members if member.language == "web"]
     if any(member.language == "python" for member in members):
         if not tables.get("coverage", {}).get("report", {}).get("fail_under"):
-            yield (
-                "pyproject.toml: coverage of Python has no floor. Set fail_under in "
-                "[tool.coverage.report]."
+            yield Finding(
+                "pyproject.toml",
+                "coverage of Python has no floor. Set fail_under in [tool.coverage.report].",
             )
         if not any(word.partition("=")[0] == "--cov" for word in words):
-            yield f"{NOXFILE}: pytest measures no coverage. Give it --cov."
+            yield Finding(NOXFILE, "pytest measures no coverage. Give it --cov.")
     if apps and "--coverage" not in words:
-        yield f"{NOXFILE}: vitest measures no coverage. Give it --coverage."
+        yield Finding(NOXFILE, "vitest measures no coverage. Give it --coverage.")
     for app in apps:
         files = [file for name in CONFIGURATIONS for file in sorted(app.path.glob(f"{name}.*"))]
         text = COMMENT.sub("", files[0].read_text(encoding="utf-8")) if files else ""
         floors = FLOOR.findall(text.partition("thresholds")[2])
         if not floors or any(re.fullmatch(r"0(\.0*)?|false", floor) for floor in floors):
             name = files[0].name if files else "vite.config.ts"
-            yield f"{app.folder}/{name}: coverage has no floor. Set its thresholds, none of them 0."
+            yield Finding(
+                f"{app.folder}/{name}", "coverage has no floor. Set its thresholds, none of them 0."
+            )

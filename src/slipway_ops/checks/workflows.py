@@ -5,17 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import shlex
-import subprocess
-import sys
-import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from slipway_ops.checks.command_names import Names, ParityError, sessions_in, unknown, words_of
+from slipway_ops.checks.command_names import Names, after_nox, sessions_in, unknown, words_of
+from slipway_ops.checks.finding import Finding
+from slipway_ops.errors import SlipwayError
 
 Part = dict[str, Any]  # a workflow or composite action, one of its jobs, or a step
 
@@ -23,54 +22,98 @@ EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 # What a job has planned for it, and what it runs where nothing is planned.
 PLANNED = re.compile(r"fromJSON\(needs\.([\w-]+)\.outputs\.groups \|\| '(\{[^']*\})'\)")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-SCRIPT = re.compile(rb"#!.*\b(?:ba|da|k)?sh\b")
 OPERATOR = re.compile(r"[();<>|&]+|.*(?:`|\$\().*")
 LIST_IT = "list it in [tool.slipway.ci] of pyproject.toml."
 LEVELS = ("none", "read", "write")
 
 
-def read(root: Path) -> dict[str, Part]:
+@dataclass(frozen=True)
+class Document:
+    """A workflow or a composite action.
+
+    Attributes:
+        text: the file as it is written: its comments say the versions of actions.
+        content: what is in it.
+    """
+
+    text: str
+    content: Part
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command line of a step.
+
+    Attributes:
+        text: as it is written, with the values of the matrix.
+        words: its words.
+        nox: what nox is given, with the sessions that the step names in NOXSESSION; None where the
+            line does not start nox.
+    """
+
+    text: str
+    words: list[str]
+    nox: list[str] | None
+
+
+def read(root: Path) -> dict[str, Document]:
     """The workflows and composite actions of a project, by their paths.
 
     Raises:
-        ParityError: one is no YAML, is not made of jobs and steps, or has a matrix that cannot be
-            followed.
+        SlipwayError: as for `parse`.
     """
     patterns = (".github/workflows/*.y*ml", ".github/actions/**/action.y*ml")
     files = [file for pattern in patterns for file in sorted(root.glob(pattern))]
-    documents = {}
-    for file in files:
-        where = name = file.relative_to(root).as_posix()
-        try:
-            documents[name] = dict(yaml.safe_load(file.read_text(encoding="utf-8")))
-            for job, part in jobs(documents[name]).items():
-                where = f"{name}, job {job}" if job else name
-                combinations(part)
-                if not all(isinstance(step, dict) for step in part.get("steps") or []):
-                    raise ParityError("a step must be a mapping")
-        except (yaml.YAMLError, AttributeError, TypeError, ValueError, ParityError) as error:
-            raise ParityError(f"{where} cannot be read: {error}") from error
-    return documents
+    return {
+        name: parse(name, file.read_text(encoding="utf-8"))
+        for file in files
+        for name in [file.relative_to(root).as_posix()]
+    }
 
 
-def findings(root: Path, documents: dict[str, Part], known: Names) -> Iterator[str]:
-    """Everything in workflows, actions and scripts that is not as it must be, as sentences.
+def parse(name: str, text: str) -> Document:
+    """The workflow or composite action in a text.
+
+    Raises:
+        SlipwayError: it is not YAML, is not made of jobs and steps, or has a matrix that cannot be
+            followed.
+    """
+    where = name
+    try:
+        content = dict(yaml.safe_load(text))
+        for job, part in jobs(content).items():
+            where = f"{name}, job {job}" if job else name
+            combinations(part)
+            if not all(isinstance(step, dict) for step in part.get("steps") or []):
+                raise ValueError("a step must be a mapping")
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise SlipwayError(f"{where} cannot be read: {error}") from error
+    return Document(text, content)
+
+
+def findings(
+    documents: Mapping[str, Document],
+    known: Names,
+    allowed: Iterable[str],
+    permitted: Mapping[str, Part],
+    python: str | None = None,
+) -> Iterator[Finding]:
+    """Everything in workflows and actions that is not as it must be.
 
     Args:
         documents: what `read` found.
         known: what nox and invoke have.
+        allowed: actions and command lines that may stand beside nox.
+        permitted: permissions of jobs, as for `permissions`.
+        python: the version that images have; None if it may be any.
     """
-    table = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
-    allowed = [str(line) for line in table["tool"]["slipway"]["ci"]["allowed"]]
-    permitted = table["tool"]["slipway"]["ci"].get("permissions") or {}
-    for name, document in documents.items():
-        text = (root / name).read_text(encoding="utf-8")
-        yield from (f"{name}{rest}" for rest in _parts(document))
-        yield from (f"{name}{rest}" for rest in _uses(document, text, allowed, documents))
-        yield from (f"{name}{rest}" for rest in _lines(document, known, allowed))
-    yield from permissions(documents, permitted)
-    yield from _python(documents, table["tool"]["slipway"].get("python"))
-    yield from _shell(root, documents)
+    allowed = [*allowed]
+    for file, document in documents.items():
+        yield from _parts(file, document.content)
+        yield from _uses(file, document, allowed, documents)
+        yield from _commands(file, document.content, known, allowed)
+        yield from _python(file, document.content, python)
+    yield from permissions({file: each.content for file, each in documents.items()}, permitted)
 
 
 def jobs(document: Part) -> dict[str, Part]:
@@ -79,30 +122,27 @@ def jobs(document: Part) -> dict[str, Part]:
 
 
 def steps(document: Part) -> Iterator[tuple[str, Part, Part]]:
-    """Each step of a workflow or composite action: where it stands, its job, the step."""
+    """Each step of a workflow or composite action: where it is in the file, its job, the step."""
     for name, job in jobs(document).items():
         for number, step in enumerate(job.get("steps") or [], 1):
             yield f", job {name}, step {number}" if name else f", step {number}", job, step
 
 
-def lines(job: Part, step: Part) -> Iterator[str]:
-    """Each command line of a step; matrices are expanded, continued lines joined.
-
-    Sessions that the step names in NOXSESSION stand in the line as nox would be given them.
-    """
+def commands(job: Part, step: Part) -> Iterator[Command]:
+    """Each command line of a step; matrices are expanded, continued lines joined."""
     text = re.sub(r"\s*\\\n\s*", " ", str(step.get("run", "")))
-    text = re.sub(r"^\s*uv run --locked nox\b", "nox", text, flags=re.MULTILINE)
     env = step.get("env")
     chosen = str(env.get("NOXSESSION") or "") if isinstance(env, dict) else ""
     for line in map(str.strip, text.splitlines()):
         if not line or line.startswith("#"):
             continue
         for values in combinations(job):
+            words = words_of(_filled(line, values))
+            nox = after_nox(words)
             named = _filled(chosen, values)
-            words = words_of(line)
-            add = named and words[0] == "nox" and not sessions_in(words)
-            more = f"nox -s {shlex.join(named.split(','))}" if add else words[0]
-            yield more + _filled(line, values).removeprefix(words[0])
+            if nox is not None and named and not sessions_in(nox):
+                nox = ["-s", *named.split(","), *nox]
+            yield Command(_filled(line, values), words, nox)
 
 
 def filled(text: str, job: Part) -> list[str]:
@@ -116,21 +156,21 @@ def combinations(job: Part) -> list[dict[str, str]]:
     Of a matrix that another job plans it is what stands there for where nothing is planned.
 
     Raises:
-        ParityError: the matrix is made at run time, or leaves combinations out.
+        ValueError: the matrix is made at run time, or leaves combinations out.
     """
     matrix = (job.get("strategy") or {}).get("matrix") or {}
     if planned := _planned(job):
         matrix = json.loads(planned[2])
     plain = isinstance(matrix, dict) and not matrix.keys() & {"include", "exclude"}
     if not plain or not all(isinstance(values, list) for values in matrix.values()):
-        raise ParityError(f"write the values of its matrix as lists, not {matrix}")
+        raise ValueError(f"write the values of its matrix as lists, not {matrix}")
     keys = [f"matrix.{key}" for key in matrix]
     products = itertools.product(*matrix.values())
     return [dict(zip(keys, map(str, values), strict=True)) for values in products]
 
 
 def planner(job: Part) -> str:
-    """The job that plans the matrix of this one; empty where that stands in the workflow."""
+    """The job that plans the matrix of this one; empty where the workflow has it."""
     planned = _planned(job)
     return planned[1] if planned else ""
 
@@ -161,61 +201,55 @@ def _filled(text: str, values: dict[str, str]) -> str:
     return EXPRESSION.sub(value, text)
 
 
-def _parts(document: Part) -> Iterator[str]:
+def _parts(file: str, document: Part) -> Iterator[Finding]:
     """What makes red look green, or keeps a part from running as it does at a terminal."""
     if "runs" in document and document["runs"].get("using") != "composite":
-        yield ": only actions of steps (`using: composite`) can be followed."
-    named = {f", job {name}": job for name, job in jobs(document).items() if name}
+        yield Finding(file, "only actions of steps (`using: composite`) can be followed.")
+    named = {f"{file}, job {name}": job for name, job in jobs(document).items() if name}
     for where, job in named.items():
         if "timeout-minutes" not in job and "uses" not in job:
-            yield f"{where} has no timeout-minutes: it could hang for six hours."
-    named |= {"": document, **{where: step for where, _, step in steps(document)}}
+            yield Finding(where, "it has no timeout-minutes, so it could hang for six hours.")
+    named |= {file: document, **{f"{file}{where}": step for where, _, step in steps(document)}}
     for where, part in named.items():
         defaults = (part.get("defaults") or {}).get("run") or {}
         for key, value in [*part.items(), *defaults.items()]:
             if key == "continue-on-error":
-                yield f"{where}: continue-on-error makes red look green. Take it out."
+                yield Finding(where, "continue-on-error makes red look green. Remove it.")
             elif key == "if" and condition(part).lower() in ("false", "0", "''", "!always()"):
-                yield f"{where} never runs: its condition is {value!r}."
+                yield Finding(where, f"it never runs, because its condition is {value!r}.")
             elif key == "shell" and value != "bash":
-                yield f"{where}: the shell {value!r} may go on after a failure. Write bash."
+                yield Finding(where, f"the shell {value!r} may go on after a failure. Write bash.")
             elif key == "working-directory":
-                yield f"{where}: nox runs at the root. Take working-directory out."
+                yield Finding(where, "nox runs at the root. Remove working-directory.")
 
 
 def _uses(
-    document: Part, text: str, allowed: list[str], documents: dict[str, Part]
-) -> Iterator[str]:
-    """Actions and workflows that are called, and are not here, or not listed and pinned."""
-    called = [(f", job {name}", job) for name, job in jobs(document).items()]
-    for where, part in [*called, *((where, step) for where, _, step in steps(document))]:
-        name = str(part.get("uses", ""))
+    file: str, document: Document, allowed: list[str], documents: Mapping[str, Document]
+) -> Iterator[Finding]:
+    """Actions and workflows that are called and do not exist, or are not listed and pinned."""
+    called = [(f", job {name}", job) for name, job in jobs(document.content).items()]
+    called += [(where, step) for where, _, step in steps(document.content)]
+    lines = document.text.splitlines()
+    for where, name in ((f"{file}{where}", str(part.get("uses", ""))) for where, part in called):
         action, _, commit = name.partition("@")
         if not name:
             continue
         if name.startswith("./"):
             path = name.removeprefix("./").rstrip("/")
             if not documents.keys() & {path, f"{path}/action.yml", f"{path}/action.yaml"}:
-                yield f"{where}: {name} is not in .github/actions or .github/workflows."
+                yield Finding(where, f"{name} is not in .github/actions or .github/workflows.")
             continue
         if action not in allowed:
-            yield f"{where}: {action} is not nox. Make a session of what it does, or {LIST_IT}"
+            yield Finding(
+                where, f"{action} is not nox. Make a session of what it does, or {LIST_IT}"
+            )
         if not COMMIT.fullmatch(commit):
-            yield f"{where}: {name} is not pinned: name the commit, in 40 hexadecimal digits."
-        elif not all(re.search(r"# v\d", line) for line in text.splitlines() if name in line):
-            yield f"{where}: {name} has no comment that says its version, such as # v7.0.1"
+            yield Finding(where, f"{name} is not pinned: name the commit by its 40 digits.")
+        elif not all(re.search(r"# v\d", line) for line in lines if name in line):
+            yield Finding(where, f"{name} has no comment that says its version, such as # v7.0.1")
 
 
-def _python(documents: dict[str, Part], pinned: str | None) -> Iterator[str]:
-    """Steps whose Python is not that of images: `python` of `[tool.slipway]`."""
-    for name, document in documents.items():
-        for where, _, step in steps(document):
-            given = (step.get("with") or {}).get("python-version", pinned)
-            if given != pinned:
-                yield f"{name}{where} has Python {given}, images have {pinned}: write {pinned}."
-
-
-def permissions(documents: dict[str, Part], permitted: dict[str, Part]) -> Iterator[str]:
+def permissions(documents: Mapping[str, Part], permitted: Mapping[str, Part]) -> Iterator[Finding]:
     """Permissions of jobs that the table does not list; every job may read the repository.
 
     A job without `permissions` has those of its workflow, and without these whatever the settings
@@ -224,7 +258,7 @@ def permissions(documents: dict[str, Part], permitted: dict[str, Part]) -> Itera
     Args:
         permitted: {"ci.yml/plan": {"contents": "write"}, …}.
     """
-    there = set()
+    existing = set()
     for file, document in documents.items():
         if "runs" in document:
             continue  # an action has the permissions of the job that calls it
@@ -232,26 +266,39 @@ def permissions(documents: dict[str, Part], permitted: dict[str, Part]) -> Itera
         for name, job in jobs(document).items():
             where = f"{file}, job {name}"
             key = f"{Path(file).name}/{name}"
-            there.add(key)
+            existing.add(key)
             given = job.get("permissions", document.get("permissions"))
             if given is None:
-                yield f"{where} has no permissions, so it gets the defaults. Write those it needs."
+                yield Finding(where, "it has no permissions, so it gets the defaults. Write them.")
             for some in (given, *map(_of_app, job.get("steps") or [])):
                 yield from _beyond(where, some or {}, permitted.get(key, {}))
-    for key in sorted(permitted.keys() - there):
-        yield f"pyproject.toml: [tool.slipway.ci.permissions] lists {key}, which does not exist."
+    for key in sorted(permitted.keys() - existing):
+        yield Finding(
+            "pyproject.toml", f"[tool.slipway.ci.permissions] lists {key}, which does not exist."
+        )
 
 
-def _beyond(where: str, given: object, permitted: Part) -> Iterator[str]:
+def _python(file: str, document: Part, python: str | None) -> Iterator[Finding]:
+    """Steps whose Python is not that of images."""
+    for where, _, step in steps(document):
+        given = (step.get("with") or {}).get("python-version", python)
+        if python and given != python:
+            yield Finding(
+                f"{file}{where}", f"its Python is {given}, and images have {python}. Use {python}."
+            )
+
+
+def _beyond(where: str, given: object, permitted: Part) -> Iterator[Finding]:
     if not isinstance(given, dict):  # read-all, write-all
-        yield f"{where} has the permissions {given}. Write only those it needs."
+        yield Finding(where, f"its permissions are {given}. Write only those it needs.")
         return
     for name, level in given.items():
         most = permitted.get(name, "read" if name == "contents" else "none")
         if level not in LEVELS[: LEVELS.index(most) + 1]:
-            yield (
-                f"{where} has the permission {name}: {level}. Take it out, or list it in "
-                "[tool.slipway.ci.permissions] of pyproject.toml."
+            yield Finding(
+                where,
+                f"it has the permission {name}: {level}. Remove it, or list it in "
+                "[tool.slipway.ci.permissions] of pyproject.toml.",
             )
 
 
@@ -262,40 +309,16 @@ def _of_app(step: Part) -> Part:
     return {key.removeprefix(prefix): inputs[key] for key in inputs if key.startswith(prefix)}
 
 
-def _lines(document: Part, known: Names, allowed: list[str]) -> Iterator[str]:
-    """Command lines that are neither nox nor listed, or name what there is not."""
+def _commands(file: str, document: Part, known: Names, allowed: list[str]) -> Iterator[Finding]:
+    """Command lines that are neither nox nor listed, or name what does not exist."""
     for where, job, step in steps(document):
-        for line in lines(job, step):
-            words = words_of(line)
-            if line in allowed:
+        for command in commands(job, step):
+            if command.text in allowed:
                 continue
-            if words[0] != "nox" or any(OPERATOR.fullmatch(word) for word in words):
-                yield f"{where}: `{line}` is not nox. Make it a session, or {LIST_IT}"
-            if words[0] == "nox":
-                yield from (f"{where}: there is no {it}." for it in unknown("nox", words, known))
-
-
-def _shell(root: Path, documents: dict[str, Part]) -> Iterator[str]:
-    """What shellcheck says of command lines in workflows, and of scripts.
-
-    Raises:
-        ParityError: it failed.
-    """
-    texts = [
-        (f"{name}{where}", EXPRESSION.sub("expression", str(step["run"])), ["--shell=bash"])
-        for name, document in documents.items()
-        for where, _, step in steps(document)
-        if "run" in step
-    ]
-    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(listed, cwd=root, text=True, capture_output=True).stdout.split("\0"):
-        file = root / name
-        if file.is_file() and SCRIPT.match(file.read_bytes()[:100]):
-            texts.append((name, file.read_text(encoding="utf-8"), []))
-    program = str(Path(sys.executable).with_name("shellcheck"))
-    for where, text, options in texts:
-        command = [program, "--format=gcc", *options, "-"]
-        done = subprocess.run(command, input=text, text=True, capture_output=True)
-        if done.returncode not in (0, 1):
-            raise ParityError(f"{where}: shellcheck failed: {done.stderr or done.stdout}")
-        yield from (f"{where}: {line.removeprefix('-:')}" for line in done.stdout.splitlines())
+            place = f"{file}{where}"
+            if command.nox is None or any(OPERATOR.fullmatch(word) for word in command.words):
+                yield Finding(
+                    place, f"`{command.text}` is not nox. Make it a session, or {LIST_IT}"
+                )
+            for name in unknown("nox", command.nox or [], known):
+                yield Finding(place, f"there is no {name}.")

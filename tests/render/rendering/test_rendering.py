@@ -291,7 +291,7 @@ def test_every_set_keeps_the_contract_of_variables(
         root = shutil.copytree(home / name, tmp_path / name)
         members = "\n".join(str(folder) for folder in root.glob("*/*/src"))
         (packages / "members.pth").write_text(members, encoding="utf-8")
-        assert contract_check.disagreements(root, python) == [], name
+        assert list(contract_check.findings(root, python)) == [], name
 
 
 def test_prettier_finds_nothing(tree: Path) -> None:

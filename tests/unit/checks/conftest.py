@@ -1,30 +1,52 @@
-"""The default project as it is rendered: what is compared needs nothing installed."""
+"""The workflows of a project and the names in it, as data."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
+import re
+import tomllib
+from typing import Any
 
 import pytest
+from unit.checks.faults import ACTION, SETUP
 
-from slipway_ops.checks.command_names import Names, names
-from support import Project
+from slipway_ops.checks import workflows
+from slipway_ops.checks.command_names import Names
+from slipway_ops.checks.workflows import Document
+from support import REPOSITORY
+
+TEMPLATE = REPOSITORY / "template"
+STARTS = re.compile(r"uv run (--locked )?nox|\.venv/bin/nox")  # all the same: test_command_names
+STAGES = {"lint", "test", "scan", "build"}
+MEMBERS = {"backend", "agents", "frontend", "runtime", "repo"}
 
 
 @pytest.fixture(scope="session")
-def known(rendered: Project) -> Names:
-    """What nox and invoke have in it."""
-    return names(rendered.path)
+def known() -> Names:
+    """What nox and invoke have in the default project, as far as these tests need it."""
+    others = {"format", "title", "plan", "report", "publish", "deploy", "smoke", "release"}
+    of_members = {f"{stage}({member})" for stage in STAGES for member in MEMBERS}
+    tasks = {"protect", "env.use", "env.init", "up"}
+    return Names(STAGES | others | of_members, STAGES, MEMBERS | {"python", "web"}, tasks)
 
 
 @pytest.fixture(scope="session")
-def _changing(rendered: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    path = tmp_path_factory.mktemp("parity") / "shop"
-    return Project(shutil.copytree(rendered.path, path, symlinks=True))
+def table() -> dict[str, Any]:
+    """`[tool.slipway.ci]` of a project."""
+    text = (TEMPLATE / "pyproject.toml.jinja").read_text(encoding="utf-8")
+    own = text[text.index("[tool.slipway.ci]") : text.index("[tool.uv]")]
+    found: dict[str, Any] = tomllib.loads(own)["tool"]["slipway"]["ci"]
+    return found
 
 
-@pytest.fixture
-def project(_changing: Project) -> Iterator[Project]:
-    """The default project to change, put right again after the test."""
-    yield _changing
-    _changing.restore()
+@pytest.fixture(scope="session")
+def texts() -> dict[str, str]:
+    """The workflows of a project, with a small action for its set-up, by their paths."""
+    files = sorted((TEMPLATE / ".github/workflows").glob("*.yml"))
+    read = {file.name: STARTS.sub("nox", file.read_text(encoding="utf-8")) for file in files}
+    return {f".github/workflows/{name}": text for name, text in read.items()} | {SETUP: ACTION}
+
+
+@pytest.fixture(scope="session")
+def documents(texts: dict[str, str]) -> dict[str, Document]:
+    """The same, parsed."""
+    return {name: workflows.parse(name, text) for name, text in texts.items()}

@@ -1,14 +1,29 @@
-"""The faults by which something could pass the gate: what is planted, and what must be said."""
+"""Faults of workflows: what is planted where, and what must be found.
+
+By what is wrong: the file, a text in it, the text in its place, and all that must be found: its
+place, and a name that the text has. Places and names are regular expressions where one is not
+enough.
+"""
 
 from __future__ import annotations
 
 CI, SCAN = ".github/workflows/ci.yml", ".github/workflows/scan.yml"
-VERIFY = ".github/workflows/verify.yml"
+VERIFY, RELEASE = ".github/workflows/verify.yml", ".github/workflows/release.yml"
 SETUP, RULESET = ".github/actions/setup/action.yml", ".github/rulesets/main.json"
-README, BRANCHING, HOOKS = "README.md", "docs/branching.md", ".pre-commit-config.yaml"
 
+Found = list[tuple[str, str]]
+Fault = tuple[str, str, str, Found]
+
+ACTION = """
+runs:
+  using: composite
+  steps:
+    - run: nox -s title
+      if: runner.os
+      shell: bash
+"""
 # Texts in ci.yml at which faults are planted.
-JOB, STEP, IF = "    timeout-minutes: 30\n", "- run: uv run --locked nox --report", "    if: always()\n"
+JOB, STEP, IF = "    timeout-minutes: 30\n", "- run: nox --report", "    if: always()\n"
 PLANNED = """matrix: ${{ fromJSON(needs.plan.outputs.groups || '{"stage":["title", "lint", """
 PLANNED += """"test", "scan", "build"]}') }}"""
 STAGES = '["title", "lint", "test", "scan", "build"]'
@@ -16,7 +31,8 @@ NAMED_BY = "${{ matrix.sessions || matrix.stage }}"
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"
 COMMENTED = f"{CHECKOUT} # v7.0.1"
 ALL = "${{ fromJSON(vars.ALL) }}"
-LIST_IT = "list it in [tool.slipway.ci] of pyproject.toml."
+UNPLANNED = "    if: ${{ !failure() && !cancelled() }}\n"
+ADDOPTS = "PYTEST_ADDOPTS: -x\n"
 AUDIT = """
   audit:
     runs-on: ubuntu-24.04
@@ -24,7 +40,6 @@ AUDIT = """
     steps:
       - run: nox -s title
 """
-
 GROUPS = """
   groups:
     needs: plan
@@ -38,301 +53,228 @@ GROUPS = """
         env:
           NOXSESSION: ${{ matrix.sessions || matrix.stage }}
 """
-STAGE = f"{CI}, job stage, step 3"
-PLAN = f"{CI}, job plan"
-ALWAYS = f"{CI}, job gate must have `if: always()`: a skipped check counts as a green one."
-UNJUDGED = (
-    f"{CI}, job gate has no step without a condition that is given `${{{{ toJSON(needs) }}}}`."
-)
-UNPLANNED = "    if: ${{ !failure() && !cancelled() }}\n"
-CONDITION = (
-    f"{CI}, job stage must need plan and have `if: ${{{{ !failure() && !cancelled() }}}}`: it runs "
-    "where nothing is planned, and not where planning failed."
-)
-ONE_STEP = f"{PLAN}: its output `groups` must be that of one step, which runs `nox -s plan` and "
-ONE_STEP += "nothing else."
-A_STAGE = f"{STAGE}: a stage has no condition. Take the `if` out."
-NAMED = f"{RULESET} requires gate, and one job must have that name:"
-RED = "continue-on-error makes red look green. Take it out."
-UNPINNED = "is not pinned: name the commit, in 40 hexadecimal digits."
-NO_COMMENT = f"{CHECKOUT} has no comment that says its version, such as # v7.0.1"
-FILTER = "elsewhere the check would never come."
-NO_TRIGGER = "and the check that is required would never come."
-UNSET = "is not set where people type nox. Set it in noxfile.py."
-AT_ROOT = "nox runs at the root. Take working-directory out."
+
+# Places.
+GATE, STAGE, PLAN, RECORDS = (f"{CI}, job {job}" for job in ("gate", "stage", "plan", "records"))
+RAN = f"{STAGE}, step 3"
+# What is found in several faults.
+UNGATED: Found = [(GATE, "job plan"), (GATE, "job stage"), (PLAN, "condition")]
+JUDGE: Found = [(GATE, "toJSON(needs)")]
+ALWAYS: Found = [(GATE, "always()")]
+PLANNING: Found = [(STAGE, "!failure() && !cancelled()")]
+ONE_STEP: Found = [(PLAN, "output `groups`")]
 
 
-def unrun(*stages: str) -> list[str]:
-    """The sentences for stages that no job runs."""
-    text = "{}: no job runs `nox -s {}`, which is a stage. Add it to the matrix."
-    return [text.format(CI, stage) for stage in sorted(stages)]
+def unrun(*stages: str) -> Found:
+    """Stages that no job runs."""
+    return [(CI, f"stage {stage} ") for stage in sorted(stages)]
 
 
-def each_job(text: str) -> list[str]:
-    """A sentence of a step that the jobs of ci.yml share."""
-    return [f"{CI}, job {job}, {text}" for job in ("plan", "stage", "records")]
+def each_job(step: int, name: str) -> Found:
+    """A step that the jobs of ci.yml share."""
+    return [(f"{job}, step {step}", name) for job in (PLAN, STAGE, RECORDS)]
 
 
-def unpinned(ref: str) -> tuple[str, str, str, list[str]]:
-    """A fault: the action of the first step is called so, with a version behind it."""
-    return CI, COMMENTED, f"{ref} # v7.0.1", each_job(f"step 1: {ref} {UNPINNED}")
+def checkout(ref: str) -> Fault:
+    """The action of the first step is named so, with a version behind it."""
+    return CI, COMMENTED, f"{ref} # v7.0.1", each_job(1, f"{ref} is not pinned")
 
 
-# By what is wrong: the file, a text in it, what stands there instead, and all that must be said.
-GATE: dict[str, tuple[str, str, str, list[str]]] = {
+FAULTS: dict[str, Fault] = {
     # The gate sees every job.
     "a job that the gate does not need": (
         CI,
         "\njobs:\n",
         f"\njobs:{AUDIT}",
-        [f"{CI}, job gate does not need the job audit, so audit may fail. Add it to needs."],
+        [(GATE, "job audit")],
     ),
-    "a gate that needs nothing": (
-        CI,
-        "needs: [stage]",
-        "needs: []",
-        [
-            f"{CI}, job gate does not need the job plan, so plan may fail. Add it to needs.",
-            f"{CI}, job gate does not need the job stage, so stage may fail. Add it to needs.",
-            f"{PLAN} has a condition, and gate is red where it is not met.",
-        ],
-    ),
-    "a gate without a condition": (CI, IF, "", [ALWAYS]),
-    "a gate that a cancelled run skips": (CI, IF, "    if: ${{ !cancelled() }}\n", [ALWAYS]),
-    "a gate that never runs": (CI, IF, "    if: always() && false\n", [ALWAYS]),
+    "a gate that needs nothing": (CI, "needs: [stage]", "needs: []", UNGATED),
+    "a gate without a condition": (CI, IF, "", ALWAYS),
+    "a gate that a cancelled run skips": (CI, IF, "    if: ${{ !cancelled() }}\n", ALWAYS),
+    "a gate that never runs": (CI, IF, "    if: always() && false\n", ALWAYS),
     "a verdict with a condition": (
         CI,
         "        env:\n          NEEDS",
         "        if: success()\n        env:\n          NEEDS",
-        [UNJUDGED],
+        JUDGE,
     ),
-    "a verdict that lets through what was skipped": (
+    "a verdict that accepts what was skipped": (
         CI,
         'all(. == "success")',
         'all(. == "success" or . == "skipped")',
-        [
-            f"{CI}, job gate, step 1: `jq --exit-status 'map_values(.result) | ., (length > 0 and "
-            'all(. == "success" or . == "skipped"))\' <<< "$NEEDS"` is not nox. '
-            f"Make it a session, or {LIST_IT}"
-        ],
+        [(f"{GATE}, step 1", "jq --exit-status")],
     ),
-    "a verdict on something else": (CI, "${{ toJSON(needs) }}", '{"a": {}}', [UNJUDGED]),
+    "a verdict on something else": (CI, "${{ toJSON(needs) }}", '{"a": {}}', JUDGE),
     # The ruleset requires the gate.
-    "a gate that is shown otherwise": (CI, "name: gate", "name: done", [f"{NAMED} none has it."]),
-    "a gate that is called otherwise": (
+    "a gate with another title": (CI, "name: gate", "name: done", [(RULESET, "no job")]),
+    "a gate with another name": (
         CI,
         "  gate:\n    if: always()\n    needs: [stage]\n    name: gate\n",
         "  done:\n    if: always()\n    needs: [stage]\n",
-        [f"{NAMED} none has it."],
+        [(RULESET, "no job")],
     ),
     "a second gate": (
         SCAN,
         "name: scan",
         "name: gate",
-        [f"{NAMED} {CI}, job gate and {SCAN}, job scan."],
+        [(RULESET, f"{GATE} and {SCAN}, job scan")],
     ),
-    "a stage that is shown as the gate": (
+    "a stage with the title of the gate": (
         CI,
         "name: ${{ matrix.name || matrix.stage }}",
         "name: gate",
-        [f"{NAMED} {CI}, job stage and {CI}, job gate."],
+        [(RULESET, f"{STAGE} and {GATE}")],
     ),
-    "another check that is required": (
-        RULESET,
-        '"context": "gate"',
-        '"context": "tests"',
-        [f"{RULESET} requires tests, and one job must have that name: none has it."],
-    ),
-    "two checks that are required": (
-        RULESET,
-        '[{ "context": "gate"',
-        '[{ "context": "lint" }, { "context": "gate"',
-        [f"{RULESET} must require one check, and it requires ['lint', 'gate']."],
-    ),
-    "a ruleset that is switched off": (
-        RULESET,
-        '"active"',
-        '"evaluate"',
-        [f"{RULESET} must require one check, and it requires []."],
-    ),
-    # It comes to every pull request.
-    "no run in the queue": (
-        CI,
-        "  merge_group:\n",
-        "",
-        [f"{CI}: it does not run on merge_group, {NO_TRIGGER}"],
-    ),
-    "no run when the title changes": (
-        CI,
-        ", edited",
-        "",
-        [f"{CI}: pull_request lacks the type edited."],
-    ),
+    # It runs on every pull request.
+    "no run in the queue": (CI, "  merge_group:\n", "", [(CI, "merge_group")]),
+    "no run when the title changes": (CI, ", edited", "", [(CI, "edited")]),
     "paths": (
         CI,
         "    types:",
         "    paths: [services/**]\n    types:",
-        [f"{CI}: pull_request has the filter paths: {FILTER}"],
+        [(CI, "pull_request has the filter paths")],
     ),
     "paths-ignore": (
         CI,
         "  merge_group:\n",
         "  merge_group:\n    paths-ignore: [docs/**]\n",
-        [f"{CI}: merge_group has the filter paths-ignore: {FILTER}"],
+        [(CI, "merge_group has the filter paths-ignore")],
     ),
-    "no run on main": (
-        ".github/workflows/release.yml",
-        "branches: [main, ",
-        "branches: [develop, ",
-        [f"{CI}: it does not run on main: neither on push, nor called by a workflow that does."],
-    ),
+    "no run on main": (RELEASE, "branches: [main, ", "branches: [develop, ", [(CI, "main")]),
     # Each stage runs, and all of it.
-    "a stage that is taken out": (CI, ', "scan"', "", unrun("scan")),
+    "a stage that is removed": (CI, ', "scan"', "", unrun("scan")),
     "no stage at all": (CI, STAGES, "[]", unrun("lint", "test", "scan", "build")),
-    "a stage of one member": (
-        CI,
-        NAMED_BY,
-        "test(backend),lint,scan,build",
-        unrun("test"),
-    ),
+    "a stage of one member": (CI, NAMED_BY, "test(backend),lint,scan,build", unrun("test")),
     "a stage that only installs": (
         CI,
         ".nox/report.json\n",
         ".nox/report.json --install-only\n",
-        [f"{STAGE}: with --install-only nox runs less than the stage. Take it out."],
+        [(RAN, "--install-only")],
     ),
     "a stage of some paths": (
         CI,
         ".nox/report.json\n",
         ".nox/report.json -- docs\n",
-        [f"{STAGE}: with -- nox runs less than the stage. Take it out."],
+        [(RAN, "with -- ")],
     ),
     "a stage with a condition": (
         CI,
         STEP,
-        "- if: github.actor\n        run: uv run --locked nox --report",
-        [A_STAGE],
+        "- if: github.actor\n        run: nox --report",
+        [(RAN, "`if`")],
     ),
     "a job with a condition": (
         CI,
         UNPLANNED,
         f"{UNPLANNED[:-4]} && github.event_name == 'no' }}}}\n",
-        [CONDITION],
+        PLANNING,
     ),
-    **{
-        f"a variable for {what}": (
-            CI,
-            before,
-            before + more,
-            [f"{where}: PYTEST_ADDOPTS {UNSET}" for where in wheres],
-        )
-        for what, before, more, wheres in (
-            ("all jobs", "permissions: {}\n\n", "env:\n  PYTEST_ADDOPTS: -x\n", (PLAN, STAGE)),
-            ("a job", JOB, "    env:\n      PYTEST_ADDOPTS: -x\n", (STAGE,)),
-            ("a step", f"{NAMED_BY}\n", "          PYTEST_ADDOPTS: -x\n", (STAGE,)),
-            (
-                "the plan",
-                "        id: plan\n",
-                "        env:\n          PYTEST_ADDOPTS: -x\n",
-                (PLAN,),
-            ),
-        )
-    },
+    "a variable for all jobs": (
+        CI,
+        "permissions: {}\n\n",
+        f"env:\n  {ADDOPTS}permissions: {{}}\n\n",
+        [(f"{PLAN}", "PYTEST_ADDOPTS"), (RAN, "PYTEST_ADDOPTS")],
+    ),
+    "a variable for a job": (
+        CI,
+        JOB,
+        f"{JOB}    env:\n      {ADDOPTS}",
+        [(RAN, "PYTEST_ADDOPTS")],
+    ),
+    "a variable for a step": (
+        CI,
+        f"{NAMED_BY}\n",
+        f"{NAMED_BY}\n          {ADDOPTS}",
+        [(RAN, "PYTEST_ADDOPTS")],
+    ),
+    "a variable for the plan": (
+        CI,
+        "        id: plan\n",
+        f"        id: plan\n        env:\n          {ADDOPTS}",
+        [(PLAN, "PYTEST_ADDOPTS")],
+    ),
     "sessions that are named for a whole job": (
         CI,
         JOB,
         f"{JOB}    env:\n      NOXSESSION: lint\n",
-        [f"{STAGE}: NOXSESSION {UNSET}"],
+        [(RAN, "NOXSESSION")],
     ),
-    "variables that are made at run time": (
-        CI,
-        JOB,
-        f"{JOB}    env: {ALL}\n",
-        [f"{STAGE}: {ALL} {UNSET}"],
-    ),
-    # A plan leaves nothing out but what need not run, and who plans does not decide.
+    "variables that are made at run time": (CI, JOB, f"{JOB}    env: {ALL}\n", [(RAN, ALL)]),
+    # A plan leaves out only what need not run, and whoever plans does not decide.
     "a plan that fails and is not seen": (
         CI,
         UNPLANNED,
         "    if: ${{ !cancelled() }}\n",
-        [CONDITION],
+        PLANNING,
     ),
     "a matrix of a job that is not awaited": (
         CI,
         "    needs: plan\n",
         "",
-        [
-            f"{CI}, job gate does not need the job plan, so plan may fail. Add it to needs.",
-            f"{PLAN} has a condition, and gate is red where it is not met.",
-            CONDITION,
-        ],
+        [(GATE, "job plan"), (PLAN, "condition"), *PLANNING],
     ),
     "a job of groups that the gate does not need": (
         CI,
         "  gate:\n",
         GROUPS + "  gate:\n",
-        [f"{CI}, job gate does not need the job groups, so groups may fail. Add it to needs."],
+        [(GATE, "job groups")],
     ),
     "a gate that needs the plan as well, which most projects skip": (
         CI,
         "needs: [stage]",
         "needs: [stage, plan]",
-        [f"{PLAN} has a condition, and gate is red where it is not met."],
+        [(PLAN, "condition")],
     ),
-    "a plan of something else": (CI, "- run: uv run --locked nox -s plan\n", "- run: nox -s title\n", [ONE_STEP]),
-    "a plan with words": (CI, "nox -s plan\n", "nox -s plan -- --tidy\n", [ONE_STEP]),
+    "a plan of something else": (CI, "nox -s plan\n", "nox -s title\n", ONE_STEP),
+    "a plan with words": (CI, "nox -s plan\n", "nox -s plan -- --tidy\n", ONE_STEP),
     "a plan after another command": (
         CI,
-        "- run: uv run --locked nox -s plan\n",
+        "- run: nox -s plan\n",
         "- run: |\n          nox -s title\n          nox -s plan\n",
-        [ONE_STEP],
+        ONE_STEP,
     ),
     "a plan of another step": (
         CI,
         "steps.plan.outputs.groups",
         "steps.it.outputs.groups",
-        [ONE_STEP],
+        ONE_STEP,
     ),
     "a plan out of the title": (
         CI,
         "${{ steps.plan.outputs.groups }}",
         "${{ github.event.pull_request.title }}",
-        [ONE_STEP],
+        ONE_STEP,
     ),
     "a plan of many machines": (
         CI,
         "    timeout-minutes: 10\n",
         "    timeout-minutes: 10\n    strategy: { matrix: { a: [b, c] } }\n",
-        [ONE_STEP],
+        ONE_STEP,
     ),
     "a plan that is sometimes made": (
         CI,
         "        id: plan\n",
         "        id: plan\n        if: github.actor != 'octocat'\n",
-        [f"{PLAN}: a stage has no condition. Take the `if` out."],
+        [(PLAN, "`if`")],
     ),
     "a plan that limits itself to a branch": (
         CI,
         "        id: plan\n",
         "        id: plan\n        env:\n          SINCE: main\n",
-        [f"{PLAN}: SINCE {UNSET}"],
+        [(PLAN, "SINCE")],
     ),
     "a stage that no plan would have": (
         CI,
         '"title", ',
         '"title", "format", ',
-        [
-            f"{CI}, job stage: no plan has {{'matrix.stage': 'format'}}. A matrix that is planned "
-            "has stages, which are build, lint, scan, test, title."
-        ],
+        [(STAGE, "'matrix.stage': 'format'")],
     ),
     "a second dimension that no plan would have": (
         CI,
         '"build"]}',
         '"build"],"os":["a"]}',
         [
-            f"{CI}, job stage: no plan has {{'matrix.stage': '{stage}', 'matrix.os': 'a'}}. A "
-            "matrix that is planned has stages, which are build, lint, scan, test, title."
+            (STAGE, f"'matrix.stage': '{stage}', 'matrix.os': 'a'")
             for stage in ("title", "lint", "test", "scan", "build")
         ],
     ),
@@ -342,12 +284,12 @@ GATE: dict[str, tuple[str, str, str, list[str]]] = {
         "          FORCE_COLOR: 1\n",
         unrun("lint", "test", "scan", "build"),
     ),
-    "groups whose sessions are named by who proposes": (
+    "groups whose sessions are named by whoever proposes": (
         CI,
         NAMED_BY,
         "${{ github.head_ref || matrix.stage }}",
         [
-            f"{STAGE}: there is no session ${{{{ github.head_ref || matrix.stage }}}}.",
+            (RAN, "session ${{ github.head_ref || matrix.stage }}"),
             *unrun("lint", "test", "scan", "build"),
         ],
     ),
@@ -355,21 +297,14 @@ GATE: dict[str, tuple[str, str, str, list[str]]] = {
         CI,
         ".nox/report.json\n",
         f".nox/report.json -s {NAMED_BY}\n",
-        [
-            f"{CI}, job stage: what is planned is data. Give it to the step in NOXSESSION, not in "
-            "a line."
-        ],
+        [(STAGE, "NOXSESSION")],
     ),
     **{
         f"a job that not only main has: {condition}": (
             CI,
             "!cancelled() && github.ref == 'refs/heads/main' && vars.PLAN == 'on'",
             condition,
-            [
-                f"{CI}, job gate does not need the job records, so records may fail. "
-                "Add it to needs.",
-                f"{CI}, job records has a condition, and gate is red where it is not met.",
-            ],
+            [(GATE, "job records"), (RECORDS, "condition")],
         )
         for condition in (
             "vars.PLAN == 'on' || github.ref == 'refs/heads/main'",
@@ -377,4 +312,118 @@ GATE: dict[str, tuple[str, str, str, list[str]]] = {
             "always() && github.ref != 'refs/heads/main'",
         )
     },
+    # Red stays red, and nothing is switched off.
+    "a job that may fail": (
+        CI,
+        JOB,
+        f"{JOB}    continue-on-error: true\n",
+        [(STAGE, "continue-on-error")],
+    ),
+    "a step that may fail": (
+        CI,
+        f"{NAMED_BY}\n",
+        f"{NAMED_BY}\n        continue-on-error: ${{{{ github.ref != 'main' }}}}\n",
+        [(RAN, "continue-on-error")],
+    ),
+    "a step of an action that may fail": (
+        SETUP,
+        "      shell: bash",
+        "      shell: bash\n      continue-on-error: true",
+        [(f"{SETUP}, step 1", "continue-on-error")],
+    ),
+    "a job that is off": (
+        CI,
+        UNPLANNED,
+        "    if: ${{ false }}\n",
+        [(STAGE, "never runs"), *PLANNING],
+    ),
+    "a step that is off": (
+        CI,
+        STEP,
+        "- if: false\n        run: nox --report",
+        [(RAN, "never runs"), (RAN, "`if`")],
+    ),
+    "a step of an action that is off": (
+        SETUP,
+        "if: runner.os",
+        "if: '!always()' #",
+        [(f"{SETUP}, step 1", "never runs")],
+    ),
+    "a job that could hang": (SCAN, JOB, "", [(f"{SCAN}, job scan", "timeout-minutes")]),
+    "a shell that goes on": (
+        CI,
+        STEP,
+        "- shell: bash {0} || true\n        run: nox --report",
+        [(RAN, "bash {0} || true")],
+    ),
+    "another shell for all jobs": (
+        CI,
+        "permissions: {}\n\n",
+        "permissions: {}\n\ndefaults:\n  run:\n    shell: bash +e {0}\n",
+        [(CI, "bash +e {0}")],
+    ),
+    "another folder for a job": (
+        CI,
+        JOB,
+        f"{JOB}    defaults:\n      run:\n        working-directory: docs\n",
+        [(STAGE, "working-directory")],
+    ),
+    "another folder for a step": (
+        SETUP,
+        "      shell: bash",
+        "      shell: bash\n      working-directory: docs",
+        [(f"{SETUP}, step 1", "working-directory")],
+    ),
+    # What is called is known and pinned.
+    "an action by a tag": checkout("actions/checkout@v7"),
+    "an action by a branch": checkout("actions/checkout@main"),
+    "an action by a short commit": checkout("actions/checkout@3d3c42e"),
+    "an action on a line of its own": (
+        CI,
+        f"- uses: {COMMENTED}\n        with: {{ persist-credentials: false }}\n",
+        "- { uses: actions/checkout@v7 }\n",
+        each_job(1, "actions/checkout@v7 is not pinned"),
+    ),
+    "an action without its version": (
+        SCAN,
+        COMMENTED,
+        f"{CHECKOUT} # the newest",
+        [(f"{SCAN}, job scan, step 1", "its version")],
+    ),
+    "an action that is not listed": (
+        CI,
+        COMMENTED,
+        f"ACTIONS/checks@{'0' * 40} # v1",
+        each_job(1, "ACTIONS/checks is not nox"),
+    ),
+    "an action of another folder": (
+        CI,
+        "./.github/actions/setup",
+        "./ops",
+        each_job(2, "./ops"),
+    ),
+    "an action that is a program": (SETUP, "composite", "node24", [(SETUP, "composite")]),
+    "a workflow of others": (
+        CI,
+        "\njobs:\n",
+        "\njobs:\n  audit:\n    uses: example/ci/.github/workflows/audit.yml@main\n",
+        [
+            (f"{CI}, job audit", "is not nox"),
+            (f"{CI}, job audit", "is not pinned"),
+            (GATE, "job audit"),
+        ],
+    ),
+    "a workflow with the other ending": (
+        ".github/workflows/audit.yaml",
+        "",
+        f"on: push\npermissions: {{}}\njobs:{AUDIT}      - run: pytest\n",
+        [(".github/workflows/audit.yaml, job audit, step 2", "`pytest` is not nox")],
+    ),
+    # Names exist.
+    "a session that does not exist": (
+        SCAN,
+        "-s scan",
+        "-s sweep",
+        [(f"{SCAN}, job scan, step 3", "session sweep")],
+    ),
 }

@@ -11,7 +11,7 @@ import pytest
 from invoke.collection import Collection
 
 from slipway_ops.checks.command_names import words_of
-from slipway_ops.checks.repository import CODE, COMMAND
+from slipway_ops.checks.documents import CODE, COMMAND
 from support import REPOSITORY, Project
 
 TEMPLATE = REPOSITORY / "template"

@@ -1,0 +1,38 @@
+"""What `lint(repo)` asks besides the linters: `python -m slipway_ops.checks [ROOT [OTHER …]]`.
+
+It runs in an environment with all members, whose settings are the contract of variables.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from slipway_ops import project
+from slipway_ops.checks import contract_check, whole_tree
+from slipway_ops.checks.command_names import names
+from slipway_ops.errors import SlipwayError
+
+
+def main() -> None:
+    """Prints what is found; the exit status is 1 if that is anything.
+
+    The first argument is the root, by default that of the project that this runs in. The others are
+    the roots of other projects, of which the documents speak as well.
+    """
+    try:
+        root, *others = [Path(word).resolve() for word in sys.argv[1:]] or [project.find_root()]
+        known = names(root)
+        for other in others:
+            known |= names(other)
+        found = whole_tree.findings(root, known, tuple(others))
+        found += contract_check.findings(root, Path(sys.executable))
+    except SlipwayError as error:
+        sys.exit(str(error))
+    for finding in found:
+        print(finding)
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""Whether CI runs what people run, whether each stage checks something, whether names exist.
+
+Workflows may run nox and, besides, what `[tool.slipway.ci]` in pyproject.toml lists, with the
+permissions that it lists. The job that the ruleset requires must need every other one. Each stage
+must check something, with a floor for coverage. What workflows, hooks, documents and settings name
+must exist.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from slipway_ops import project
+from slipway_ops.checks import documents, gate, shell_scripts, stage_bodies, uses, workflows
+from slipway_ops.checks.command_names import Names
+from slipway_ops.checks.finding import Finding
+
+
+def findings(root: Path, known: Names, others: tuple[Path, ...] = ()) -> list[Finding]:
+    """Everything that is not as it must be, each once.
+
+    Args:
+        known: what nox and invoke have.
+        others: other projects of whose files the documents speak as well.
+
+    Raises:
+        SlipwayError: a file cannot be read, or a tool failed.
+    """
+    table = project.settings(root).get("ci", {})
+    files = workflows.read(root)
+    found = itertools.chain(
+        workflows.findings(files, known, table.get("allowed", []), table.get("permissions", {})),
+        shell_scripts.findings(root, files),
+        gate.findings(gate.required_checks(root), files, known),
+        stage_bodies.findings(root, known.defaults),
+        documents.findings(root, known, others),
+        uses.findings(root),
+    )
+    return list(dict.fromkeys(found))  # a matrix finds one thing many times

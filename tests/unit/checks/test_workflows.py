@@ -1,0 +1,240 @@
+"""CI runs what people run: each way to lose that is found, with its file, job and step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+import yaml
+from unit.checks.faults import CI, COMMENTED, FAULTS, JOB, PLANNED, RULESET, SCAN, VERIFY, unrun
+
+from slipway_ops.checks import gate, workflows
+from slipway_ops.checks.command_names import Names
+from slipway_ops.checks.finding import Finding
+from slipway_ops.checks.workflows import Document
+from slipway_ops.errors import SlipwayError
+
+Check = Callable[..., list[Finding]]
+
+
+@pytest.fixture
+def check(documents: dict[str, Document], known: Names, table: dict[str, Any]) -> Check:
+    """Checks the workflows with some changed: {path: text}."""
+
+    def run(changed: dict[str, str], required: Iterable[str] = ("gate",)) -> list[Finding]:
+        files = documents | {name: workflows.parse(name, text) for name, text in changed.items()}
+        found = [*workflows.findings(files, known, table["allowed"], table["permissions"])]
+        found += gate.findings([*required], files, known)
+        return list(dict.fromkeys(found))
+
+    return run
+
+
+def replaced(text: str, *pairs: tuple[str, str]) -> str:
+    """A text with others in it, which must be there, replaced."""
+    for old, new in pairs:
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+def assert_found(found: list[Finding], expected: list[tuple[str, str]]) -> None:
+    """Exactly these places, each with this name in its text."""
+    assert [each.place for each in found] == [place for place, _ in expected], found
+    for each, (_, name) in zip(found, expected, strict=True):
+        assert name in each.text
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_found_with_its_file_job_and_step(
+    fault: str, check: Check, texts: dict[str, str]
+) -> None:
+    file, old, new, expected = FAULTS[fault]
+    text = replaced(texts[file], (old, new)) if old else new
+    assert_found(check({file: text}), expected)
+
+
+@pytest.mark.parametrize("required", [["tests"], ["lint", "gate"], []])
+def test_the_ruleset_must_require_one_check_which_one_job_is(
+    required: list[str], check: Check
+) -> None:
+    assert [each.place for each in check({}, required)] == [RULESET]
+
+
+@pytest.mark.parametrize(
+    "step", ["      - run: nox -s plan\n", "      - run: nox -s plan -- --tidy"]
+)
+def test_a_stage_that_only_runs_where_the_gate_does_not_look_counts_as_not_run(
+    step: str, check: Check, texts: dict[str, str]
+) -> None:
+    text = replaced(texts[CI], (', "scan"', ""), (step, f"      - run: nox -s scan\n{step}"))
+    assert_found(check({CI: text}), unrun("scan"))
+
+
+def test_a_matrix_is_planned_by_nothing_else_in_other_workflows_either(
+    check: Check, texts: dict[str, str]
+) -> None:
+    named = "        env:\n          NOXSESSION: ${{ matrix.stage }}\n"
+    text = replaced(
+        texts[VERIFY],
+        ("      matrix:\n        stage: [lint, test, scan, build]\n", f"      {PLANNED}\n"),
+        ("        env:\n", named),
+    )
+    found = check({VERIFY: text})
+    assert (found[0].place, found[-1].place) == (f"{VERIFY}, job verify", f"{VERIFY}, job plan")
+
+
+NOT_NOX = [
+    "pytest",
+    "nox -s lint && true",
+    "nox -s lint || true",
+    "nox -s lint | tee log",
+    "nox -s lint; true",
+    "uv run --locked nox -s lint || true",
+    "uv run --locked pytest",
+    "uv run --with nox nox -s lint",
+    'bash -c "nox -s lint"',
+    "CI= nox -s lint",
+    "python -m nox -s lint",
+    'nox -s report -- "$(pytest)"',
+    'nox -s report -- "`pytest`"',
+    "nox -s lint \\\n          || true",
+    "nox -s report\n\n          # and then\n          pytest",
+]
+
+
+@pytest.mark.parametrize("lines", NOT_NOX)
+def test_a_command_line_that_is_not_nox_is_found(
+    lines: str, check: Check, texts: dict[str, str]
+) -> None:
+    new = f"run: |\n          {lines}"
+    found = check({SCAN: replaced(texts[SCAN], ("run: nox -s report -- --issue", new))})
+    last = " ".join(lines.replace("\\\n", "").split("\n")[-1].split())
+    assert_found(found, [(f"{SCAN}, job scan, step 4", f"`{last}` is not nox")])
+
+
+@pytest.mark.parametrize("start", ["uv run --locked nox", "uv run nox", ".venv/bin/nox"])
+def test_nox_may_be_started_in_other_ways_and_its_sessions_are_checked_alike(
+    start: str, check: Check, texts: dict[str, str]
+) -> None:
+    text = texts[CI].replace("run: nox ", f"run: {start} ")
+    assert check({CI: text}) == []
+    assert_found(check({CI: replaced(text, (', "scan"', ""))}), unrun("scan"))
+    text = replaced(texts[SCAN], ("nox --report .nox/report.json -s scan", f"{start} -s sweep"))
+    assert_found(check({SCAN: text}), [(f"{SCAN}, job scan, step 3", "session sweep")])
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [
+        "${{ fromJSON(vars.STAGES) }}",
+        "{ stage: '${{ fromJSON(vars.STAGES) }}' }",
+        "{ stage: [lint, test, scan, build], exclude: [{ stage: scan }] }",
+        "{ stage: [lint], include: [{ stage: test }] }",
+        "${{ fromJSON(needs.plan.outputs.groups) }}",
+        '${{ fromJSON(github.event.pull_request.body || \'{"stage":["lint"]}\') }}',
+        "${{ fromJSON(needs.plan.outputs.groups || vars.STAGES) }}",
+    ],
+)
+def test_a_matrix_that_cannot_be_followed_is_refused(
+    matrix: str, check: Check, texts: dict[str, str]
+) -> None:
+    with pytest.raises(SlipwayError, match=f"{CI}, job stage cannot be read"):
+        check({CI: replaced(texts[CI], (PLANNED, f"matrix: {matrix}"))})
+
+
+@pytest.mark.parametrize("text", ["jobs: [", "", "jobs: {lint: {steps: [nox]}}"])
+def test_a_workflow_that_cannot_be_read_is_refused(text: str, check: Check) -> None:
+    with pytest.raises(SlipwayError, match=f"{CI}.* cannot be read"):
+        check({CI: text})
+
+
+def test_the_workflows_of_a_project_are_clean_and_so_is_one_of_its_own_that_runs_nox(
+    check: Check, texts: dict[str, str]
+) -> None:
+    assert check({}) == []
+    own = replaced(
+        texts[CI],
+        ("run: nox --report .nox", "run: nox -j 2 --verbose --report .nox"),
+        (', "build"]', "]"),
+        (
+            "  gate:\n",
+            f"  build:\n{JOB}    runs-on: ubuntu-24.04\n    permissions: {{}}\n"
+            "    steps:\n      - run: nox\n\n  gate:\n",
+        ),
+        ("needs: [stage]", "needs: [stage, build]"),
+    )
+    nightly = f"""
+"on": [workflow_dispatch, workflow_call]
+permissions: {{}}
+defaults: {{ run: {{ shell: bash }} }}
+jobs:
+  tests:
+    runs-on: ubuntu-24.04
+    timeout-minutes: 5
+    strategy: {{ matrix: {{ member: [backend, agents], python: ["3.11"] }} }}
+    env: {{ PYTEST_ADDOPTS: --durations=5 }}
+    steps:
+      - uses: {COMMENTED}
+      - uses: ./.github/actions/setup
+      - if: github.event_name == 'schedule'
+        run: |
+          # the slow ones
+
+          nox -s "test(${{{{ matrix.member }}}})" \\
+            -- -k slow
+          nox -t ${{{{ matrix.member }}}}
+  again:
+    uses: ./.github/workflows/scan.yml
+"""
+    assert check({CI: own, ".github/workflows/nightly.yaml": nightly}) == []
+
+
+def test_a_gate_may_name_the_one_job_that_it_needs_without_a_list(
+    check: Check, texts: dict[str, str]
+) -> None:
+    assert check({CI: replaced(texts[CI], ("needs: [stage]", "needs: stage"))}) == []
+
+
+# What is written of the permissions of ci.yml and its job plan, and what is found.
+FILE, JOB_PLAN = CI, f"{CI}, job plan"
+GIVEN: list[tuple[Any, Any, list[tuple[str, str]]]] = [
+    ({}, {}, []),
+    ({}, {"contents": "read"}, []),
+    ({"contents": "read"}, None, []),
+    ({}, {"contents": "none", "issues": "none"}, []),
+    ({}, {"contents": "write"}, [(JOB_PLAN, "contents: write")]),
+    ({}, {"id-token": "write"}, [(JOB_PLAN, "id-token: write")]),
+    ({}, {"issues": "write"}, [(JOB_PLAN, "issues: write")]),
+    ({}, "write-all", [(JOB_PLAN, "write-all")]),
+    ({}, "read-all", [(JOB_PLAN, "read-all")]),
+    ({"packages": "read"}, {}, [(FILE, "packages: read")]),
+    ({"contents": "write"}, None, [(FILE, "contents: write"), (JOB_PLAN, "contents: write")]),
+    (None, None, [(JOB_PLAN, "no permissions")]),
+    (None, {}, []),
+]
+
+
+@pytest.mark.parametrize(("whole", "job", "expected"), GIVEN)
+def test_a_permission_beyond_the_table_is_found(
+    whole: Any, job: Any, expected: list[tuple[str, str]]
+) -> None:
+    plan: dict[str, Any] = {"steps": []} | ({} if job is None else {"permissions": job})
+    document = {"jobs": {"plan": plan}} | ({} if whole is None else {"permissions": whole})
+    assert_found([*workflows.permissions({CI: document}, {})], expected)
+
+
+@pytest.mark.parametrize(("level", "beyond"), [("read", False), ("write", True), ("admin", True)])
+def test_a_job_may_have_what_the_table_lists_and_no_more(level: str, beyond: bool) -> None:
+    documents = {"ci.yml": yaml.safe_load(f"jobs: {{a: {{permissions: {{packages: {level}}}}}}}")}
+    table = {"ci.yml/a": {"packages": "read"}}
+    assert bool(list(workflows.permissions(documents, table))) is beyond
+
+
+def test_the_token_of_an_app_counts_as_a_permission_and_a_dead_line_of_the_table_is_found() -> None:
+    step = {"uses": "actions/create-github-app-token", "with": {"permission-contents": "write"}}
+    documents = {"ci.yml": {"jobs": {"a": {"permissions": {}, "steps": [step]}}}}
+    assert_found([*workflows.permissions(documents, {})], [("ci.yml, job a", "contents: write")])
+    table = {"ci.yml/a": {"contents": "write"}, "ci.yml/b": {"contents": "write"}}
+    assert_found([*workflows.permissions(documents, table)], [("pyproject.toml", "ci.yml/b")])
