@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "src"))  # the stages of this repository use its own package
 
 from slipway_ops import nox_api  # noqa: E402
-from slipway_ops.github import actions  # noqa: E402
+from slipway_ops.github import nox_report  # noqa: E402
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv"
@@ -160,7 +160,7 @@ def title(session: nox.Session) -> None:
 @nox.session
 def report(session: nox.Session) -> None:
     """What the sessions run with `--report .nox/report.json` came to; -- --issue: as an issue."""
-    actions.summarise()
+    nox_report.publish()
     if "--issue" in session.posargs:
         install(session, "test")
         session.run("python", "-m", "slipway_ops.github.weekly_issue", ADVICE)

@@ -11,7 +11,7 @@ import nox
 
 from slipway_ops import nox_api, uv
 from slipway_ops.cache import ci_groups, skipping
-from slipway_ops.github import actions
+from slipway_ops.github import line_annotations
 from slipway_ops.nox_api import ROOT, each
 from slipway_ops.project import Member
 from slipway_ops.stages import secrets_scan
@@ -45,7 +45,13 @@ def lint(session: nox.Session, member: Member) -> None:
     else:
         checks = [
             ["black", "--check", "--diff", "--quiet", "--config", CONFIG, *code],
-            ["flake8", "--config", str(ROOT / ".flake8"), *actions.annotated(member.folder), *code],
+            [
+                "flake8",
+                "--config",
+                str(ROOT / ".flake8"),
+                *line_annotations.flake8(member.folder),
+                *code,
+            ],
             ["mypy", "--config-file", CONFIG, "--cache-dir", f"{ROOT}/.mypy_cache", *code],
         ]
         if member.kind == "repo" and not session.posargs:
@@ -69,7 +75,7 @@ def test(session: nox.Session, member: Member) -> None:
         # Coverage is asked of the whole suite, not of a choice; its data stays out of the tree.
         session.env["COVERAGE_FILE"] = str(ROOT / session.env_dir / ".coverage")
         chosen = session.posargs or ["--cov", "--cov-config", CONFIG]
-        options, variables = actions.reported()
+        options, variables = line_annotations.pytest()
         command = ["pytest", "--config-file", CONFIG, "--rootdir", ".", *options, *chosen]
         nox_api.run(session, *command, **variables)
 

@@ -19,7 +19,7 @@ from slipway_ops import file_lock, install, node as node_program, project, uv
 from slipway_ops.cache import cache_key, skipping
 from slipway_ops.checks import stage_bodies
 from slipway_ops.errors import SlipwayError
-from slipway_ops.github import actions
+from slipway_ops.github import actions, nox_report
 from slipway_ops.images import bake
 from slipway_ops.project import Member, root_or_exit
 
@@ -253,7 +253,7 @@ def setup(session: nox.Session) -> None:
 
 def title(session: nox.Session) -> None:
     """Checks the title of the pull request, or the words after `--`, as the commit it will be."""
-    words = " ".join(session.posargs) or actions.title()
+    words = " ".join(session.posargs) or actions.pull_request_title()
     if words is None:
         session.skip("there is no pull request; to check a title: nox -s title -- 'feat: it'")
     # cz lets through what git and GitHub write by themselves, and no version comes of that.
@@ -273,7 +273,7 @@ def report(session: nox.Session) -> None:
 
     With `--issue` among the words after `--` it keeps the weekly issue as well.
     """
-    actions.summarise()
+    nox_report.publish()
     if "--issue" in session.posargs:
         session.run(
             str(ROOT / ".venv" / "bin" / "python"),

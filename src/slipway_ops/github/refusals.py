@@ -1,4 +1,4 @@
-"""What GitHub's answers and silences mean: its refusals as sentences, its limits in seconds."""
+"""What a refusal of GitHub means, what to do about it, and how long a limit of requests lasts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def refused(method: str, response: requests.Response, repository: str, address: 
     match response.status_code:
         case 401:
             return (
-                f"GitHub does not take the token: {said} It is wrong, expired or revoked. Set "
+                f"GitHub does not accept the token: {said} It is wrong, expired or revoked. Set "
                 "GITHUB_TOKEN to a new one; or unset it and type: gh auth login"
             )
         case 403 if "upgrade" in said.lower():
             return (
-                f"The plan of {repository} lacks it: {said} Make the repository public or "
-                "take a plan that has it, then type the command again."
+                f"The plan of {repository} does not have this: {said} Make the repository public "
+                "or choose a plan that has it, then type the command again."
             )
         case 403:
             needed = response.headers.get("X-Accepted-GitHub-Permissions", "")
@@ -46,15 +46,15 @@ def refused(method: str, response: requests.Response, repository: str, address: 
             )
         case 301 | 307 | 308:
             return (
-                f"{repository} has another name now. Look it up on GitHub, then type: git "
-                "remote set-url origin ADDRESS"
+                f"{repository} has another name now. Look it up on GitHub, then type: git remote "
+                "set-url origin ADDRESS"
             )
         case 422:
-            fault = f"GitHub finds a fault in what {what} sends: {said} {errors}".strip()
-            return f"{fault} Correct it, then type the command again."
+            reason = f"{said} {errors}".strip()
+            return f"GitHub rejects {what}: {reason} Correct it, then type the command again."
         case status if status >= 500:
             return (
-                f"{what}: GitHub answers {status}: {said} The fault is GitHub's."
+                f"{what}: GitHub answers {status}: {said} The fault is on GitHub's side."
                 f"{open_end(method)} Type the command again later."
             )
         case status:
@@ -62,7 +62,7 @@ def refused(method: str, response: requests.Response, repository: str, address: 
 
 
 def pause(response: requests.Response) -> float | None:
-    """The seconds that GitHub wants to be left alone, at least 1; None if it does not.
+    """The seconds to wait before the next request, at least 1; None where there is no limit.
 
     docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api: 403 or 429 with
     `Retry-After`, or with no requests left until `X-RateLimit-Reset`, else for a minute.
@@ -77,6 +77,15 @@ def pause(response: requests.Response) -> float | None:
         return max(0.0, until - time.time()) + 1
     limited = response.status_code == 429 or "rate limit" in _said(response)[0].lower()
     return 60.0 if limited else None
+
+
+def codes(response: requests.Response) -> frozenset[str]:
+    """The codes of the errors in an answer, such as `already_exists`."""
+    try:
+        errors = response.json().get("errors") or ()
+    except (ValueError, AttributeError):
+        return frozenset()
+    return frozenset(str(each.get("code")) for each in errors if isinstance(each, dict))
 
 
 def _said(response: requests.Response) -> tuple[str, str]:
@@ -105,7 +114,7 @@ def broken(method: str, url: str, error: requests.RequestException, seconds: flo
     """Why no answer came, and what to do.
 
     Args:
-        seconds: how long it was waited for.
+        seconds: how long this waited.
     """
     cause: BaseException = error
     while inner := cause.__cause__ or next(
@@ -121,5 +130,7 @@ def broken(method: str, url: str, error: requests.RequestException, seconds: flo
 
 
 def open_end(method: str) -> str:
-    """What is to be said of a request that may have been carried out all the same."""
-    return "" if method == "GET" else " What was sent may or may not be done; a new run looks."
+    """The sentence about a request that may have been carried out nevertheless."""
+    return (
+        "" if method == "GET" else " It may have been carried out nevertheless; a new run checks."
+    )

@@ -6,7 +6,6 @@ import math
 import os
 import re
 import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,8 +14,9 @@ from urllib.parse import urlsplit
 
 import requests
 
+from slipway_ops import shell
 from slipway_ops.errors import SlipwayError
-from slipway_ops.github.refusals import broken, open_end, pause, refused
+from slipway_ops.github.refusals import broken, codes, open_end, pause, refused
 
 VERSION = "2022-11-28"
 # https://HOST/OWNER/NAME, ssh://git@HOST:PORT/OWNER/NAME and the short form git@HOST:OWNER/NAME
@@ -35,9 +35,17 @@ class GitHubError(SlipwayError):
 
     Attributes:
         status: of the answer, such as 404; 0 where there was none.
+        codes: of the errors in it, such as `already_exists`.
     """
 
-    status = 0
+    def __init__(self, text: str, status: int = 0, codes: frozenset[str] = frozenset()) -> None:
+        super().__init__(text, status, codes)
+        self.text = text
+        self.status = status
+        self.codes = codes
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class GitHub:
@@ -45,7 +53,7 @@ class GitHub:
 
     Args:
         repository: owner/name.
-        token: what it is spoken to with.
+        token: is sent with every request.
         address: where the API is.
         sleep: waits some seconds.
     """
@@ -101,7 +109,7 @@ class GitHub:
         return _decoded(self._send(method, self._url(path), body))
 
     def delete(self, path: str) -> None:
-        """Sends DELETE; what is not there any more is no error."""
+        """Sends DELETE; that it does not exist is no error."""
         try:
             self._send("DELETE", self._url(path))
         except GitHubError as error:
@@ -117,7 +125,7 @@ class GitHub:
         try:
             self._send("POST", f"{address.partition('{')[0]}?name={name}", content)
         except GitHubError as error:
-            if error.status != 422 or "already_exists" not in str(error):
+            if error.status != 422 or "already_exists" not in error.codes:
                 raise
 
     def page(self, path: str = "") -> str:
@@ -145,34 +153,33 @@ class GitHub:
                 continue
             wait = pause(response)
             if wait is not None and waited + wait <= WAIT_AT_MOST:
-                print(f"GitHub has had too many requests: on in {wait:.0f} s.", flush=True)
+                print(f"GitHub limits requests: waiting {wait:.0f} s.", flush=True)
                 self._sleep(wait)
                 waited += wait
                 continue
             if wait is not None:
                 raise GitHubError(
-                    "GitHub has had too many requests with this token and takes none for another "
+                    "GitHub limits requests with this token and accepts none for another "
                     f"{math.ceil(wait / 60)} min. Type the command again after that."
                 )
             if response.status_code >= 500 and method == "GET" and (tries := tries + 1) < TRIES:
                 self._sleep(tries)
                 continue
             if not response.ok or response.is_redirect:
-                final = GitHubError(refused(method, response, self.repository, self.address))
-                final.status = response.status_code
-                raise final
+                text = refused(method, response, self.repository, self.address)
+                raise GitHubError(text, response.status_code, codes(response))
             return response
 
 
 def connect(root: Path, environment: Mapping[str, str] = os.environ, **options: Any) -> GitHub:
     """The repository of this project, as the variables, `gh` and the remote `origin` say.
 
-    A host without a dot is taken for a name that ssh knows github.com by.
+    A host without a dot is taken for an alias of github.com in the configuration of ssh.
 
     Args:
         environment: `GITHUB_REPOSITORY`, `GITHUB_API_URL` and `GITHUB_TOKEN` (or `GH_TOKEN`) come
-            first; in Actions the first two are there. A server of one's own that only the remote
-            names gets `GH_ENTERPRISE_TOKEN`, as from `gh`: no token goes where it is unknown.
+            first; Actions sets the first two. A server of your own that only the remote names gets
+            `GH_ENTERPRISE_TOKEN`, as from `gh`: no token is sent to a server that did not give it.
 
     Raises:
         GitHubError: there is no remote or no token.
@@ -199,8 +206,7 @@ def connect(root: Path, environment: Mapping[str, str] = os.environ, **options: 
 
 def _origin(root: Path) -> tuple[str, str]:
     """Host and owner/name of the remote `origin`; empty where there is none."""
-    command = ["git", "remote", "get-url", "origin"]
-    url = subprocess.run(command, cwd=root, text=True, capture_output=True).stdout.strip()
+    url = shell.ask("git", "remote", "get-url", "origin", cwd=root).stdout.strip()
     match = REMOTE.fullmatch(url)
     return (match[1] or match[2], match[3]) if match else ("", "")
 
@@ -210,11 +216,12 @@ def _credential(host: str, names: Sequence[str], environment: Mapping[str, str])
     for name in names:
         if token := environment.get(name, "").strip():
             if not TOKEN.fullmatch(token):
-                raise GitHubError(f"{name} is no token: there are spaces or the like in it.")
+                raise GitHubError(
+                    f"{name} is not a token: it has spaces or other characters that no token has."
+                )
             return token
     if shutil.which("gh"):
-        command = ["gh", "auth", "token", "--hostname", host]
-        done = subprocess.run(command, text=True, capture_output=True)
+        done = shell.ask("gh", "auth", "token", "--hostname", host)
         if done.returncode == 0 and TOKEN.fullmatch(done.stdout.strip()):
             return done.stdout.strip()
     raise GitHubError(
@@ -224,7 +231,7 @@ def _credential(host: str, names: Sequence[str], environment: Mapping[str, str])
 
 
 def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """Signs requests. A header of the session would give way to what ~/.netrc says of the host."""
+    """Signs requests: ~/.netrc would override a header of the session."""
 
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {token}"
@@ -239,7 +246,7 @@ def _decoded(response: requests.Response) -> Any:
     except ValueError as error:
         method = str(response.request.method)
         raise GitHubError(
-            f"{method} {response.url}: what answers is not GitHub's API but a page of something in "
-            f"between, such as a proxy or a sign-in.{open_end(method)} Look at GITHUB_API_URL and "
-            "HTTPS_PROXY, then type the command again."
+            f"{method} {response.url}: the answer is not from GitHub's API but from something in "
+            f"between, such as a proxy or a sign-in page.{open_end(method)} Check GITHUB_API_URL "
+            "and HTTPS_PROXY, then type the command again."
         ) from error

@@ -1,4 +1,4 @@
-"""The rules of the repository on GitHub, as they stand in `.github`: compared, applied, read back.
+"""The rules of the repository on GitHub, as the files in `.github` say: compared and applied.
 
 `.github/rulesets/*.json` are rulesets, `.github/repository.json` holds settings of the repository.
 What the files say is compared with what GitHub has; rulesets by other names are left alone.
@@ -16,10 +16,6 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.github.rest_api import GitHub, GitHubError
 
 TARGET = "branch"  # of a ruleset that names none
-
-
-class ProtectError(SlipwayError):
-    """The rules cannot be applied, or are not as the files say; the text says what to do."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +37,9 @@ class Part:
     path: str
 
     def differences(self) -> list[str]:
-        """What GitHub has otherwise, as lines: `-` is on GitHub, `+` in the file."""
+        """What GitHub has differently, as lines: `-` is on GitHub, `+` in the file."""
         if self.actual is None:
-            return [f"+ {self.wanted['name']} is not there"]
+            return [f"+ {self.wanted['name']} is missing"]
         return list(_differences(self.wanted, self.actual))
 
 
@@ -60,8 +56,8 @@ def protect(
         check: only look.
 
     Raises:
-        GitHubError: GitHub refused or could not be asked; a new run goes on where this one ended.
-        ProtectError: a file cannot be read; with `check`, GitHub differs; without, it still does.
+        GitHubError: GitHub refused or could not be asked; a new run continues where this one ended.
+        SlipwayError: a file cannot be read; with `check`, GitHub differs; without, it still does.
     """
     differing = [part for part in parts(root, github, say) if part.differences()]
     for part in differing:
@@ -69,10 +65,10 @@ def protect(
         for line in part.differences():
             say(f"  {line}")
     if not differing:
-        say(f"{github.repository} is as .github says.")
+        say(f"{github.repository} matches .github.")
         return
     if check:
-        raise ProtectError(f"{github.repository} is not as .github says. Type: inv protect")
+        raise SlipwayError(f"{github.repository} does not match .github. Type: inv protect")
     for part in differing:
         try:
             github.write(part.method, part.path, part.wanted)
@@ -81,11 +77,11 @@ def protect(
         say(f"{part.file} is applied.")
     left = [part.file for part in parts(root, github) if part.differences()]
     if left:
-        raise ProtectError(
-            f"GitHub took {' and '.join(left)} and has it otherwise now. Type `inv protect "
-            "--check` to see how; somebody may be changing it at the same time."
+        raise SlipwayError(
+            f"GitHub accepted {' and '.join(left)}, and it differs now. Type `inv protect --check` "
+            "to see how; somebody may be changing it at the same time."
         )
-    say(f"{github.repository} is as .github says.")
+    say(f"{github.repository} matches .github.")
 
 
 def parts(
@@ -103,7 +99,7 @@ def parts(
     if "allow_squash_merge" not in actual:
         raise GitHubError(_hidden(github, "its settings"))
     if unknown := sorted(settings.keys() - actual.keys()):
-        raise ProtectError(
+        raise SlipwayError(
             f".github/repository.json names what GitHub does not have: {', '.join(unknown)}. "
             "Correct it, then type the command again."
         )
@@ -129,21 +125,21 @@ def parts(
 def _identify(github: GitHub, ruleset: dict[str, Any], say: Callable[[str], object]) -> None:
     """Puts the number of the App that releases where a ruleset leaves it open.
 
-    It is the repository's variable RELEASE_APP_ID, which the workflow reads as well. Until there is
-    one, nobody is let through.
+    It is the repository's variable RELEASE_APP_ID, which the workflow reads as well. Without the
+    variable nobody may bypass the rules.
     """
     actors = ruleset.get("bypass_actors", [])
     for actor in [a for a in actors if a["actor_type"] == "Integration" and not a["actor_id"]]:
         variable = github.find("/actions/variables/RELEASE_APP_ID")
         if variable is None:
-            say(f"{ruleset['name']}: no App is let through yet; docs/releases.md says how.")
+            say(f"{ruleset['name']}: no App may bypass it yet; see docs/releases.md.")
             actors.remove(actor)
         elif variable["value"].isdigit():
             actor["actor_id"] = int(variable["value"])
         else:
-            raise ProtectError(
+            raise SlipwayError(
                 f"The variable RELEASE_APP_ID is {variable['value']!r}, and an App ID is a number: "
-                "it stands on the App's page. Type: gh variable set RELEASE_APP_ID"
+                "the App's page shows it. Type: gh variable set RELEASE_APP_ID"
             )
 
 
@@ -161,10 +157,10 @@ def _rulesets(root: Path) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
         file = path.relative_to(root).as_posix()
         wanted = _read(root, file)
         if not wanted.get("name"):
-            raise ProtectError(f"{file} has no name. Give it one, then type the command again.")
+            raise SlipwayError(f"{file} has no name. Give it one, then type the command again.")
         key = (str(wanted["name"]), str(wanted.get("target", TARGET)))
         if key in found:
-            raise ProtectError(
+            raise SlipwayError(
                 f"{found[key][0]} and {file} have the same name, {key[0]}. Give one another, then "
                 "type the command again."
             )
@@ -176,16 +172,16 @@ def _read(root: Path, file: str) -> dict[str, Any]:
     try:
         found = json.loads((root / file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ProtectError(
+        raise SlipwayError(
             f"{file} cannot be read: {error}. Correct it, then type the command again."
         ) from error
     if not isinstance(found, dict):
-        raise ProtectError(f"{file} is no JSON object. Correct it, then type the command again.")
+        raise SlipwayError(f"{file} is not a JSON object. Correct it, then type the command again.")
     return found
 
 
 def _differences(wanted: Any, actual: Any, where: str = "") -> Iterator[str]:
-    """GitHub adds keys of its own to an object, which are no difference; entries of a list are."""
+    """Keys that GitHub adds to an object are no difference; entries that it adds to a list are."""
     if isinstance(wanted, dict) and isinstance(actual, dict):
         for key, value in wanted.items():
             yield from _differences(value, actual.get(key), f"{where}.{key}" if where else key)
@@ -205,7 +201,7 @@ def _differences(wanted: Any, actual: Any, where: str = "") -> Iterator[str]:
 
 
 def _by_identity(entries: list[Any]) -> dict[str, Any]:
-    """The entries of a list by what tells them apart: their order means nothing to GitHub."""
+    """The entries of a list by what identifies them: their order means nothing to GitHub."""
     found = {}
     for entry in entries:
         name = entry

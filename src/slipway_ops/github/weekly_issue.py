@@ -1,6 +1,7 @@
-"""One issue on GitHub says what the weekly scan found: `python -m slipway_ops.github.weekly_issue`, after a scan.
+"""One issue on GitHub has what the weekly scan found.
 
-It is opened when something is found, written anew while something is, and closed when nothing is.
+`python -m slipway_ops.github.weekly_issue` keeps it after a scan: it is opened when something is
+found, updated while something is, and closed when nothing is.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slipway_ops.github import actions, rest_api
+from slipway_ops.errors import SlipwayError
+from slipway_ops.github import nox_report, rest_api
 from slipway_ops.github.rest_api import GitHub
 from slipway_ops.project import find_root
 
 TITLE = "The weekly scan found something"
 ADVICE = (
-    "`inv upgrade` moves the dependencies on. What has to wait is accepted in `audit.toml`, with a "
-    "reason and a day on which that ends."
+    "`inv upgrade` upgrades the dependencies. What has to wait is accepted in `audit.toml`, with a "
+    "reason and the day until which that holds."
 )
 
 
@@ -27,10 +29,10 @@ def keep(
     environment: Mapping[str, str] = os.environ,
     advice: str = ADVICE,
 ) -> str:
-    """Makes the issue say what the sessions came to; returns what was done, as a sentence.
+    """Writes what the sessions came to into the issue; returns what was done, as a sentence.
 
     Args:
-        ran: the sessions of the scan, as in nox's report; none if it did not begin.
+        ran: the sessions of the scan, as in the report of nox; none if it did not start.
         environment: its `GITHUB_SERVER_URL` and `GITHUB_RUN_ID` name the run.
         advice: what to do about a finding.
 
@@ -40,7 +42,7 @@ def keep(
     # The oldest comes first: a second one, opened by hand, is left alone.
     entries = api.every("/issues?state=open&sort=created&direction=asc&per_page=100")
     issue = next((i for i in entries if i["title"] == TITLE and "pull_request" not in i), None)
-    red = not ran or any(session["result"] not in actions.MARKS for session in ran)
+    red = not ran or any(session["result"] not in nox_report.MARKS for session in ran)
     if not red and issue is None:
         return "Nothing was found, and no issue is open."
     body = _body(ran, api.repository, environment, advice)
@@ -50,7 +52,7 @@ def keep(
     path, change = f"/issues/{issue['number']}", {"body": body}
     if red:
         api.write("PATCH", path, change)
-        return f"Issue {issue['number']} says what was found now: {issue['html_url']}"
+        return f"Issue {issue['number']} is updated: {issue['html_url']}"
     api.write("PATCH", path, change | {"state": "closed", "state_reason": "completed"})
     return f"Nothing was found: issue {issue['number']} is closed."
 
@@ -60,7 +62,7 @@ def _body(
 ) -> str:
     server = environment.get("GITHUB_SERVER_URL", "https://github.com")
     run = f"{server}/{name}/actions/runs/{environment.get('GITHUB_RUN_ID', '')}"
-    result = actions.table(ran) if ran else "The scan did not begin.\n"
+    result = nox_report.table(ran) if ran else "The scan did not start.\n"
     return (
         f"[The last run]({run}) of `nox -s scan` on main:\n\n{result}\n"
         f"{advice} The next run that finds nothing closes this issue.\n"
@@ -70,17 +72,12 @@ def _body(
 def main() -> None:
     """Keeps the issue; the exit status is 1, with a sentence, if GitHub cannot be asked.
 
-    Words are other advice than that of a project.
+    Arguments replace the advice on what to do.
     """
+    advice = " ".join(sys.argv[1:]) or ADVICE
     try:
-        print(
-            keep(
-                rest_api.connect(find_root()),
-                actions.sessions(),
-                advice=" ".join(sys.argv[1:]) or ADVICE,
-            )
-        )
-    except rest_api.GitHubError as error:
+        print(keep(rest_api.connect(find_root()), nox_report.sessions(), advice=advice))
+    except SlipwayError as error:
         sys.exit(str(error))
 
 

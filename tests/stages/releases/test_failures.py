@@ -86,15 +86,15 @@ TAGGED, MADE = "tag, entry", "tag, entry, Release, 0 of 6 files"
 # Each release is broken at one boundary after another, in this order.
 BREAKS = {
     "before and at the push": {
-        "GitHub does not take the token": Break(
+        "GitHub does not accept the token": Break(
             github(("GET", "/releases/tags/"), refusing(401, "Bad credentials")),
             "nothing",
-            "GitHub does not take the token",
+            "GitHub does not accept the token",
         ),
         "GitHub answers 500": Break(
             github(("GET", "/releases/tags/"), refusing(500, "Oh no"), times=3),
             "nothing",
-            "The fault is GitHub's",
+            "GitHub answers 500",
         ),
         "GitHub is not reached": Break(
             github(("GET", "/releases/tags/"), DROPPED, times=3),
@@ -116,9 +116,9 @@ BREAKS = {
         "killed after the push": Break(hook("post-receive", KILL), TAGGED, ""),
     },
     "at the Release": {
-        "500": Break(github(POST, refusing(500, "Oh no")), TAGGED, "may or may not"),
+        "500": Break(github(POST, refusing(500, "Oh no")), TAGGED, "may have been carried out"),
         "401": Break(
-            github(POST, refusing(401, "Bad credentials")), TAGGED, "does not take the token"
+            github(POST, refusing(401, "Bad credentials")), TAGGED, "does not accept the token"
         ),
         "403": Break(
             github(POST, refusing(403, "Resource not accessible by integration")),
@@ -130,18 +130,24 @@ BREAKS = {
             TAGGED,
             "body is too long",
         ),
-        "dropped before it is made": Break(github(POST, DROPPED), TAGGED, "may or may not be done"),
+        "dropped before it is made": Break(
+            github(POST, DROPPED), TAGGED, "may have been carried out"
+        ),
         "no answer": Break(github(POST, HANGING), TAGGED, "no answer within 3 seconds"),
         "killed before": Break(killed(POST, after=False), TAGGED, ""),
         "dropped after it is made": Break(
-            github(POST, DROPPED_AFTER), MADE, "may or may not be done"
+            github(POST, DROPPED_AFTER), MADE, "may have been carried out"
         ),
     },
     "at its files": {
         "killed before the first": Break(killed(POST, after=True), MADE, ""),
-        "the first: 500": Break(github(UPLOAD, refusing(502, "Oh no")), MADE, "may or may not"),
+        "the first: 500": Break(
+            github(UPLOAD, refusing(502, "Oh no")), MADE, "may have been carried out"
+        ),
         "the second: dropped after": Break(
-            github(UPLOAD, DROPPED_AFTER, nth=2), MADE.replace("0", "2"), "may or may not be done"
+            github(UPLOAD, DROPPED_AFTER, nth=2),
+            MADE.replace("0", "2"),
+            "may have been carried out",
         ),
         "killed before the third": Break(killed(UPLOAD, after=False), MADE.replace("0", "2"), ""),
         "killed after the last": Break(killed(UPLOAD, 4, after=True), FULL, ""),

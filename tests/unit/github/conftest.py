@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from unit.github.double import Double, double
 
-from support import Project
+from support import REPOSITORY
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
 
 
 @pytest.fixture
-def root(rendered: Project, tmp_path: Path) -> Path:
-    """A folder with the rules that a project is born with."""
-    shutil.copytree(rendered.path / ".github", tmp_path / "shop" / ".github")
+def root(tmp_path: Path) -> Path:
+    """A folder with the rules of this repository, which are those of a new project."""
+    shutil.copytree(REPOSITORY / ".github", tmp_path / "shop" / ".github")
     return tmp_path / "shop"

@@ -1,4 +1,4 @@
-"""`inv protect` as tests call it, and what it says of the rules that a project is born with."""
+"""`inv protect` as tests call it, and what it says of the rules of a new project."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from unit.github.double import TOKEN, Double
 
+from slipway_ops.errors import SlipwayError
 from slipway_ops.github import rest_api, rulesets
-from slipway_ops.github.rest_api import GitHubError
-from slipway_ops.github.rulesets import ProtectError
 
-AS_IT_SAYS = "acme/shop is as .github says."
+AS_IT_SAYS = "acme/shop matches .github."
 MAIN, RELEASES = ".github/rulesets/main.json", ".github/rulesets/releases.json"
 SETTINGS = ".github/repository.json"
 
@@ -37,7 +36,7 @@ def applied(
 
 def refused(hub: Double, root: Path, *, check: bool = False) -> str:
     """`inv protect`, which must refuse; returns why."""
-    with pytest.raises((GitHubError, ProtectError)) as refusal:
+    with pytest.raises(SlipwayError) as refusal:
         applied(hub, root, check=check)
     assert TOKEN not in str(refusal.value)
     return str(refusal.value)

@@ -85,17 +85,12 @@ def test_names_may_have_dots_and_dashes(name: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["", "../shop.git", "../../acme/shop.git", "/srv/git/acme/shop.git", "file:///srv/a/b"]
 )
-def test_a_folder_without_a_remote_on_github_is_told_how_to_have_one(
-    url: str, folder: Path
-) -> None:
+def test_without_a_remote_on_github_the_command_to_add_one_is_named(url: str, folder: Path) -> None:
     if url:
         origin(folder, url)
     with pytest.raises(GitHubError) as refusal:
         rest_api.connect(folder, GIVEN)
-    assert str(refusal.value) == (
-        "There is no remote `origin` on GitHub. Type: git remote add origin "
-        "https://github.com/OWNER/NAME.git (set-url for add, where origin is something else)"
-    )
+    assert "git remote add origin https://github.com/OWNER/NAME.git" in str(refusal.value)
 
 
 def test_variables_come_before_the_remote_and_gh_is_asked_for_the_host_alone(folder: Path) -> None:
@@ -123,16 +118,13 @@ def test_without_a_token_both_ways_to_one_are_named(url: str, variable: str, fol
     origin(folder, url)
     with pytest.raises(GitHubError) as refusal:
         rest_api.connect(folder, {"GITHUB_TOKEN": ""})
-    told = (
-        f"Type `gh auth login --hostname {variable} to a token that may administer the repository."
-    )
-    assert str(refusal.value).endswith(told)
+    assert f"gh auth login --hostname {variable}" in str(refusal.value)
 
 
 def test_what_cannot_be_a_token_is_refused_and_not_shown(folder: Path) -> None:
     with pytest.raises(GitHubError) as refusal:
         rest_api.connect(folder, {"GITHUB_REPOSITORY": "acme/shop", "GH_TOKEN": "sesame\nopen"})
-    assert str(refusal.value) == "GH_TOKEN is no token: there are spaces or the like in it."
+    assert "GH_TOKEN" in str(refusal.value) and "sesame" not in str(refusal.value)
 
 
 def test_the_token_is_sent_even_if_netrc_knows_the_host(
@@ -143,7 +135,7 @@ def test_the_token_is_sent_even_if_netrc_knows_the_host(
     assert rest_api.connect(folder, hub.environment).get()["full_name"] == "acme/shop"
 
 
-def test_an_address_where_nobody_answers_is_told_with_the_cause(hub: Double, folder: Path) -> None:
+def test_an_address_where_nobody_answers_is_named_with_the_cause(hub: Double, folder: Path) -> None:
     causes = {
         absent_services().address: "[Errno 111] Connection refused",
         hub.address.replace("http:", "https:"): "[SSL: ",
@@ -155,7 +147,5 @@ def test_an_address_where_nobody_answers_is_told_with_the_cause(hub: Double, fol
         )
         with pytest.raises(GitHubError) as refusal:
             api.get()
-        told = str(refusal.value)
-        assert told.startswith(f"GitHub cannot be reached ({cause}"), told
-        assert told.endswith(f"): {address}/repos/acme/shop. Type the command again."), told
-        assert TOKEN not in told
+        why = str(refusal.value)
+        assert f"({cause}" in why and f"{address}/repos/acme/shop" in why and TOKEN not in why

@@ -13,9 +13,9 @@ from unit.github.double import DROPPED, DROPPED_AFTER, HANGING, PAGE, Double, Fa
 from unit.github.hub import HIDDEN
 from unit.github.stage import AS_IT_SAYS, MAIN, RELEASES, SETTINGS, applied, refused
 
+from slipway_ops.errors import SlipwayError
 from slipway_ops.github import rest_api, rulesets
-from slipway_ops.github.rulesets import ProtectError
-from support import Project
+from slipway_ops.github.refusals import open_end
 
 ALL = ["PATCH ", "POST /rulesets", "POST /rulesets"]
 
@@ -35,16 +35,8 @@ def test_a_bare_repository_gets_all_rules_and_again_nothing_is_written(
     said = applied(hub, root).splitlines()
     assert hub.writes == ALL
     assert said[:3] == [SETTINGS, "  - allow_auto_merge: false", "  + allow_auto_merge: true"]
-    assert said[-8:] == [
-        MAIN,
-        "  + main is not there",
-        RELEASES,
-        "  + releases is not there",
-        f"{SETTINGS} is applied.",
-        f"{MAIN} is applied.",
-        f"{RELEASES} is applied.",
-        AS_IT_SAYS,
-    ]
+    assert [line for line in said if line.startswith(".github")][:3] == [SETTINGS, MAIN, RELEASES]
+    assert said[-1] == AS_IT_SAYS
     assert hub.settings == HIDDEN | json.loads((root / SETTINGS).read_text(encoding="utf-8"))
     # GitHub answers with more than it was sent. The App that releases is let through.
     assert {"required_reviewers", "automatic_copilot_code_review_enabled"} < {
@@ -70,13 +62,13 @@ def test_nobody_is_let_through_until_the_app_that_releases_is_named(
 ) -> None:
     hub.variables.clear()
     said = applied(hub, root)
-    assert "main: no App is let through yet; docs/releases.md says how." in said
+    assert "main: no App" in said and "docs/releases.md" in said
     assert hub.ruleset("main")["bypass_actors"] == hub.ruleset("releases")["bypass_actors"] == []
     hub.variables["RELEASE_APP_ID"] = "17"
     assert "+ bypass_actors[Integration 17]" in applied(hub, root)
     assert hub.ruleset("releases")["bypass_actors"][0]["actor_id"] == 17
     hub.variables["RELEASE_APP_ID"] = "Iv23abc"
-    assert "an App ID is a number" in refused(hub, root)
+    assert "RELEASE_APP_ID is 'Iv23abc'" in refused(hub, root)
 
 
 def loosen(hub: Double) -> None:
@@ -188,7 +180,7 @@ GATE = '{"context": "gate", "integration_id": 15368}'
         ),
     ],
 )
-def test_what_was_changed_by_hand_is_named_by_check_and_mended_without(
+def test_what_was_changed_by_hand_is_named_by_check_and_set_right_without(
     drift: Callable[[Double], None],
     file: str,
     lines: list[str],
@@ -199,7 +191,7 @@ def test_what_was_changed_by_hand_is_named_by_check_and_mended_without(
     applied(hub, root)
     drift(hub)
     api = rest_api.connect(root, hub.environment)
-    with pytest.raises(ProtectError, match="acme/shop is not as .github says. Type: inv protect"):
+    with pytest.raises(SlipwayError, match="inv protect"):
         rulesets.protect(root, api, check=True)
     assert sorted(capsys.readouterr().out.splitlines()) == sorted(
         [file, *(f"  {x}" for x in lines)]
@@ -226,12 +218,10 @@ def test_other_rulesets_and_those_of_the_organisation_are_left_alone(
     assert json.dumps(kept) == before
 
 
-def test_a_rule_that_github_keeps_otherwise_is_an_error(hub: Double, root: Path) -> None:
+def test_a_rule_that_github_keeps_differently_is_an_error(hub: Double, root: Path) -> None:
     hub.ignored.add("allow_auto_merge")
-    assert refused(hub, root) == (
-        f"GitHub took {SETTINGS} and has it otherwise now. Type `inv protect --check` to see how; "
-        "somebody may be changing it at the same time."
-    )
+    why = refused(hub, root)
+    assert SETTINGS in why and "inv protect --check" in why
 
 
 # --- what breaks in the middle -------------------------------------------------------------------
@@ -247,11 +237,11 @@ def test_a_rule_that_github_keeps_otherwise_is_an_error(hub: Double, root: Path)
 def test_a_run_that_broke_off_is_completed_by_the_next_and_nothing_is_there_twice(
     fault: Fault, at: int, hub: Double, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rest_api, "ANSWER_WITHIN", 0.5)
+    monkeypatch.setattr(rest_api, "ANSWER_WITHIN", 0.1)
     hub.disturb("POST", "/rulesets$", fault, nth=at)
     why = refused(hub, root)
     file = (MAIN, RELEASES)[at - 1]
-    assert why.startswith(f"{file}: ") and " may or may not be done; a new run looks. " in why
+    assert why.startswith(f"{file}: ") and open_end("POST") in why
     assert hub.writes == ALL[: 1 + at], "what changes something was sent twice"
     applied(hub, root)
     assert sorted(each["name"] for each in hub.rulesets.values()) == ["main", "releases"]
@@ -262,11 +252,9 @@ def test_a_run_that_broke_off_at_the_settings_is_completed_by_the_next(
     hub: Double, root: Path
 ) -> None:
     hub.disturb("PATCH", "", DROPPED_AFTER)
-    assert refused(hub, root) == (
-        f"{SETTINGS}: GitHub cannot be reached (Remote end closed connection without response): "
-        f"{hub.address}/repos/acme/shop. What was sent may or may not be done; a new run looks. "
-        "Type the command again."
-    )
+    why = refused(hub, root)
+    assert why.startswith(SETTINGS) and open_end("PATCH") in why
+    assert "Remote end closed connection" in why and f"{hub.address}/repos/acme/shop" in why
     applied(hub, root)
     assert hub.writes == ALL
 
@@ -278,35 +266,3 @@ def test_questions_are_asked_again_when_the_connection_breaks_or_github_is_ill(
     hub.disturb("GET", "/rulesets", DROPPED)
     hub.disturb("GET", "/rulesets/", refusing(500, "Oh"), times=2)
     assert applied(hub, root, check=True) == AS_IT_SAYS
-
-
-# --- as it is typed ------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-@pytest.mark.xdist_group("bench")  # one .venv for all
-def test_inv_protect_applies_the_rules_of_a_project_and_check_ends_with_1_where_they_differ(
-    bench: Project, hub: Double
-) -> None:
-    bench.green("-s", "setup")
-
-    def inv(*words: str, status: int) -> str:
-        program = bench.path / ".venv" / "bin" / "inv"
-        done = bench.run(program, *words, timeout=120, **hub.environment)
-        assert done.returncode == status, done.stdout
-        assert "Traceback" not in done.stdout
-        return done.stdout
-
-    assert f"{MAIN}\n  + main is not there\n" in inv("protect", "--check", status=1)
-    assert hub.writes == []
-    assert inv("protect", status=0).endswith(f"{RELEASES} is applied.\n{AS_IT_SAYS}\n")
-    assert inv("protect", "--check", status=0) == f"{AS_IT_SAYS}\n"
-    assert hub.writes == ALL
-    loosen(hub)
-    said = inv("protect", "--check", status=1).splitlines()
-    assert said == [
-        MAIN,
-        f"  - {COUNT}: 0",
-        f"  + {COUNT}: 1",
-        "acme/shop is not as .github says. Type: inv protect",
-    ]

@@ -1,0 +1,33 @@
+"""How tools write their findings so that GitHub shows them on the lines of a pull request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from slipway_ops.github import actions
+
+
+def flake8(prefix: str, environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Options of flake8 in GitHub Actions; none elsewhere.
+
+    Args:
+        prefix: the folder that flake8's paths are relative to, seen from the root.
+    """
+    if not actions.is_actions(environment):
+        return []
+    # One line: nox shows the options, and GitHub would take a line of them for a finding.
+    place = f"file={Path(prefix).as_posix()}/%(path)s,line=%(row)d,col=%(col)d"
+    return ["--format", f"::error {place},title=flake8::%(path)s:%(row)d: %(code)s %(text)s"]
+
+
+def pytest(environment: Mapping[str, str] = os.environ) -> tuple[list[str], dict[str, str]]:
+    """Options and variables of pytest in GitHub Actions; none elsewhere.
+
+    The plugin is in a folder of its own, so that tests can import nothing else through it.
+    """
+    if not actions.is_actions(environment):
+        return [], {}
+    folder = Path(__file__).with_name("pytest_plugin")
+    return ["-p", "github_annotations"], {"PYTHONPATH": str(folder)}
