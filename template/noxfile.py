@@ -43,15 +43,11 @@ def lint(session: nox.Session, member: Member) -> None:
             ["tsc"],
         ]
     else:
+        flake8 = ["flake8", "--config", str(ROOT / ".flake8")]
+        flake8 += line_annotations.flake8(member.folder)
         checks = [
             ["black", "--check", "--diff", "--quiet", "--config", CONFIG, *code],
-            [
-                "flake8",
-                "--config",
-                str(ROOT / ".flake8"),
-                *line_annotations.flake8(member.folder),
-                *code,
-            ],
+            [*flake8, *code],
             ["mypy", "--config-file", CONFIG, "--cache-dir", f"{ROOT}/.mypy_cache", *code],
         ]
         if member.kind == "repo" and not session.posargs:
