@@ -1,12 +1,13 @@
-"""Secrets in the tree: what git has, or would add, must hold none."""
+"""Secrets in the tree: what git has, or would add, must have none."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import nox
+
+from slipway_ops import shell
 
 LOCKS = r"(^|/)(uv\.lock|package-lock\.json)$"  # thousands of digests that look like secrets
 # Where the template came from: any long path or commit looks random to a measure of entropy, and a
@@ -19,11 +20,8 @@ def scan(root: Path, session: nox.Session) -> None:
 
     Ends the session with the place and the kind of each; never prints the secret itself.
     """
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=root,
-        capture_output=True,
-        text=True,
+    listed = shell.ask(
+        *("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), cwd=root
     )
     if listed.returncode:
         session.error("Secrets are looked for in what git would commit. Type: git init")
@@ -43,13 +41,13 @@ def scan(root: Path, session: nox.Session) -> None:
         print(f"{place}:{line}: {kind}")
     if found:
         session.error(
-            "Take these secrets out and change them where they are used; where one is harmless, "
-            "end its line with a comment: pragma: allowlist secret"
+            "Remove these secrets and replace them where they are used. If one is harmless, end "
+            "its line with the comment `pragma: allowlist secret`."
         )
 
 
 def _is_source(root: Path, place: str, line: int, kind: str) -> bool:
-    """Whether a finding is only the look of where the template came from."""
+    """Whether a finding is only the address of the template."""
     if place not in SOURCE or not kind.endswith("High Entropy String"):
         return False
     text = (root / place).read_text(encoding="utf-8").splitlines()[line - 1]

@@ -1,9 +1,7 @@
-"""Fixtures of the audits: the small project, the real pip-audit, the two audits to try on it."""
+"""Fixtures of the audits: a small project, the two audits to try on it, how they are run."""
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -12,27 +10,10 @@ import nox
 import pytest
 from unit.audits.recorded import HOST, Tools
 from unit.audits.subjects import FILES, Audit, Ended, Result, Session, Subject
-from uv import find_uv_bin
 
 from doubles import Advisory
 from slipway_ops.project import Member
 from slipway_ops.stages.audit import audits
-from support import REPOSITORY, Shared
-
-
-@pytest.fixture(scope="session")
-def pip_audit(shared: Shared) -> Path:
-    """The folder with pip-audit at this repository's pin."""
-    pin = re.search(r"pip-audit==[\d.]+", (REPOSITORY / "pyproject.toml").read_text())
-    assert pin
-
-    def make(folder: Path) -> None:
-        uv = find_uv_bin()
-        subprocess.run([uv, "venv", "--quiet", "--no-project", folder], check=True)
-        install = [uv, "pip", "install", "--quiet", "--compile-bytecode", pin[0]]
-        subprocess.run([*install, "--python", str(folder / "bin" / "python")], check=True)
-
-    return shared.once("pip-audit", make) / "bin"
 
 
 @pytest.fixture
@@ -78,20 +59,14 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 @pytest.fixture
-def run(pip_audit: Path, project: Path, capsys: pytest.CaptureFixture[str]) -> Audit:
-    """Runs an audit with variables (CI is unset unless given) and tells how its session ended."""
-    return audit_in(project, [str(pip_audit)], capsys)
-
-
-@pytest.fixture
 def run_recorded(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Audit:
-    """The same with `Tools` in place of the variables: pip-audit and npm are not started."""
+    """Runs an audit with recorded tools, without CI unless given: how its session ended."""
     run = audit_in(project, [], capsys)
 
     def run_audit(subject: Subject, tools: Tools, **variables: str) -> Result:
-        monkeypatch.setattr(audits, "_run", tools)
+        monkeypatch.setattr(audits, "run_tool", tools)
         asked = {"AUDIT_OSV_URL": f"http://{HOST}/v1", "AUDIT_NPM_REGISTRY": f"http://{HOST}/"}
         return run(subject, asked, **variables)
 

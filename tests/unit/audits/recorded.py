@@ -1,6 +1,6 @@
 """What pip-audit 2.10 and npm 11 write, in place of their processes.
 
-The other half of these tests starts the real ones, once for each outcome.
+tests/stages/audits starts the real ones, once for each outcome.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from packaging.version import Version
 from doubles import KNOWN_FOR_YEARS, Advisory, Behaviour
 from slipway_ops.stages.audit import audits
 
-REAL = audits._run
+REAL = audits.run_tool
 HOST = "advisories.example"  # nobody asks it
 # The end of what each said on stderr, by what the service did.
 PIP_AUDIT: dict[Behaviour, str] = {
@@ -46,10 +46,11 @@ LOG = "npm error A complete log of this run can be found in: /home/me/.npm/_logs
 
 
 class Tools:
-    """Takes the place of `audits._run` for pip-audit and npm, as if services knew advisories.
+    """Takes the place of `audits.run_tool` for pip-audit and npm, as if services knew advisories.
 
     Attributes:
         asked: the pins of each run of pip-audit.
+        started: the programs that were run.
     """
 
     def __init__(self, *advisories: Advisory, behaviour: Behaviour = "honest") -> None:
@@ -57,10 +58,12 @@ class Tools:
         self.known = {} if behaviour == "ignorant" else {each.package: each for each in known}
         self.behaviour = behaviour
         self.asked: list[dict[str, str]] = []
+        self.started: list[str] = []
 
     def __call__(
         self, command: list[str], folder: Path, environment: Mapping[str, str], seconds: float
     ) -> tuple[str, str]:
+        self.started.append(command[0])
         if command[0] == "npm":
             return self._npm()
         if command[0] == "pip-audit":

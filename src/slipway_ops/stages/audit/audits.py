@@ -39,7 +39,8 @@ from typing import TYPE_CHECKING, Any
 
 from slipway_ops import shell, uv
 from slipway_ops.stages.audit import policy
-from slipway_ops.stages.audit.policy import AuditError, Finding, Outcome, Report
+from slipway_ops.errors import SlipwayError
+from slipway_ops.stages.audit.policy import Finding, Outcome, Report
 
 if TYPE_CHECKING:
     import nox
@@ -53,7 +54,7 @@ OSV_URL = "https://api.osv.dev/v1/query"
 KNOWN_PYTHON = ("pycrypto", "2.6.1")
 KNOWN_NPM = ("growl", "1.9.2")
 KNOWN_NODE = "node_modules/.known-to-be-vulnerable"
-HINT = """Who brings a package: uv tree --frozen --invert --package NAME
+HINT = """What needs a package: uv tree --frozen --invert --package NAME
 For a fix from the last days: exclude-newer-package = { NAME = false } under [tool.uv]"""
 NPM_NAME = r'node_modules/((?:@[^/"]+/)?[^/"]+)": '
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
@@ -82,7 +83,7 @@ def _end(session: nox.Session, member: Member, root: Path, ask: Ask) -> None:
     try:
         accepted = policy.read_accepted(root / "audit.toml")
         verdict = policy.judge(ask(member, root, environment), accepted, date.today())
-    except AuditError as error:
+    except SlipwayError as error:
         session.error(str(error))
     for line in verdict.lines:
         print(line, flush=True)
@@ -100,11 +101,11 @@ def ask_osv(member: Member, root: Path, environment: Environment) -> Report:
     """Ask OSV, through pip-audit, about the packages that uv.lock holds for a member.
 
     Raises:
-        AuditError: there is no usable lock file, or a tool is missing.
+        SlipwayError: there is no usable lock file, or a tool is missing.
     """
     url = environment.get("AUDIT_OSV_URL") or environment.get("PIP_AUDIT_OSV_URL") or OSV_URL
     if not (root / "uv.lock").exists():
-        raise AuditError("There is no uv.lock to audit. Type `uv lock`, then commit it.")
+        raise SlipwayError("There is no uv.lock to audit. Type `uv lock`, then commit it.")
     report = Report(member.name, policy.host(url), "AUDIT_OSV_URL", hint=HINT)
     if member.kind == "repo":
         shipped = _export(root, environment, "--all-packages")
@@ -144,10 +145,10 @@ def ask_osv(member: Member, root: Path, environment: Environment) -> Report:
 def _pip_audit(
     pinned: Mapping[str, str], url: str, root: Path, environment: Environment
 ) -> dict[tuple[str, str], list[Finding]] | str:
-    """Run pip-audit over exact pins: the findings by (name, version), or why there are none.
+    """Runs pip-audit over exact pins: the findings by (name, version), or why there are none.
 
-    The pins carry no environment markers: pip-audit would leave out, without a word, what this
-    machine's platform and Python do not install. They carry no hashes: nothing is downloaded.
+    The pins have no environment markers: pip-audit would silently leave out what this machine's
+    platform and Python do not install. They have no hashes: nothing is downloaded.
     """
     seconds = _seconds(environment)
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
@@ -158,7 +159,7 @@ def _pip_audit(
         command += ["--timeout", str(max(1, min(15, int(seconds))))]  # for a single answer
         command += ["--format", "json", "--output", str(output), "--aliases", "on", "--desc", "on"]
         command += ["--progress-spinner", "off", "--cache-dir", str(Path(folder, "cache"))]
-        _, errors = _run(command, root, environment, seconds)
+        _, errors = run_tool(command, root, environment, seconds)
         try:
             return policy.pip_audit_findings(json.loads(_text(output)))
         except UNREADABLE:
@@ -171,7 +172,7 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
     Works in a copy, because the lock gets one more entry: the version that every service knows.
 
     Raises:
-        AuditError: there is no usable lock file, or npm is missing.
+        SlipwayError: there is no usable lock file, or npm is missing.
     """
     folder = root / member.path
     prefix = f"npm --prefix {folder.relative_to(root).as_posix()}"
@@ -183,10 +184,12 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
             if "node_modules/" in place and not node.get("link")
         }
     except UNREADABLE:
-        mend = f"Type `{prefix} install --package-lock-only`, then commit it."
-        raise AuditError(f"{member.name} has no package-lock.json to read. {mend}") from None
+        raise SlipwayError(
+            f"{member.name} has no package-lock.json that can be read. Type `{prefix} install "
+            "--package-lock-only`, then commit it."
+        ) from None
     report = Report(member.name, variable="AUDIT_NPM_REGISTRY")
-    report.hint = f"Who brings a package: {prefix} explain NAME"
+    report.hint = f"What needs a package: {prefix} explain NAME"
     report.packages = frozenset(node["name"] for node in nodes.values())
     without = [node["name"] for node in nodes.values() if "version" not in node]
     report.unaudited = dict.fromkeys(without, "package-lock.json gives no version of it")
@@ -206,7 +209,7 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
         for file in ("package.json", ".npmrc"):
             if (folder / file).exists():
                 shutil.copy(folder / file, copy)
-        output, errors = _run(command, Path(copy), environment, seconds)
+        output, errors = run_tool(command, Path(copy), environment, seconds)
     answer: Any = None
     try:
         answer = json.loads(output)
@@ -219,7 +222,7 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
         message = answer.get("message") if isinstance(answer, dict) else None
         report.failure = policy.cause(str(message or errors), "npm audit")
     if report.failure and not registry:
-        registry = _run(["npm", "config", "get", "registry"], folder, environment, seconds)[0]
+        registry = run_tool(["npm", "config", "get", "registry"], folder, environment, seconds)[0]
     report.service = policy.host(registry.strip()) or "npm's registry"
     return report
 
@@ -228,13 +231,13 @@ def _export(root: Path, environment: Environment, *selection: str) -> set[Locked
     """What uv.lock holds for a selection of members, without groups.
 
     Raises:
-        AuditError: uv is missing or cannot read the lock.
+        SlipwayError: uv is missing or cannot read the lock.
     """
     command = ["uv", "export", "--frozen", "--quiet", "--format", "pylock.toml"]
     command += ["--no-default-groups", "--no-emit-workspace", *selection]
-    output, errors = _run(command, root, environment, _seconds(environment))
+    output, errors = run_tool(command, root, environment, _seconds(environment))
     if not output:
-        raise AuditError(f"uv cannot read uv.lock: {errors.strip()}. Type `uv lock`.")
+        raise SlipwayError(f"uv cannot read uv.lock: {errors.strip()}. Type `uv lock`.")
     return set(_packages(tomllib.loads(output).get("packages", [])))
 
 
@@ -261,22 +264,22 @@ def _seconds(environment: Environment) -> float:
             return seconds
     except ValueError:
         pass
-    raise AuditError(f"AUDIT_TIMEOUT must be a number of seconds, and is {text!r}. Mend it.")
+    raise SlipwayError(f"AUDIT_TIMEOUT must be a number of seconds, and is {text!r}. Correct it.")
 
 
-def _run(
+def run_tool(
     command: list[str], folder: Path, environment: Environment, seconds: float
 ) -> tuple[str, str]:
-    """Run a tool in a folder and return what it wrote to (output, errors), whatever its status.
+    """Runs a tool in a folder and returns what it wrote (output, errors), whatever its status.
 
-    After `seconds`, and when interrupted, it is ended together with what it has started.
+    After `seconds`, and when interrupted, it is killed together with what it has started.
 
     Raises:
-        AuditError: the tool is missing.
+        SlipwayError: the tool is missing.
     """
     program = shutil.which(command[0], path=environment["PATH"])
     if program is None:
-        raise AuditError(f"{command[0]} was not found. Type `nox -s setup`, then try again.")
+        raise SlipwayError(f"{command[0]} was not found. Type `nox -s setup`, then try again.")
     with subprocess.Popen(
         [program, *command[1:]],
         cwd=folder,

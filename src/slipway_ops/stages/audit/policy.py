@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from slipway_ops import text_table
 from slipway_ops.errors import SlipwayError
 
 # The id that accepts, in `audit.toml`, a package which no advisory service can know.
@@ -31,12 +32,8 @@ CAUSES = (
 EXCEPTION = r"[\w.]+(Error|Exception|Timeout|Schema|URL)\b|ERROR|npm error (?!A complete log)"
 
 
-class AuditError(SlipwayError):
-    """A state that the user has to mend before there can be an audit; the text says how."""
-
-
 class Outcome(Enum):
-    """The three things that an audit can say."""
+    """The three outcomes of an audit."""
 
     CLEAN = "clean"
     VULNERABLE = "vulnerable"
@@ -60,7 +57,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Accepted:
-    """One entry of `audit.toml`: a finding that the team lives with through the day `expires`."""
+    """One entry of `audit.toml`: a finding that the team accepts through the day `expires`."""
 
     id: str
     package: str
@@ -68,7 +65,7 @@ class Accepted:
     expires: date
 
     def covers(self, package: str, *ids: str) -> bool:
-        """Whether the entry speaks of `package` and of one of the advisory `ids`."""
+        """Whether the entry is for `package` and for one of the advisory `ids`."""
         same = canonical(self.package) == canonical(package)
         return same and self.id.lower() in map(str.lower, ids)
 
@@ -183,23 +180,23 @@ def npm_findings(vulnerable: Any, nodes: Mapping[str, Any], prefix: str) -> list
 
 
 def _no_fix(name: str) -> str:
-    return f"no version without it can be had: replace {name}, or accept it in audit.toml"
+    return f"no version is free of it: replace {name}, or accept it in audit.toml"
 
 
 def read_accepted(path: Path) -> list[Accepted]:
     """Read the accepted findings; a missing file accepts nothing.
 
     Raises:
-        AuditError: the file is ill-formed; the text names the line or the entry.
+        SlipwayError: the file is malformed; the text names the line or the entry.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise AuditError(f"{path.name} is not valid TOML: {error}. Mend that line.") from None
+        raise SlipwayError(f"{path.name} is not valid TOML: {error}. Fix that line.") from None
     entries = document.pop("accepted", [])
     if document or not isinstance(entries, list):
         wrong = next(iter(document), "accepted")
-        raise AuditError(f"{path.name}: `{wrong}` is no [[accepted]] table. Mend its head.")
+        raise SlipwayError(f"{path.name}: `{wrong}` is not an [[accepted]] table. Fix its header.")
     accepted = []
     for number, entry in enumerate(entries, start=1):
         values = entry if isinstance(entry, dict) else {}
@@ -207,14 +204,14 @@ def read_accepted(path: Path) -> list[Accepted]:
         where = f"{path.name}, [[accepted]] entry {number}{name}"
         for key in ("id", "package", "reason"):
             if not isinstance(values.get(key), str) or not values[key].strip():
-                raise AuditError(f'{where}: `{key}` is missing or empty. Write {key} = "…".')
+                raise SlipwayError(f'{where}: `{key}` is missing or empty. Write {key} = "…".')
         expires = values.get("expires")
         if not isinstance(expires, date) or isinstance(expires, datetime):
-            raise AuditError(
-                f"{where}: `expires` is no date. Write, unquoted, expires = 2027-01-31."
+            raise SlipwayError(
+                f"{where}: `expires` is not a date. Write, without quotes, expires = 2027-01-31."
             )
         if unknown := sorted(set(values) - {"id", "package", "reason", "expires"}):
-            raise AuditError(f"{where}: there is no key `{unknown[0]}`. Remove it.")
+            raise SlipwayError(f"{where}: there is no key `{unknown[0]}`. Remove it.")
         accepted.append(Accepted(**values))
     return accepted
 
@@ -237,7 +234,7 @@ def judge(report: Report, accepted: list[Accepted], today: date) -> Verdict:
         f" {entry.reason}"
         for entry in used
     ]
-    # An audit that failed found nothing, so it cannot tell which entry has become needless.
+    # An audit that failed found nothing, so it cannot know which entry is no longer needed.
     here = set() if report.failure else {canonical(name) for name in report.packages}
     for entry in (entry for entry in valid if entry not in used):
         name = canonical(entry.package)
@@ -252,9 +249,7 @@ def judge(report: Report, accepted: list[Accepted], today: date) -> Verdict:
         for name in unaudited
     ]
     if report.failure:
-        lines.append(
-            f"Try again later, or let {report.variable} name a mirror that answers audits."
-        )
+        lines.append(f"Try again later, or set {report.variable} to a mirror that answers audits.")
     lines += [
         f"expired: audit.toml accepted {entry} until {entry.expires} ({entry.reason}). Upgrade"
         f" {entry.package} and remove the entry, or decide again and set a new date."
@@ -274,7 +269,7 @@ def judge(report: Report, accepted: list[Accepted], today: date) -> Verdict:
         return Verdict(Outcome.NOT_AUDITED, summary, lines)
     else:
         asked = f"{report.service} was asked about {len(report.packages)} packages"
-        summary = f"{report.member}: {asked if report.packages else 'no packages'}, nothing to mend"
+        summary = f"{report.member}: {asked if report.packages else 'no packages'}, nothing found"
         return Verdict(Outcome.CLEAN, summary, lines)
     return Verdict(Outcome.VULNERABLE, summary, lines)
 
@@ -286,8 +281,7 @@ def table(findings: list[Finding]) -> list[str]:
         (f.package, f.version, f.advisory, f.severity, f.fixed_in, f.brought_by) for f in findings
     ]
     columns = [column for column in zip(*rows, strict=True) if set(column[1:]) != {"-"}]
-    padded = [[cell.ljust(max(map(len, column))) for cell in column] for column in columns]
-    drawn = ["  ".join(row).rstrip() for row in zip(*padded, strict=True)]
+    drawn = text_table.lines(zip(*columns, strict=True))
     lines = ["", drawn[0], "-" * max(map(len, drawn))]
     for finding, row in zip(findings, drawn[1:], strict=True):
         known = sorted(name for name in finding.aliases if not name.isdigit())  # npm's own numbers
