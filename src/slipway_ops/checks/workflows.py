@@ -103,7 +103,7 @@ def findings(
     Args:
         documents: what `read` found.
         known: what nox and invoke have.
-        allowed: actions and command lines that may stand beside nox.
+        allowed: actions and command lines that are allowed besides nox.
         permitted: permissions of jobs, as for `permissions`.
         python: the version that images have; None if it may be any.
     """
@@ -153,7 +153,7 @@ def filled(text: str, job: Part) -> list[str]:
 def combinations(job: Part) -> list[dict[str, str]]:
     """What `matrix.*` is in each run of a job: [{"matrix.stage": "lint"}, …].
 
-    Of a matrix that another job plans it is what stands there for where nothing is planned.
+    For a matrix that another job plans it is what the workflow has for where nothing is planned.
 
     Raises:
         ValueError: the matrix is made at run time, or leaves combinations out.

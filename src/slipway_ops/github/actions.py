@@ -1,4 +1,4 @@
-"""GitHub Actions: what it tells a job, and what a job tells it.
+"""GitHub Actions: what a job learns from it, and what it gives to it.
 
 GitHub says what it knows in variables such as `GITHUB_EVENT_PATH` and reads files that others name,
 such as `GITHUB_OUTPUT` and `GITHUB_STEP_SUMMARY`: docs.github.com/actions/reference ("Variables").

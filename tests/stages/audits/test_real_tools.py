@@ -128,7 +128,7 @@ def test_an_interrupted_audit_leaves_no_process() -> None:
     assert not _processes_with(long)
 
 
-def test_the_last_lines_of_a_run_of_nox_say_that_thiswas_no_audit(
+def test_the_last_lines_of_a_run_of_nox_say_that_this_was_no_audit(
     frontend: Subject, project: Path
 ) -> None:
     (project / "noxfile.py").write_text(

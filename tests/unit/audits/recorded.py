@@ -64,6 +64,8 @@ class Tools:
         self, command: list[str], folder: Path, environment: Mapping[str, str], seconds: float
     ) -> tuple[str, str]:
         self.started.append(command[0])
+        if self.behaviour == "dripping" and command[0] != "uv":
+            raise TimeoutError(command[0])
         if command[0] == "npm":
             return self._npm()
         if command[0] == "pip-audit":

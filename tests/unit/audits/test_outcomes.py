@@ -21,6 +21,7 @@ REASONS: dict[str, str] = {
     "error": "HTTP status 500",
     "broken": "not JSON",
     "shape": "gave no answer that",
+    "dripping": "AUDIT_TIMEOUT",
 }
 
 

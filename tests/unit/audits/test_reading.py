@@ -32,7 +32,6 @@ from slipway_ops.stages.audit.policy import (
         ),
         ("request to http://x/ failed, reason: getaddrinfo ENOTFOUND x", "(no such host)"),
         ("requests.exceptions.ReadTimeout: Read timed out. (read timeout=15)", "in time"),
-        ("Timeout after 60 s", "in time"),
         (
             "requests.exceptions.SSLError: [SSL: CERTIFICATE] certificate verify failed",
             "certificate",

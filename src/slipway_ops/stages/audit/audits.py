@@ -83,7 +83,7 @@ def _end(session: nox.Session, member: Member, root: Path, ask: Ask) -> None:
     try:
         accepted = policy.read_accepted(root / "audit.toml")
         verdict = policy.judge(ask(member, root, environment), accepted, date.today())
-    except SlipwayError as error:
+    except (SlipwayError, TimeoutError) as error:
         session.error(str(error))
     for line in verdict.lines:
         print(line, flush=True)
@@ -159,7 +159,10 @@ def _pip_audit(
         command += ["--timeout", str(max(1, min(15, int(seconds))))]  # for a single answer
         command += ["--format", "json", "--output", str(output), "--aliases", "on", "--desc", "on"]
         command += ["--progress-spinner", "off", "--cache-dir", str(Path(folder, "cache"))]
-        _, errors = run_tool(command, root, environment, seconds)
+        try:
+            _, errors = run_tool(command, root, environment, seconds)
+        except TimeoutError:
+            return policy.TOO_LATE
         try:
             return policy.pip_audit_findings(json.loads(_text(output)))
         except UNREADABLE:
@@ -209,7 +212,11 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
         for file in ("package.json", ".npmrc"):
             if (folder / file).exists():
                 shutil.copy(folder / file, copy)
-        output, errors = run_tool(command, Path(copy), environment, seconds)
+        try:
+            output, errors = run_tool(command, Path(copy), environment, seconds)
+        except TimeoutError:
+            output, errors = "", ""
+            report.failure = policy.TOO_LATE
     answer: Any = None
     try:
         answer = json.loads(output)
@@ -220,7 +227,7 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
             report.failure = f"knows no advisory for {' '.join(KNOWN_NPM)}, so it knows too little"
     except UNREADABLE:
         message = answer.get("message") if isinstance(answer, dict) else None
-        report.failure = policy.cause(str(message or errors), "npm audit")
+        report.failure = report.failure or policy.cause(str(message or errors), "npm audit")
     if report.failure and not registry:
         registry = run_tool(["npm", "config", "get", "registry"], folder, environment, seconds)[0]
     report.service = policy.host(registry.strip()) or "npm's registry"
@@ -276,6 +283,7 @@ def run_tool(
 
     Raises:
         SlipwayError: the tool is missing.
+        TimeoutError: it did not end in time.
     """
     program = shutil.which(command[0], path=environment["PATH"])
     if program is None:
@@ -294,7 +302,9 @@ def run_tool(
         try:
             return process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
-            return "", f"Timeout after {seconds:g} s"
+            raise TimeoutError(
+                f"{command[0]} did not end within {seconds:g} s (AUDIT_TIMEOUT)"
+            ) from None
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

@@ -20,11 +20,12 @@ from slipway_ops.errors import SlipwayError
 
 # The id that accepts, in `audit.toml`, a package which no advisory service can know.
 NOT_AUDITED_ID = "not-audited"
+TOO_LATE = "did not answer in time (AUDIT_TIMEOUT)"
 # What a tool says when it could not ask, and what that means to a reader.
 CAUSES = (
     (r"[Rr]efused|ECONNREFUSED", "did not answer (connection refused)"),
     (r"ENOTFOUND|EAI_AGAIN|getaddrinfo|NameResolution", "did not answer (no such host)"),
-    (r"[Tt]imed out|timeout|TIMEDOUT|Timeout", "did not answer in time (AUDIT_TIMEOUT)"),
+    (r"[Tt]imed out|timeout|TIMEDOUT|Timeout", TOO_LATE),
     (r"[Cc]ertificate|CERT_", "shows a certificate that is not trusted here"),
     (r"(?:^|Error: )([45]\d\d) ", r"answered with HTTP status \1"),
     (r"JSON", "answered with something that is not JSON"),
