@@ -237,7 +237,7 @@ def test_a_rule_that_github_keeps_differently_is_an_error(hub: Double, root: Pat
 def test_a_run_that_broke_off_is_completed_by_the_next_and_nothing_is_there_twice(
     fault: Fault, at: int, hub: Double, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rest_api, "ANSWER_WITHIN", 0.1)
+    monkeypatch.setattr(rest_api, "ANSWER_WITHIN", 0.5)
     hub.disturb("POST", "/rulesets$", fault, nth=at)
     why = refused(hub, root)
     file = (MAIN, RELEASES)[at - 1]
