@@ -20,8 +20,9 @@ nox.options.sessions = ["lint", "test", "scan", "build"]
 PYTHON = ["noxfile.py", "tasks.py", "src", "tests", "benchmarks"]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]  # those that a project may have
 ADVICE = (
-    "Move the day of `exclude_newer` in `copier.yml` on, the ranges in `template/` or the lock of the app. What has "
-    "to wait is accepted in `template/audit.toml`, with a reason and a day on which that ends."
+    "Move the day of `exclude_newer` in `copier.yml` on, the ranges in `template/` or the lock of "
+    "the app. What has to wait is accepted in `template/audit.toml`, with a reason and a day on "
+    "which that ends."
 )
 
 

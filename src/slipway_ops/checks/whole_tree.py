@@ -27,10 +27,12 @@ def findings(root: Path, known: Names, others: tuple[Path, ...] = ()) -> list[Fi
     Raises:
         SlipwayError: a file cannot be read, or a tool failed.
     """
-    table = project.settings(root).get("ci", {})
+    settings = project.settings(root)
+    table = settings.get("ci", {})
+    allowed, permitted = table.get("allowed", []), table.get("permissions", {})
     files = workflows.read(root)
     found = itertools.chain(
-        workflows.findings(files, known, table.get("allowed", []), table.get("permissions", {})),
+        workflows.findings(files, known, allowed, permitted, settings.get("python")),
         shell_scripts.findings(root, files),
         gate.findings(gate.required_checks(root), files, known),
         stage_bodies.findings(root, known.defaults),

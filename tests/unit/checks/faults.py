@@ -21,6 +21,8 @@ runs:
     - run: nox -s title
       if: runner.os
       shell: bash
+    - uses: ./.github/workflows/ci.yml
+      with: { python-version: "3.13" }
 """
 # Texts in ci.yml at which faults are planted.
 JOB, STEP, IF = "    timeout-minutes: 30\n", "- run: nox --report", "    if: always()\n"
@@ -373,6 +375,12 @@ FAULTS: dict[str, Fault] = {
         "      shell: bash",
         "      shell: bash\n      working-directory: docs",
         [(f"{SETUP}, step 1", "working-directory")],
+    ),
+    "another Python than that of images": (
+        SETUP,
+        '"3.13"',
+        '"3.12"',
+        [(f"{SETUP}, step 2", "3.12")],
     ),
     # What is called is known and pinned.
     "an action by a tag": checkout("actions/checkout@v7"),

@@ -24,7 +24,8 @@ def check(documents: dict[str, Document], known: Names, table: dict[str, Any]) -
 
     def run(changed: dict[str, str], required: Iterable[str] = ("gate",)) -> list[Finding]:
         files = documents | {name: workflows.parse(name, text) for name, text in changed.items()}
-        found = [*workflows.findings(files, known, table["allowed"], table["permissions"])]
+        tables = (table["allowed"], table["permissions"])
+        found = [*workflows.findings(files, known, *tables, python="3.13")]
         found += gate.findings([*required], files, known)
         return list(dict.fromkeys(found))
 
