@@ -30,7 +30,9 @@ def findings(root: Path, python: Path | None = None) -> Iterator[Finding]:
     Raises:
         SlipwayError: the settings of a service, or a compose file, cannot be read.
     """
-    if not (root / contract_files.EXAMPLE).exists() and not any(root.glob("services/*/pyproject.toml")):
+    if not (root / contract_files.EXAMPLE).exists() and not any(
+        root.glob("services/*/pyproject.toml")
+    ):
         return
     variables = contract.read(root, python)
     yield from _generated(variables, root)
