@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,27 +25,10 @@ from typing import Any
 import yaml
 from stages.workflows.expressions import condition, insert, shown
 
-from support import BIN, Project, clean_environment
+from support import BIN, clean_environment
 
 BAD = ("failure", "cancelled")
-
-
-def set_up(project: Project) -> Callable[[str, Path], None]:
-    """Makes .venv in a project once, as the set-up of a job does; a `before` that links to it.
-
-    The set-up of each job then finds nothing to install: most of the time of a short one.
-    """
-    words = ("uv", "run", "--locked", "nox", "--list")  # compiles its modules, too
-    made = project.run(*words, UV_PYTHON=sys.executable)
-    assert made.returncode == 0, made.stdout
-
-    def link(job: str, folder: Path) -> None:
-        if (folder / ".git").exists() and not (folder / ".venv").exists():
-            (folder / ".venv").symlink_to(project.path / ".venv")
-            with (folder / ".git/info/exclude").open("a") as exclude:
-                exclude.write(".venv\n")  # .gitignore has it as a folder
-
-    return link
+KEPT = ("/.venv", "/.nox", "/.mypy_cache", "node_modules")  # of a machine, from job to job
 
 
 @dataclass
@@ -93,6 +75,8 @@ class Runner:
         run_id: the number of the run.
         caches: {(reference, key): a copy of what was saved}, of the Actions cache.
         artifacts: {name: a copy of what was uploaded}, which only this run sees.
+        kept: the folder that all jobs work in, one after another; what git ignores and is no result
+            stays there, as on a machine of one's own. Without it each job has a new machine.
         before: is called with a job's name and its folder before each `run` step.
     """
 
@@ -111,6 +95,7 @@ class Runner:
     run_id: str = "1"
     caches: dict[tuple[str, str], Path] = field(default_factory=dict)
     artifacts: dict[str, Path] = field(default_factory=dict)
+    kept: Path | None = None
     before: Callable[[str, Path], object] = lambda job, folder: None
 
     def workflow(self, path: str, inputs: Mapping[str, Any] | None = None, prefix: str = "") -> Ran:
@@ -228,8 +213,10 @@ class _Machine:
         contexts: dict[str, Any],
     ) -> None:
         self.runner, self.label, self.folder = runner, label, folder
-        self.root = folder / "work"
-        self.root.mkdir()
+        self.root = runner.kept or folder / "work"
+        if (self.root / ".git").exists():
+            _tidy(self.root)
+        self.root.mkdir(exist_ok=True)
         self.state, self.log = "success", ""
         self.commands: list[str] = []
         self.minutes = int(job.get("timeout-minutes", 10))
@@ -455,6 +442,17 @@ ACTIONS: dict[str, Callable[[_Machine, dict[str, Any]], dict[str, str]]] = {
     "actions/upload-artifact": _Machine.upload,
     "astral-sh/setup-uv": _Machine.setup_uv,
 }
+
+
+def _tidy(root: Path) -> None:
+    """Takes away what an earlier job had checked out and found out; its environments stay."""
+    shutil.rmtree(root / ".nox" / "results", ignore_errors=True)
+    for words in (
+        ["rm", "--cached", "--quiet", "-r", "."],
+        ["clean", "-ffdxq", *(f"--exclude={name}" for name in KEPT)],
+    ):
+        subprocess.run(["git", *words], cwd=root, check=True)
+    shutil.rmtree(root / ".git")
 
 
 def _combinations(matrix: dict[str, Any]) -> list[dict[str, Any]]:

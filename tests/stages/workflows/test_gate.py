@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stages.workflows.runner import Ran, Runner, set_up
+from stages.workflows.runner import Ran, Runner
 
 from doubles import advisory_services
 from support import Project, engine, need, own_registry, render
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gate")]
 CI = ".github/workflows/ci.yml"
-MEMBERS = ("runtime", "frontend", "agents", "backend")
+MEMBERS = ("runtime", "frontend", "backend")
 STAGES = ("title", "lint", "test", "scan", "build")
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 TITLE = "feat: refunds"
@@ -30,7 +30,6 @@ class Proposal:
 
     project: Project
     environment: dict[str, str]
-    set_up: Callable[[str, Path], None]
 
     def run(self, title: str = TITLE, only: str | None = None, **event: Any) -> Ran:
         """Runs ci.yml for a pull request of what is checked out.
@@ -48,7 +47,7 @@ class Proposal:
             event.get("ref", "refs/pull/1/merge"),
             environment=self.environment,
             given={f"stage ({stage})": "success" for stage in others},
-            before=self.set_up if only else lambda job, folder: None,
+            kept=self.project.path.parent / "machine",
         ).workflow(CI)
 
 
@@ -56,13 +55,13 @@ class Proposal:
 def _proposal(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proposal]:
     need(engine(), "a container engine")
     folder = tmp_path_factory.mktemp("gate")
-    project = render(template, folder / "shop", python_version=HERE)
+    project = render(template, folder / "shop", python_version=HERE, workers=[])
     project.lock()
     project.commit("chore: lock")
     project.git("switch", "--quiet", "--create", "feat/refunds")
     with advisory_services() as services, own_registry() as registry:
         own = {"REGISTRY": registry, "PYTHON_IMAGE": "python:3.13-slim"}
-        yield Proposal(project, services.environment | own, set_up(project))
+        yield Proposal(project, services.environment | own)
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ FAULTS = {
         'it("is two", () => {\n  expect(1).toBe(2);\n});\n',
     },
     "scan": {
-        "services/agents/src/agents/fault.py": "import subprocess\n\n"
+        "services/backend/src/backend/fault.py": "import subprocess\n\n"
         'subprocess.run("ls *", shell=True)\n'
     },
     "build": {"apps/frontend/Dockerfile": "RUN false\n"},
@@ -108,7 +107,7 @@ FAULTS = {
 RED = {
     "lint": ["frontend", "backend"],
     "test": ["frontend", "backend"],
-    "scan": ["agents"],
+    "scan": ["backend"],
     "build": ["repo"],
 }
 # What GitHub shows on the lines: its workflow commands, and for eslint the lines that the problem

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stages.workflows.runner import Ran, Runner, set_up
+from stages.workflows.runner import Ran, Runner
 
 from support import Project, render
 
@@ -49,7 +49,6 @@ class Repository:
     """A project on GitHub with the variable PLAN, its caches, and the runs so far."""
 
     project: Project
-    set_up: Callable[[str, Path], None]
     plan: str = "on"
     caches: dict[tuple[str, str], Path] = field(default_factory=dict)
     runs: int = 0
@@ -71,13 +70,13 @@ class Repository:
             caches=self.caches,
             artifacts=self.artifacts,
             run_id=str(self.runs),
+            kept=self.project.path.parent / "machine",
             before=self._look,
             **more,
         )
         return runner.workflow(path)
 
     def _look(self, job: str, folder: Path) -> None:
-        self.set_up(job, folder)
         records = folder.glob(".nox/results/*/*.json")
         self.read[job] = {file.parent.name for file in records} | self.read.get(job, set())
 
@@ -105,17 +104,12 @@ def _project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
     return project
 
 
-@pytest.fixture(scope="module")
-def _set_up(_project: Project) -> Callable[[str, Path], None]:
-    return set_up(_project)
-
-
 @pytest.fixture
-def repository(_project: Project, _set_up: Callable[[str, Path], None]) -> Iterator[Repository]:
+def repository(_project: Project) -> Iterator[Repository]:
     """A repository of which main has not run yet; its project is put right after the test."""
     begin = _project.git("rev-parse", "main").strip()
     _project.git("switch", "--quiet", "--create", "feat/more")
-    yield Repository(_project, _set_up)
+    yield Repository(_project)
     _project.git("switch", "--quiet", "--force", "main")
     _project.git("reset", "--quiet", "--hard", begin)
     _project.git("branch", "--quiet", "-D", "feat/more")
@@ -165,7 +159,10 @@ def test_without_the_variable_every_stage_is_a_job_as_it_was(
         "records": "skipped",
         "gate": "success",
     }, ran.log
-    assert groups(ran) == ["title", "lint", "test"] and "uv run --locked nox -s plan" not in ran.commands
+    assert (
+        groups(ran) == ["title", "lint", "test"]
+        and "uv run --locked nox -s plan" not in ran.commands
+    )
     assert succeeded(ran) == {
         "title",
         *(f"{stage}({name})" for stage in ("lint", "test") for name in ("texts", "dates", "repo")),

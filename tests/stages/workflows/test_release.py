@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 from engine.containers.deployable_project import DeployableProject, deployable_project, docker
 from engine.containers.ssh_server import ssh_host
-from stages.workflows.runner import Ran, Runner, set_up
+from stages.workflows.runner import Ran, Runner
 from stages.workflows.test_gate import HERE
 from unit.github.double import TOKEN, Double, double
-
-from support import Project
 
 pytestmark = [
     pytest.mark.slow,
@@ -36,7 +34,6 @@ class Shop:
     environment: dict[str, str]
     known_hosts: str
     environments: dict[str, dict[str, str]]
-    set_up: Callable[[str, Path], None]
 
     def run(
         self, *, event_name: str = "push", off: bool = False, commit: str = "", **inputs: Any
@@ -57,7 +54,7 @@ class Shop:
             inputs=inputs,
             given={"stages": "success"} if event_name == "push" else {},
             attested=self.hub.attested,
-            before=self.set_up,
+            kept=self.origin.parent / "machine",
         ).workflow(RELEASE)
 
     def merge(self, message: str) -> str:
@@ -101,10 +98,7 @@ def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
             "PYTHON_IMAGE": "python:3.13-slim",
         }
         hosts = f"[127.0.0.1]:{port} {public}"
-        origin = tmp_path / "origin.git"
-        project.git("clone", "--quiet", str(origin), str(tmp_path / "set-up"))
-        ready = set_up(Project(tmp_path / "set-up"))
-        yield Shop(project, origin, hub, environment, hosts, environments, ready)
+        yield Shop(project, tmp_path / "origin.git", hub, environment, hosts, environments)
 
 
 def test_a_merge_goes_by_the_same_digests_from_staging_to_production(shop: Shop) -> None:
