@@ -40,19 +40,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.xdist_group("bench"))
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Puts slow tests first where several workers run, so that quick ones fill the end."""
-    if hasattr(config, "workerinput"):
-        items.sort(key=_when)
-
-
-def _when(item: pytest.Item) -> int:
-    """The place of a test in the run: groups first, because they are long, then slow tests."""
-    if item.get_closest_marker("slow") is None:
-        return 2
-    return 0 if item.get_closest_marker("xdist_group") else 1
-
-
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Removes the temporary folders of a green run: gigabytes of environments."""
     if exitstatus == 0 and not hasattr(session.config, "workerinput"):

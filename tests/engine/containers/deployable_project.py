@@ -70,7 +70,7 @@ class DeployableProject(Project):
         values = {"PUBLISH_FRONTEND": str(port)} | values
         if environment == "development":
             values["DATABASE_PORT"] = str(port + 1)
-        else:
+        elif (self.path / "services" / "agents").exists():
             values |= {"AGENTS_LLM_URL": "http://llm:8000/v1", "AGENTS_LLM_MODEL": "test"}
         self.fill(environment, **values)
         return port

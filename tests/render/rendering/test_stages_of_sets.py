@@ -13,8 +13,6 @@ from render.rendering.answer_sets import SETS
 from doubles import Services, advisory_services
 from support import Project, engine, need, own_registry, render
 
-pytestmark = pytest.mark.slow
-
 STAGES = ("lint", "test", "scan", "build")
 RESULT = re.compile(r"^nox > \* ([\w()]+): (\w+)", re.MULTILINE)
 # What no other test runs: members without an API, a library without the runtime, no member at all.

@@ -15,7 +15,7 @@ from stages.workflows.runner import Ran, Runner
 from doubles import advisory_services
 from support import Project, engine, need, own_registry, render
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("gate")]
+pytestmark = pytest.mark.xdist_group("gate")
 CI = ".github/workflows/ci.yml"
 MEMBERS = ("runtime", "frontend", "backend")
 STAGES = ("title", "lint", "test", "scan", "build")
