@@ -59,8 +59,10 @@ def write(part: str, repeat: int, lines: list[str]) -> None:
     )
     text = f"{part.capitalize()}\n\n{how}\n\n" + "\n".join(lines) + "\n"
     titles = [section.partition("\n")[0] for section in sections]
-    at = titles.index(part.capitalize()) if part.capitalize() in titles else len(titles)
-    sections[at : at + 1] = [text]
+    if part.capitalize() in titles:
+        sections[titles.index(part.capitalize())] = text
+    else:
+        sections.insert(0 if part == "figures" else len(sections), text)
     RESULTS.write_text("\n## ".join([head, *sections]), encoding="utf-8")
     print(text)
 
