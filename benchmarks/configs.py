@@ -25,17 +25,14 @@ esac
 """
 NOXFILE = '''"""Stages by member, as the template's."""
 
-import sys
-
 import nox
 
-from slipway_ops.cache import skipping
-from slipway_ops.nox_api import each
+from slipway_ops.nox_api import at_a_time, each
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "test", "scan"]
 nox.options.allow_parallel = True
-nox.options.parallel = skipping.begin(sys.argv)
+nox.options.parallel = at_a_time()
 '''
 SESSION = """
 

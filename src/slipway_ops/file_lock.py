@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
 
 @contextmanager
 def hold(root: Path, name: str) -> Iterator[None]:
@@ -17,6 +15,8 @@ def hold(root: Path, name: str) -> Iterator[None]:
         root: the root of the project; the lock is a file below `.nox`.
         name: what is done, such as `uv-lock`.
     """
+    from filelock import FileLock  # here: a listing of sessions needs no lock
+
     folder = root / ".nox"
     folder.mkdir(exist_ok=True)
     with FileLock(folder / f"{name}.lock"):

@@ -1,4 +1,8 @@
-"""What the sessions of noxfile.py have in common: where they look, and what is installed."""
+"""What the sessions of noxfile.py have in common: where they look, and what is installed.
+
+Each call of nox imports this module, also `nox -l`. What only a running session needs is imported
+in the functions below.
+"""
 
 from __future__ import annotations
 
@@ -11,60 +15,85 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import nox
 from nox.command import CommandFailed
 
-from slipway_ops import file_lock, install, node as node_program, project, uv
-from slipway_ops.cache import cache_key, skipping
-from slipway_ops.checks import stage_bodies
+from slipway_ops import file_lock, node as node_program, project, shell, uv
 from slipway_ops.errors import SlipwayError
-from slipway_ops.github import actions, nox_report
-from slipway_ops.images import bake
-from slipway_ops.project import Member, root_or_exit
+from slipway_ops.project import Member as Member
 
-ROOT = root_or_exit()
+if TYPE_CHECKING:
+    from slipway_ops.cache import skipping
 
-Stage = Callable[[nox.Session, Member], None]
-
+LISTING = ("-l", "-h", "--help", "--json", "--version", "--usage", "--list", "--list-sessions")
 SCHEMAS = {
     "vendor.compose-spec": "deploy/compose*.yaml",
     "vendor.github-workflows": ".github/workflows/*.y*ml",
     "vendor.github-actions": ".github/actions/**/action.y*ml",
     "vendor.renovate": ".github/renovate.json",
 }
-# What `lint(repo)` looks at besides Python.
-WHOLE_TREE = [
-    ["python", "-m", "slipway_ops.checks"],
-    ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", ".github"],
-    ["yamllint", "--strict", ".github", "deploy", ".pre-commit-config.yaml"],
-    *(
-        ["check-jsonschema", f"--builtin-schema={schema}", *files]
-        for schema, pattern in SCHEMAS.items()
-        if (files := sorted(str(file) for file in ROOT.glob(pattern)))
-    ),
-]
+
+ROOT = project.root_or_exit()
+try:
+    MEMBERS = project.members(ROOT)
+except SlipwayError as _error:
+    sys.exit(str(_error))
+
+Stage = Callable[[nox.Session, Member], None]
+
+
+@functools.cache
+def _this_run() -> skipping.Run:
+    from slipway_ops.cache import skipping
+
+    try:
+        return skipping.Run(ROOT)
+    except SlipwayError as error:
+        sys.exit(str(error))
+
+
+def at_a_time() -> int:
+    """How many sessions run at a time: as many as have changed, up to the number of cores.
+
+    One named session, or words for its tools, run alone, with their output as it comes.
+    """
+    # The processes of sessions that run side by side do not decide this again.
+    if {"--parallel-worker", *LISTING}.intersection(sys.argv):
+        return 1
+    return _this_run().begin(sys.argv)
+
+
+def processes() -> int:
+    """How many processes a session may use: the cores, divided by the sessions that run beside."""
+    from slipway_ops.cache import skipping
+
+    return skipping.processes()
 
 
 def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..., None]]:
     """Makes of a stage one session for each member in these languages.
 
-    A session is tagged with the member's name and its language, for `nox -t`, and its success is
-    kept, unless it `writes`. Where no member has the language, one session says so.
+    A session is tagged with the member's name and its language, for `nox -t`. The success of lint,
+    test, scan and build is kept. Where no member has the language, one session says so.
+
+    Args:
+        languages: `python`, `web` or `repo`, which is the member for the whole tree.
+        writes: whether it changes files, so that `nox -t` must not choose it.
     """
-    chosen = {m.name: m for m in _members() if m.language in languages}
+    chosen = {m.name: m for m in MEMBERS if m.language in languages}
 
     def decorate(stage: Stage) -> Callable[..., None]:
         @functools.wraps(stage)
         def of_member(session: nox.Session, member: str) -> None:
-            if writes:
+            from slipway_ops.cache import cache_key
+
+            if stage.__name__ not in cache_key.STAGES:
                 stage(session, chosen[member])
                 return
-            with skipping.kept(session, stage.__name__, chosen[member]):
-                # lint(repo) says it as well, but if it is lint that ends early nothing else would.
-                if stage.__name__ in cache_key.STAGES:
-                    for fault in stage_bodies.faults(ROOT / stage_bodies.NOXFILE, stage.__name__):
-                        session.error(str(fault))
+            with _this_run().kept(session, stage.__name__, chosen[member]):
+                _check_body(session, stage.__name__)
                 stage(session, chosen[member])
 
         @functools.wraps(stage)
@@ -81,6 +110,17 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
         return decorated
 
     return decorate
+
+
+def _check_body(session: nox.Session, stage: str) -> None:
+    """Ends the session as failed where its stage can end without having checked anything.
+
+    lint(repo) finds it as well, but if it is lint that ends early nothing else would.
+    """
+    from slipway_ops.checks import stage_bodies
+
+    for fault in stage_bodies.faults(ROOT / stage_bodies.NOXFILE, stage):
+        session.error(str(fault))
 
 
 def enter(
@@ -122,7 +162,7 @@ def _sources(session: nox.Session, member: Member) -> list[str]:
     """The member's sources; the session fails where there are none: it would check nothing."""
     try:
         return member.sources
-    except project.WorkspaceError as error:
+    except SlipwayError as error:
         session.error(str(error))
 
 
@@ -157,6 +197,61 @@ def sync_all(session: nox.Session, *groups: str) -> None:
     _put_on_path(session, environment / "bin")
 
 
+def all_checks(session: nox.Session) -> list[list[str]]:
+    """The commands of `lint(repo)` besides those for Python; none if there are words after `--`."""
+    if session.posargs:
+        return []
+    schemas = [
+        ["check-jsonschema", f"--builtin-schema={schema}", *files]
+        for schema, pattern in SCHEMAS.items()
+        if (files := sorted(str(file) for file in ROOT.glob(pattern)))
+    ]
+    return [
+        ["python", "-m", "slipway_ops.checks"],
+        ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", ".github"],
+        ["yamllint", "--strict", ".github", "deploy", ".pre-commit-config.yaml"],
+        *schemas,
+    ]
+
+
+def annotated(member: Member) -> list[str]:
+    """Options with which flake8 says its findings in the form that GitHub shows on the lines."""
+    from slipway_ops.github import line_annotations
+
+    return line_annotations.flake8(member.folder)
+
+
+def reported(session: nox.Session) -> list[str]:
+    """Options with which pytest does the same."""
+    from slipway_ops.github import line_annotations
+
+    options, variables = line_annotations.pytest()
+    session.env.update(variables)
+    return options
+
+
+def audit(session: nox.Session, member: Member) -> None:
+    """Looks for known weaknesses of what a member's lock holds, and ends the session accordingly.
+
+    Call it last: where the advisory service does not answer, it skips the session, or in CI ends
+    it as failed.
+    """
+    from slipway_ops.stages.audit import audits
+
+    if member.language == "web":
+        node(session)
+        audits.web(ROOT, session, member)
+    else:
+        audits.python(ROOT, session, member)
+
+
+def secrets(session: nox.Session) -> None:
+    """Looks for secrets in what git has or would add: detect-secrets."""
+    from slipway_ops.stages import secrets_scan
+
+    secrets_scan.scan(ROOT, session)
+
+
 def node(session: nox.Session) -> None:
     """Sees to it that the session has Node and npm: the machine's, else those of the wheel."""
     if not node_program.is_suitable():
@@ -177,8 +272,8 @@ def node_modules(session: nox.Session, member: Member) -> None:
 
 
 def run(session: nox.Session, program: str, *arguments: str, **variables: str) -> None:
-    """Runs a program from the session's PATH, which `session.run` does not look at."""
-    found = shutil.which(program, path=_path(session))
+    """Runs a program from the session's PATH, which `session.run` does not look at, or uv."""
+    found = uv.find() if program == "uv" else shutil.which(program, path=_path(session))
     if found is None:
         session.error(f"{program} is not installed here: is it still in the member's manifest?")
     session.log(shlex.join([program, *arguments]))
@@ -188,7 +283,7 @@ def run(session: nox.Session, program: str, *arguments: str, **variables: str) -
 
 
 def run_all(session: nox.Session, *commands: list[str]) -> None:
-    """Runs every command, also after one has failed, so that one look shows all there is to mend.
+    """Runs every command, also after one has failed, so that one look shows all there is to fix.
 
     Ends the session with the names of those that failed.
     """
@@ -204,6 +299,8 @@ def run_all(session: nox.Session, *commands: list[str]) -> None:
 
 def images(session: nox.Session) -> None:
     """Builds the image of every member with a Dockerfile, for this machine."""
+    from slipway_ops.images import bake
+
     if not bake.images(ROOT):
         session.skip("no member has a Dockerfile; `inv add api NAME` adds one that has")
     try:
@@ -217,6 +314,8 @@ def alerts(session: nox.Session) -> None:
 
     Where there is neither promtool nor docker, it is skipped after that, but in CI it fails.
     """
+    from slipway_ops.images import bake
+
     sync_all(session, "lint", "test", "dev")
     python = str(ROOT / ".nox" / "all" / "bin" / "python")  # the session's own has no members
     session.run(python, "-m", "slipway_ops.checks.metrics", external=True)
@@ -230,7 +329,7 @@ def alerts(session: nox.Session) -> None:
         try:
             bake.need_engine()
         except SlipwayError as error:
-            if os.environ.get("CI"):
+            if shell.in_ci():
                 session.error(f"promtool is not installed, and its image cannot run: {error}")
             session.skip(f"promtool is not installed, and its image cannot run: {error}")
     session.chdir(folder)
@@ -240,6 +339,8 @@ def alerts(session: nox.Session) -> None:
 
 def setup(session: nox.Session) -> None:
     """Makes .venv with every member and tool, node_modules of every app, and the git hooks."""
+    from slipway_ops import install
+
     try:
         if install.everything(ROOT, session.log):
             session.log(uv.NEW)
@@ -253,6 +354,8 @@ def setup(session: nox.Session) -> None:
 
 def title(session: nox.Session) -> None:
     """Checks the title of the pull request, or the words after `--`, as the commit it will be."""
+    from slipway_ops.github import actions
+
     words = " ".join(session.posargs) or actions.pull_request_title()
     if words is None:
         session.skip("there is no pull request; to check a title: nox -s title -- 'feat: it'")
@@ -268,11 +371,29 @@ def title(session: nox.Session) -> None:
     )
 
 
+def plan(session: nox.Session) -> None:
+    """Says which sessions CI has to run, in groups for as many machines.
+
+    With `--tidy` among the words after `--` it drops the oldest records instead.
+    """
+    from slipway_ops.cache import ci_groups
+
+    if "--tidy" in session.posargs:
+        ci_groups.tidy(ROOT, session)
+        return
+    try:
+        ci_groups.make(ROOT, session, _this_run())
+    except SlipwayError as error:
+        session.error(str(error))
+
+
 def report(session: nox.Session) -> None:
     """Puts the table of the last run with `--report` on the page of the run in CI.
 
     With `--issue` among the words after `--` it keeps the weekly issue as well.
     """
+    from slipway_ops.github import nox_report
+
     nox_report.publish()
     if "--issue" in session.posargs:
         session.run(
@@ -291,11 +412,6 @@ def deliver(session: nox.Session, stage: str) -> None:
     python = str(ROOT / ".venv" / "bin" / "python")
     command = [python, "-m", "slipway_ops.release.delivery", stage, *session.posargs]
     session.run(*command, external=True, env={"PATH": _path(session)})
-
-
-@functools.cache
-def _members() -> list[Member]:
-    return project.members(ROOT)
 
 
 def _say_python(session: nox.Session) -> None:

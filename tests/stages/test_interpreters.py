@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from slipway_ops import growth, project, uv
-from slipway_ops.cache import session_inputs
+from slipway_ops.cache.locked import Locked
+from slipway_ops.cache.memory import Memory
 from slipway_ops.images import bake, sbom
 from support import REPOSITORY, clean_environment, copy, need, run
 
@@ -93,9 +94,7 @@ def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
     uv.is_stale(root)
     monkeypatch.setattr(uv, "ensure_lock", lambda root: False)
     uv.sync(root, root / ".venv", "--all-packages")
-    session_inputs.Locked(root, {"uv.lock": "1", "pyproject.toml": "1"}, {}).packages(
-        ("--group=a",)
-    )
+    Locked(root, {"uv.lock": "1", "pyproject.toml": "1"}, Memory(root)).packages("--group=a")
     bake._libraries(root, member)
     sbom._python(root, member)
     growth.upgrade(root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from unit.cache.stage import Stage
+from stages.cache.stage import Stage
 
 from slipway_ops.cache import cache_key
 from slipway_ops.project import members

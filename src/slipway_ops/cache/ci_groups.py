@@ -16,29 +16,25 @@ import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import nox
 
-from slipway_ops import project
-from slipway_ops.cache import results, skipping
+from slipway_ops import project, text_table
+from slipway_ops.cache import results
 from slipway_ops.cache.results import Records
+from slipway_ops.cache.skipping import Run
 from slipway_ops.checks import command_names
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github import actions
-from slipway_ops.project import find_root
 
-ROOT = find_root()
-GROUPS = 16  # a plan of GitHub's without costs has 20 machines at a time
+GROUPS = 16  # a plan of GitHub's that costs nothing has 20 machines at a time
 MINUTES = 4.0  # a machine takes one to start and to install
 SECONDS = 30.0  # of a session when none of its stage has succeeded yet
 JOBS = 256  # GitHub makes no more of one matrix,
 PASSED_ON = 500_000  # passes on 1 MB between jobs, counted in UTF-16,
 VARIABLE = 120_000  # and Linux has 128 KiB for one variable
-
-
-class GroupsError(SlipwayError):
-    """A plan cannot be made; the text says what to change."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +63,13 @@ def divide(seconds: Mapping[str, float], most: int, enough: float) -> list[Group
         enough: the seconds that a group may have; more, where there would be too many groups.
 
     Raises:
-        GroupsError: there are more stages than groups.
+        SlipwayError: there are more stages than groups.
     """
     stages: dict[str, dict[str, float]] = {}
     for session, length in seconds.items():
         stages.setdefault(session.partition("(")[0], {})[session] = length
     if len(stages) > most:
-        raise GroupsError(
+        raise SlipwayError(
             f"groups is {most} in [tool.slipway.ci] of pyproject.toml, and there are "
             f"{len(stages)} stages, each with a group of its own: {', '.join(stages)}."
         )
@@ -123,15 +119,13 @@ def expected(sessions: Iterable[str], records: Records) -> dict[str, float]:
     }
 
 
-def table(groups: Iterable[Group]) -> str:
+def table(groups: Iterable[Group]) -> list[str]:
     """Groups as lines: the name, about how long it takes, and its sessions."""
-    rows = [(g.name, f"{len(g.sessions)}", f"{g.seconds:.0f} s", g.sessions) for g in groups]
-    widths = [max(len(str(row[column])) for row in rows) for column in range(3)]
-    return "\n".join(
-        f"{name:<{widths[0]}}  {count:>{widths[1]}} of about {length:>{widths[2]}}  "
-        f"{' '.join(sessions)}"
-        for name, count, length, sessions in rows
-    )
+    rows = [
+        (g.name, len(g.sessions), f"of about {g.seconds:.0f} s", " ".join(g.sessions))
+        for g in groups
+    ]
+    return text_table.lines(rows, right=(1,))
 
 
 def matrix(groups: Iterable[Group]) -> str:
@@ -145,26 +139,29 @@ def matrix(groups: Iterable[Group]) -> str:
     return text if short and len(text) <= PASSED_ON else ""
 
 
-def make(session: nox.Session) -> None:
+def tidy(root: Path, session: nox.Session) -> None:
+    """Drops the oldest records, where those of several machines have been put together."""
+    Records(root / results.FOLDER, session.warn).tidy()
+
+
+def make(root: Path, session: nox.Session, run: Run) -> None:
     """Says which groups CI has to run, and gives them to the jobs that follow.
 
-    With `--tidy` among the words after `--` it drops the oldest records instead, where those of
-    several machines have been put together.
+    Args:
+        root: the root of the project.
+        session: the session that plans.
+        run: what is skipped.
+
+    Raises:
+        SlipwayError: a limit cannot be kept, or nox lists no sessions.
     """
-    if "--tidy" in session.posargs:
-        Records(ROOT / results.FOLDER, session.warn).tidy()
-        return
-    try:
-        most, enough = limits(project.settings(ROOT)["ci"])
-        every = command_names.BESIDES + tuple(command_names.default_sessions(ROOT))
-        skips = skipping.look([], ())[0]
-        seconds = expected(
-            (name for name in every if name not in skips),
-            Records(ROOT / results.FOLDER, session.warn),
-        )
-        groups = divide(seconds, most, enough)
-    except SlipwayError as error:
-        session.error(str(error))
+    most, enough = limits(project.settings(root)["ci"])
+    every = command_names.BESIDES + tuple(command_names.default_sessions(root))
+    skips, _ = run.look([], ())
+    seconds = expected(
+        (name for name in every if name not in skips), Records(root / results.FOLDER, session.warn)
+    )
+    groups = divide(seconds, most, enough)
     for name in every:
         if name in skips:
             session.log(f"{name} does not run: {skips[name].reason}")
@@ -176,7 +173,7 @@ def make(session: nox.Session) -> None:
     value = matrix(groups)
     if not value:
         told += " That is more than GitHub passes on: every stage runs whole."
-    print(f"{table(groups)}\n{told}", flush=True)
+    print(*table(groups), told, sep="\n", flush=True)
     actions.output("groups", value)
     actions.summary(f"{told}\n")
 
@@ -186,10 +183,17 @@ def _count(groups: list[Group]) -> str:
 
 
 def limits(table: Mapping[str, Any]) -> tuple[int, float]:
-    """How many groups there may be, and the seconds after which a stage gets one more."""
+    """How many groups there may be, and the seconds after which a stage gets one more.
+
+    Args:
+        table: `[tool.slipway.ci]` of pyproject.toml.
+
+    Raises:
+        SlipwayError: one of them has a value that cannot be.
+    """
     most, minutes = table.get("groups", GROUPS), table.get("minutes", MINUTES)
     if type(most) is not int or not 1 <= most <= JOBS:
-        raise GroupsError(f"groups is {most!r} in [tool.slipway.ci], and can be 1 to {JOBS}.")
+        raise SlipwayError(f"groups is {most!r} in [tool.slipway.ci], and can be 1 to {JOBS}.")
     if type(minutes) not in (int, float) or not 0 < minutes < math.inf:
-        raise GroupsError(f"minutes is {minutes!r} in [tool.slipway.ci], and can be 0.5 or 10.")
+        raise SlipwayError(f"minutes is {minutes!r} in [tool.slipway.ci], and can be 0.5 or 10.")
     return most, 60.0 * minutes

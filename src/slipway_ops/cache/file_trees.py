@@ -15,6 +15,9 @@ import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from slipway_ops.cache.memory import Memory
 
 # What sessions and people's tools leave behind: wherever it lies, and directly below a member.
 ANYWHERE = (
@@ -37,32 +40,27 @@ ANYWHERE = (
 ON_TOP = (".coverage", ".coverage.*", ".dev", "coverage", "dist", "htmlcov")
 FRESH = 2_000_000_000  # nanoseconds: the coarsest clock of a file system
 
-Known = dict[str, list[int | str]]  # path: size, two times, inode, device, digest
 Tree = dict[str, str]  # path below the folder: what it is, and its digest
 
 
 class Trees:
-    """Reads folders, each once until it is told to forget.
+    """Reads folders, each once."""
 
-    Attributes:
-        root: what paths are remembered relative to.
-        known: what is remembered of files, to be kept between runs.
-        changed: whether `known` has become another since it was given.
-    """
+    def __init__(self, root: Path, memory: Memory, excluded: Iterable[str] = ()) -> None:
+        """Takes what paths are relative to, where digests are remembered, and what is left out.
 
-    def __init__(self, root: Path, known: Known, excluded: Iterable[str] = ()) -> None:
-        self.root = str(root)
-        self.known = known
-        self.changed = False
+        Args:
+            root: the root of the project.
+            memory: where digests are remembered.
+            excluded: patterns of names, or of paths from the root, that do not count.
+        """
+        self._root = str(root)
+        self._memory = memory
         self._excluded = tuple(excluded)
         self._anywhere = _matcher((*ANYWHERE, *(p for p in self._excluded if "/" not in p)))
         self._on_top = _matcher(ON_TOP)
         self._below = _matcher(p for p in self._excluded if "/" in p)
         self._found: dict[tuple[str, bool], Tree] = {}
-
-    def forget(self) -> None:
-        """Lets every folder be read again: a session has run."""
-        self._found.clear()
 
     def read(self, folder: Path, without: Iterable[Path] = (), whole: bool = False) -> Tree:
         """What lies below a folder; nothing where there is no such folder.
@@ -112,7 +110,7 @@ class Trees:
             return True
         if without and entry.path in without:
             return True
-        below = os.path.relpath(entry.path, self.root) if self._excluded else ""
+        below = os.path.relpath(entry.path, self._root) if self._excluded else ""
         return bool(below and self._below(below))
 
     def _follow(
@@ -134,19 +132,20 @@ class Trees:
         return f"{kind} {self._digest(path, status)}"
 
     def _digest(self, path: str, status: os.stat_result) -> str:
-        name = path.removeprefix(self.root + os.sep)
-        now: list[int | str] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        name = path.removeprefix(self._root + os.sep)
+        files = self._memory.files
+        now: list[Any] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         now += [status.st_ino, status.st_dev]
-        known = self.known.get(name)
+        known = files.get(name)
         if known is not None and known[:5] == now:
             return str(known[5])
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if max(status.st_mtime_ns, status.st_ctime_ns) + FRESH < time.time_ns():
-            self.known[name] = [*now, digest]
-            self.changed = True
-        elif self.known.pop(name, None):
-            self.changed = True
+            files[name] = [*now, digest]
+            self._memory.changed = True
+        elif files.pop(name, None):
+            self._memory.changed = True
         return digest
 
 

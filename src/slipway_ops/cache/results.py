@@ -1,8 +1,9 @@
 """Results of sessions, kept by content: what has not changed since it succeeded is not run again.
 
-A record says that a session with this key (see cache_key.py) succeeded, when, in how many seconds, and
-what it made. `RESULTS` says what is done with records: `on` (as it is without it), `off`, `read`,
-`write`, or `verify`, which runs what would be skipped and fails where that would have been wrong.
+A record says that a session with this key (see cache_key.py) succeeded, when, in how many seconds,
+and what it made. The variable `RESULTS` says what is done with records: `on` (the default), `off`,
+`read`, `write`, or `verify`, which runs what would be skipped and fails where that would have been
+wrong.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 from slipway_ops import project
 from slipway_ops.cache import cache_key, json_files
 from slipway_ops.cache.cache_key import Fields, Inputs
+from slipway_ops.cache.outputs import outputs
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 
@@ -28,10 +30,6 @@ FORMAT = 1
 FOLDER = Path(".nox", "results")  # below the root; what CI carries from run to run
 KEPT = 20  # records of one session: states of the tree that one comes back to
 MODES = ("on", "off", "read", "write", "verify")
-
-
-class ResultsError(SlipwayError):
-    """Records cannot be used as it was asked; the text says what to type."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Records:
     """The records below a folder: one file for each success, named by session and key."""
 
     def __init__(self, folder: Path, say: Callable[[str], object]) -> None:
-        """Takes what is told, in one sentence, of a record that cannot be read or written."""
+        """Takes the folder, and what gets one sentence on each record that cannot be used."""
         self._folder, self._say = folder, say
 
     def find(self, session: str, key: str) -> Record | None:
@@ -126,15 +124,15 @@ class Results:
         environment: Mapping[str, str] | None = None,
         say: Callable[[str], object] | None = None,
     ) -> None:
-        """Takes a root, the variables from outside, and what is told of records that do not count.
+        """Takes the root, the variables from outside, and what gets a sentence on a broken record.
 
         Raises:
-            ResultsError: `RESULTS` has no such value.
+            SlipwayError: `RESULTS` has a value that is none of these.
         """
         environment = os.environ if environment is None else environment
         self.mode = environment.get("RESULTS") or "on"
         if self.mode not in MODES:
-            raise ResultsError(f"RESULTS is {self.mode!r}, and can be {', '.join(MODES)}.")
+            raise SlipwayError(f"RESULTS is {self.mode!r}, and can be {', '.join(MODES)}.")
         self.inputs = Inputs(root, environment)
         self._say = say or _say
         self.records = Records(root / FOLDER, self._say)
@@ -153,7 +151,7 @@ class Results:
         """The key of a session by field; None where it has none, so that it runs unrecorded."""
         try:
             return self.inputs.fields(stage, member, words)
-        except cache_key.Unkeyed:
+        except SlipwayError:
             return None
 
     def hit(self, stage: str, member: Member, fields: Fields | None) -> Record | None:
@@ -162,53 +160,63 @@ class Results:
             return None
         record = self.records.find(f"{stage}({member.name})", cache_key.digest(fields))
         try:
-            made = record and record.outputs == self.inputs.outputs(stage, member)
-        except OSError:
+            same = record is not None and record.outputs == outputs(self.inputs, stage, member)
+        except (OSError, SlipwayError):
             return None
-        return record if made else None
+        return record if same else None
 
     def keep(self, stage: str, member: Member, fields: Fields, seconds: float) -> None:
-        """Records a success, unless what it depends on has become another while it ran."""
+        """Records a success, unless what it depends on changed while it ran.
+
+        `inputs.forget` comes first, so that everything is read again.
+        """
         name = f"{stage}({member.name})"
-        self.inputs.forget()
         after = self.fields(stage, member, tuple(json.loads(fields["session"]["words"])))
         if after != fields:
             changed = "; ".join(differences(fields, after or {})[:3])
-            self._say(f"the result of {name} is not kept, for its inputs changed: {changed}.")
+            self._say(f"the result of {name} is not kept because its inputs changed: {changed}.")
             return
-        with suppress(OSError):
-            outputs = self.inputs.outputs(stage, member)
-            self.records.store(Record(name, fields, time.time(), seconds, outputs))
+        with suppress(OSError, SlipwayError):
+            made = outputs(self.inputs, stage, member)
+            self.records.store(Record(name, fields, time.time(), seconds, made))
 
 
 def why(root: Path, stage: str, name: str) -> str:
-    """What nox would do with a session now, and because of what, in one or more lines.
+    """What nox would do with a session now, and why, in one or more lines.
+
+    Args:
+        root: the root of the project.
+        stage: the name of the stage.
+        name: the name of the member.
 
     Raises:
-        ResultsError: there is no such session.
+        SlipwayError: there is no such session.
     """
     members = {member.name: member for member in project.members(root)}
     if stage not in cache_key.STAGES or name not in members:
-        raise ResultsError(
-            f"There is no session {stage}({name}). A stage is one of {', '.join(cache_key.STAGES)}, "
-            f"a member one of {', '.join(members)}."
+        stages, names = ", ".join(cache_key.STAGES), ", ".join(members)
+        raise SlipwayError(
+            f"There is no session {stage}({name}). A stage is one of {stages}, "
+            f"a member one of {names}."
         )
     session, results = f"{stage}({name})", Results(root)
     try:
         fields = results.inputs.fields(stage, members[name], ())
-    except cache_key.Unkeyed as error:
+    except SlipwayError as error:
         return f"{session} runs each time: {error}"
     if record := results.hit(stage, members[name], fields):
         return f"{session} is skipped: {record}."
     last = results.records.last(session, fields["session"])
     if last is None:
         return f"{session} runs: it has not succeeded here yet."
-    changed = differences(last.fields, fields) or [f"{', '.join(last.outputs)} is gone or another"]
+    changed = differences(last.fields, fields) or [
+        f"{', '.join(last.outputs)} is gone or has changed"
+    ]
     return "\n".join([f"{session} runs. Since its success at {last.when}:", *changed])
 
 
 def differences(before: Fields, now: Fields) -> list[str]:
-    """What in a key has become another, as sentences without a stop, field by field."""
+    """What in a key has changed, as sentences without a stop, field by field."""
     found = []
     for name in dict.fromkeys((*before, *now)):
         old, new = before.get(name, {}), now.get(name, {})

@@ -44,7 +44,6 @@ READERS |= dict.fromkeys(
     ),
     ("", "repo"),
 )
-CI_CODE = ("noxfile.py",)
 # Of [tool.slipway]:
 OF_REPO = ("ci", "registry", "registry_realm", "release", "results", "slug", "uses")
 
@@ -57,11 +56,6 @@ def tables(manifest: Mapping[str, Any]) -> dict[str, str]:
     own = found.get("[tool.slipway]", {})
     found["[tool.slipway]"] = {name: what for name, what in own.items() if name not in OF_REPO}
     return {name: _digest(table) for name, table in found.items()}
-
-
-def is_ci(name: str) -> bool:
-    """Whether a file at the root is code of CI, which counts in every session."""
-    return any(fnmatch.fnmatch(name, pattern) for pattern in CI_CODE)
 
 
 def reads(name: str, stage: str, language: str) -> bool:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from unit.cache.monorepo import Monorepo
-from unit.cache.stage import Stage
 
 from support import Shared
 
@@ -29,9 +28,3 @@ def monorepo(_green: Path, tmp_path: Path) -> Monorepo:
     """The monorepo, green and recorded, in a folder of its own."""
     shutil.copytree(_green, tmp_path / "shop", symlinks=True)
     return Monorepo(tmp_path / "shop")
-
-
-@pytest.fixture
-def stage(_green: Path, tmp_path: Path) -> Stage:
-    """The same with sessions that nox runs, and nothing recorded."""
-    return Stage.at(tmp_path / "stage", (_green / "uv.lock").read_text(encoding="utf-8"))

@@ -9,21 +9,11 @@ from pathlib import Path
 
 import pytest
 from unit.cache.monorepo import Monorepo
-from unit.cache.stage import Stage
 
 from slipway_ops.cache import cache_key, results
+from slipway_ops.errors import SlipwayError
 
 CORE = "libs/core/src/core/__init__.py"
-
-
-def test_turbo_548_and_14059_a_variable_that_is_not_declared_does_not_reach_a_session(
-    stage: Stage,
-) -> None:
-    said = stage.green("-s", "lint(core)", SECRET_MODE="fast", TZ="Asia/Tokyo", SHOP_MODE="slow")
-    assert "SECRET_MODE" not in said
-    assert "TZ=Asia/Tokyo" in said and "SHOP_MODE=slow" in said
-    assert "unchanged" in stage.green("-s", "lint(core)", TZ="Asia/Tokyo", SHOP_MODE="slow")
-    assert "unchanged" not in stage.green("-s", "lint(core)", TZ="Asia/Tokyo", SHOP_MODE="fast")
 
 
 @pytest.mark.parametrize("name", ["Makefile", "data/a.bin", ".hidden", "src/core/a.sql", "a b.txt"])
@@ -32,19 +22,6 @@ def test_trezor_24605_every_file_of_a_member_is_an_input_whatever_its_name(
 ) -> None:
     monorepo.write(f"libs/core/{name}", "new\n")
     assert {f"{s}(core)" for s in cache_key.STAGES} <= monorepo.run()
-
-
-@pytest.mark.parametrize("named", ["by option", "by variable"])
-def test_nx_27965_a_key_is_made_when_its_session_starts_not_before_another_wrote_its_inputs(
-    named: str, stage: Stage
-) -> None:
-    stage.write("libs/core/after_format", "BUG\n")  # `format` puts it into the code
-    stage.green("-s", "lint(core)")
-    if named == "by option":
-        said = stage.red("-j", "1", "-s", "format(core)", "lint(core)")
-    else:
-        said = stage.red("-j", "1", NOXSESSION="format(core),lint(core)")
-    assert "BUG in src/core/__init__.py" in said and "unchanged" not in said
 
 
 def test_turbo_1146_a_file_that_is_edited_during_the_run_keeps_the_result_from_being_kept(
@@ -101,19 +78,10 @@ def test_turbo_3142_a_miss_says_which_part_of_the_key_has_changed(
     assert why("lint", "core") == "lint(core) runs: it has not succeeded here yet."
     monorepo.replace("libs/solo/pyproject.toml", "1.6.0", "1.5.0")
     assert "runs each time: uv.lock does not fit" in why("lint", "core")
-    with pytest.raises(results.ResultsError, match="A stage is one of lint, test, scan, build"):
+    with pytest.raises(SlipwayError, match="A stage is one of lint, test, scan, build"):
         why("tests", "core")
-    with pytest.raises(results.ResultsError, match="a member one of core, solo, web, api, worker"):
+    with pytest.raises(SlipwayError, match="a member one of core, solo, web, api, worker"):
         why("lint", "cores")
-
-
-@pytest.mark.parametrize("change", [".flake8", "noxfile.py", "pyproject.toml"])
-def test_turbo_affected_a_change_at_the_root_touches_every_member(
-    change: str, stage: Stage
-) -> None:
-    stage.write(change, stage.path.joinpath(change).read_text("utf-8") + "# more\n")
-    said = stage.green("-s", "lint", SINCE="main", RESULTS="off")
-    assert "untouched" not in said
 
 
 def test_a_scan_is_of_its_day(monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch) -> None:

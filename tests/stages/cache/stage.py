@@ -12,20 +12,16 @@ from support import Project
 
 NOXFILE = '''
 import os
-import sys
-from pathlib import Path
 
 import nox
 
-
-from slipway_ops.cache import skipping
-from slipway_ops.nox_api import each
-from slipway_ops.project import ROOT
+from slipway_ops import nox_api
+from slipway_ops.nox_api import ROOT, each
 
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "test", "scan", "build"]
 nox.options.allow_parallel = True
-nox.options.parallel = skipping.begin(sys.argv)
+nox.options.parallel = nox_api.at_a_time()
 OUTSIDE = ROOT.parent / "outside"  # what nothing says of: a lie
 
 
@@ -57,7 +53,7 @@ def lint(session, member):
 @each("python", "web", "repo")
 def test(session, member):
     """Looks."""
-    session.log(f"processes: {skipping.processes()}")
+    session.log(f"processes: {nox_api.processes()}")
     look(session, member)
 
 

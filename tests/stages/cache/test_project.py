@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from unit.cache.stage import Stage
+from stages.cache.stage import Stage
 
 from support import BIN, Project
 

@@ -1,0 +1,71 @@
+"""What uv.lock holds for a session, asked of uv once for each state of the lock."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from slipway_ops import uv
+from slipway_ops.cache.memory import Memory
+from slipway_ops.errors import SlipwayError
+
+EXPORT = ("--frozen", "--no-default-groups", "--no-annotate", "--no-header", "--quiet")
+
+
+class Locked:
+    """The answers of uv for one state of uv.lock and of the manifests."""
+
+    def __init__(self, root: Path, manifests: Mapping[str, str], memory: Memory) -> None:
+        """Takes the manifests and where the answers are remembered.
+
+        Args:
+            root: the root of the project.
+            manifests: digests of uv.lock and of every pyproject.toml, by path from the root.
+            memory: where answers are remembered.
+        """
+        self._root, self._memory = root, memory
+        state = {name: manifests[name] for name in ("uv.lock", "pyproject.toml")}
+        if memory.locked.get("of") != state:
+            memory.locked = {"of": state, "fits": {}, "exports": {}}
+        self._all = hashlib.sha256(repr(sorted(manifests.items())).encode()).hexdigest()
+
+    def fits(self) -> bool:
+        """Whether the lock fits the manifests; sessions refuse one that does not."""
+        fits: dict[str, bool] = self._memory.locked["fits"]
+        if self._all not in fits:
+            self._memory.locked["fits"] = fits = {self._all: not uv.is_stale(self._root)}
+            self._memory.changed = True
+        return fits[self._all]
+
+    def packages(self, *selection: str) -> dict[str, str]:
+        """The packages of a selection with version and digest of their files.
+
+        Folders of members stand in it as `./libs/runtime`.
+
+        Args:
+            selection: options such as `--package=backend` and `--group=test`.
+
+        Raises:
+            SlipwayError: uv is missing, or the lock does not hold it.
+        """
+        exports: dict[str, dict[str, str]] = self._memory.locked["exports"]
+        name = " ".join(selection)
+        if name not in exports:
+            done = uv.run(self._root, "export", *EXPORT, *selection)
+            if done.returncode:
+                raise SlipwayError(f"`uv export {name}` failed: {done.stderr.strip()}")
+            exports[name] = dict(_entries(done.stdout))
+            self._memory.changed = True
+        return exports[name]
+
+
+def _entries(text: str) -> Iterator[tuple[str, str]]:
+    """Each requirement of an export: its name, and its version with a digest of the whole."""
+    for entry in re.split(r"\n(?=\S)", text.strip()):
+        line = entry.removeprefix("-e ").split()
+        if line:
+            name, _, version = line[0].partition("==")
+            marker = hashlib.sha256(entry.encode()).hexdigest()[:16]
+            yield name, f"{version} {marker}".strip()

@@ -1,0 +1,48 @@
+"""What a checkout remembers from one run to the next, because reading it again takes long."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from slipway_ops.cache import json_files
+
+
+class Memory:
+    """The content of `.nox/inputs.json`.
+
+    Attributes:
+        files: {path: size, two times, inode, device, digest}; see file_trees.py.
+        programs: {path: size, time, inode, version}; see tools.py.
+        locked: what uv says of uv.lock; see locked.py.
+        changed: whether something in these is new. Who changes them sets it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._file = root / ".nox" / "inputs.json"
+        known = json_files.read(self._file)
+        self.files: dict[str, list[Any]] = _table(known.get("files"))
+        self.programs: dict[str, list[Any]] = _table(known.get("programs"))
+        self.locked: dict[str, Any] = _table(known.get("locked"))
+        self.changed = False
+
+    def save(self) -> None:
+        """Writes it for the next run, without the files that are gone.
+
+        Raises:
+            OSError: it cannot be written, and the next run reads every file again.
+        """
+        if not self.changed:
+            return
+        self.files = {
+            name: known for name, known in self.files.items() if os.path.lexists(self._root / name)
+        }
+        content = {"files": self.files, "programs": self.programs, "locked": self.locked}
+        json_files.write(self._file, content)
+        self.changed = False
+
+
+def _table(found: object) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}

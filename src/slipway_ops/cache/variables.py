@@ -1,0 +1,73 @@
+"""The variables that a session sees.
+
+A variable that is listed here either counts, and another value is another result, or only passes:
+it says where things are, not what they are. No other variable reaches a session of a stage. A
+project lists its own under `[tool.slipway.results]` in pyproject.toml: `variables = ["SHOP_*"]`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+COUNTING: tuple[str, ...] = (
+    *("CI", "GITHUB_ACTIONS"),
+    *("LANG", "LANGUAGE", "LC_*", "TZ", "SOURCE_DATE_EPOCH"),
+    *("NODE_ENV", "NODE_OPTIONS", "PYTEST_*"),
+)
+COUNTING_IN = {  # a stage, or the member `repo`
+    "scan": ("AUDIT_*", "PIP_AUDIT_*", "NPM_CONFIG_REGISTRY", "npm_config_registry"),
+    "repo": ("REGISTRY", "*_IMAGE", "DOCKER_HOST", "DOCKER_CONTEXT"),
+}
+PASSING: tuple[str, ...] = (
+    *("HOME", "LOGNAME", "PATH", "SHELL", "TEMP", "TMP", "TMPDIR", "USER", "XDG_*"),
+    *("CLICOLOR*", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "PY_COLORS", "TERM"),
+    *("*_PROXY", "*_proxy", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"),
+    *("SSL_CERT_*", "NPM_CONFIG_*", "npm_config_*", "PIP_*", "UV_*", "BUILDX_*", "DOCKER_*"),
+    *("GIT_ASKPASS", "GIT_CONFIG_*", "GIT_SSH*", "SSH_AUTH_SOCK"),
+    *("ACTIONS_*", "GITHUB_*", "RUNNER_*"),
+)
+# What uv would make other environments by: sessions set it themselves.
+OURS = ("UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_WORKING_DIRECTORY")
+
+
+def counting(stage: str, member: str, own: Iterable[str] = ()) -> tuple[str, ...]:
+    """The patterns of the variables whose values count in a session.
+
+    Args:
+        stage: the name of the stage.
+        member: the name of the member.
+        own: the patterns that the project lists.
+    """
+    more = (COUNTING_IN.get(key, ()) for key in (stage, member))
+    return (*COUNTING, *own, *(pattern for patterns in more for pattern in patterns))
+
+
+def values(patterns: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Digests of the variables that match, by name: values may be secrets."""
+    found = _matching(patterns, environment)
+    return {name: hashlib.sha256(environment[name].encode()).hexdigest()[:16] for name in found}
+
+
+@contextmanager
+def confined(patterns: Iterable[str]) -> Iterator[None]:
+    """Takes every variable from this process that neither matches nor passes, for a while."""
+    before = dict(os.environ)
+    kept = _matching([*patterns, *PASSING], before)
+    for name in before:
+        if name not in kept or name in OURS:
+            del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _matching(patterns: Iterable[str], environment: Iterable[str]) -> list[str]:
+    pattern = re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)")
+    return sorted(filter(pattern.match, environment))

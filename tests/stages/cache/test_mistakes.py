@@ -1,0 +1,40 @@
+"""Mistakes of caches that others paid for, as people would see them in a run of nox."""
+
+from __future__ import annotations
+
+import pytest
+from stages.cache.stage import Stage
+
+pytestmark = pytest.mark.slow
+
+
+def test_turbo_548_and_14059_a_variable_that_is_not_declared_does_not_reach_a_session(
+    stage: Stage,
+) -> None:
+    said = stage.green("-s", "lint(core)", SECRET_MODE="fast", TZ="Asia/Tokyo", SHOP_MODE="slow")
+    assert "SECRET_MODE" not in said
+    assert "TZ=Asia/Tokyo" in said and "SHOP_MODE=slow" in said
+    assert "unchanged" in stage.green("-s", "lint(core)", TZ="Asia/Tokyo", SHOP_MODE="slow")
+    assert "unchanged" not in stage.green("-s", "lint(core)", TZ="Asia/Tokyo", SHOP_MODE="fast")
+
+
+@pytest.mark.parametrize("named", ["by option", "by variable"])
+def test_nx_27965_a_key_is_made_when_its_session_starts_not_before_another_wrote_its_inputs(
+    named: str, stage: Stage
+) -> None:
+    stage.write("libs/core/after_format", "BUG\n")  # `format` puts it into the code
+    stage.green("-s", "lint(core)")
+    if named == "by option":
+        said = stage.red("-j", "1", "-s", "format(core)", "lint(core)")
+    else:
+        said = stage.red("-j", "1", NOXSESSION="format(core),lint(core)")
+    assert "BUG in src/core/__init__.py" in said and "unchanged" not in said
+
+
+@pytest.mark.parametrize("change", [".flake8", "noxfile.py", "pyproject.toml"])
+def test_turbo_affected_a_change_at_the_root_touches_every_member(
+    change: str, stage: Stage
+) -> None:
+    stage.write(change, stage.path.joinpath(change).read_text("utf-8") + "# more\n")
+    said = stage.green("-s", "lint", SINCE="main", RESULTS="off")
+    assert "untouched" not in said
