@@ -123,11 +123,16 @@ def scan(session: nox.Session) -> None:
         session.run("nox", "-s", "scan")
 
 
+def wheel(session: nox.Session) -> None:
+    """Makes the wheel of the package in dist/, alone."""
+    session.run("uv", "build", "--quiet", "--wheel", "--clear", "--out-dir", "dist")
+
+
 @nox.session
 def build(session: nox.Session) -> None:
     """The wheel of the package; build in a default project."""
     install(session, "test")
-    session.run("uv", "build", "--quiet", "--wheel", "--out-dir", "dist")
+    wheel(session)
     with session.chdir(default_project(session)):
         session.run("nox", "-s", "build")
 
@@ -173,6 +178,19 @@ def release(session: nox.Session) -> None:
     """The next version of the template: changelog, tag, GitHub Release; `inv release`."""
     install(session, "test")
     session.run("inv", "release")
+
+
+@nox.session
+def publish(session: nox.Session) -> None:
+    """The wheel of the version at HEAD to the package index; again is harmless."""
+    install(session, "test")
+    found = session.run("git", "tag", "--points-at", "HEAD", "v*", external=True, silent=True)
+    versions = [tag for tag in str(found).split() if "-" not in tag]  # no candidates
+    if not versions:
+        session.skip("no version is at HEAD")
+    session.run("uv", "version", "--frozen", versions[0].removeprefix("v"))
+    wheel(session)
+    session.run("uv", "publish", "--trusted-publishing", "always")
 
 
 @nox.session

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from slipway_ops import node, project, uv
+from slipway_ops import node, project, shell, uv
 
 
 def everything(root: Path, say: Callable[[str], object]) -> bool:
@@ -31,3 +31,20 @@ def everything(root: Path, say: Callable[[str], object]) -> bool:
             say(f"Installing node_modules of {member}")
             node.npm_ci(root, member, os.pathsep.join([f"{environment}/bin", os.environ["PATH"]]))
     return made
+
+
+def lost_edits(root: Path) -> list[str]:
+    """Files of `ops/`, the pipeline before slipway-ops, that somebody edited and an update removed.
+
+    Copier removes what the template no longer has, edited or not; until that is committed, this
+    finds the edits in the history: changes that did not come with others of Copier's answers.
+    """
+    answers = ".copier-answers.yml"
+    there = shell.ask("git", "ls-tree", "-r", "--name-only", "HEAD", "ops/", cwd=root).stdout
+    gone = {name for name in there.splitlines() if not (root / name).exists()}
+    if not gone:
+        return []
+    log = shell.git(root, "log", "--format=%x00", "--name-only", "--", "ops/", answers)
+    changes = (set(change.split()) for change in log.split("\0"))
+    edited = (names for names in changes if answers not in names)
+    return sorted(gone.intersection(set().union(*edited)))

@@ -349,6 +349,11 @@ def setup(session: nox.Session) -> None:
     if not (ROOT / ".git").exists():
         session.error("This folder is no git repository yet, so it has no hooks. Type: git init")
     session.run(str(ROOT / ".venv" / "bin" / "pre-commit"), "install", external=True, silent=True)
+    for name in install.lost_edits(ROOT):
+        session.log(
+            f"The update removed {name}, which was edited; the package does its work now. To see "
+            f"it: git show HEAD:{name}"
+        )
     session.log("Ready: .venv has inv, nox and every tool; the hooks run at each commit.")
 
 

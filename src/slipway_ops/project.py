@@ -107,7 +107,7 @@ def find_root(start: Path | None = None) -> Path:
 def root_or_exit() -> Path:
     """The root of the project of the working directory, for noxfile.py and tasks.py.
 
-    Where there is none, or its recipe does not fit, the program ends with the sentence that says so.
+    Where there is none, or its recipe does not fit, the program ends with a sentence.
     """
     try:
         return find_root()

@@ -3,7 +3,7 @@
 Workflows may run nox and, besides, what `[tool.slipway.ci]` in pyproject.toml lists, with the
 permissions that it lists. The job that the ruleset requires must need every other one. Each stage
 must check something, with a floor for coverage. What workflows, hooks, documents and settings name
-must exist.
+must exist, and others must reach the template.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ import itertools
 from pathlib import Path
 
 from slipway_ops import project
-from slipway_ops.checks import documents, gate, shell_scripts, stage_bodies, uses, workflows
+from slipway_ops.checks import (
+    documents,
+    gate,
+    package_source,
+    shell_scripts,
+    stage_bodies,
+    uses,
+    workflows,
+)
 from slipway_ops.checks.command_names import Names
 from slipway_ops.checks.finding import Finding
 
@@ -38,5 +46,6 @@ def findings(root: Path, known: Names, others: tuple[Path, ...] = ()) -> list[Fi
         stage_bodies.findings(root, known.defaults),
         documents.findings(root, known, others),
         uses.findings(root),
+        package_source.findings(root),
     )
     return list(dict.fromkeys(found))  # a matrix finds one thing many times

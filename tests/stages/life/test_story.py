@@ -102,6 +102,15 @@ def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
     assert shop.git("status", "--porcelain") == ""
 
 
+def test_with_uv_one_command_is_enough(rendered: Project, tmp_path: Path) -> None:
+    rendered.git("clone", "--quiet", str(rendered.path), str(tmp_path / "shop"))
+    shop = Project(tmp_path / "shop")
+    done = shop.run("uv", "run", "nox", "-s", "lint(runtime)")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "lint(runtime) was successful" in done.stdout
+    assert shop.git("status", "--porcelain").split() == ["??", "uv.lock"]
+
+
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     second = command_blocks((REPOSITORY / "README.md").read_text(encoding="utf-8"))[1].strip()
     assert second.endswith("nox -s test")

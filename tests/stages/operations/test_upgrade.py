@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from support import BIN, Project
@@ -16,6 +18,8 @@ def test_an_upgrade_writes_both_locks_within_their_ranges(bench: Project) -> Non
     assert done.returncode == 0, done.stdout
     assert "The locks have moved on." in done.stdout
     assert bench.run(BIN / "uv", "lock", "--check").returncode == 0
+    lock = tomllib.loads((bench.path / "uv.lock").read_text("utf-8"))
+    assert lock["options"]["exclude-newer-span"] == "P1W", "from now on versions are a week old"
     assert 'name = "idna"\nversion = "3.11"' not in (bench.path / "uv.lock").read_text("utf-8")
     assert '"resolved"' not in (bench.path / "apps/frontend/package-lock.json").read_text("utf-8")
     bench.green("-s", "build(frontend)", "build(runtime)")

@@ -1,0 +1,71 @@
+"""A project from before the package: one `copier update`, and its stages run by the package."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from support import BIN, REPOSITORY, Project, copy, need, run
+
+pytestmark = pytest.mark.slow
+
+BEFORE = "3e455ff"  # the last commit whose projects hold the pipeline themselves
+
+
+def versions(project: Project) -> dict[str, str]:
+    """What uv.lock holds, without the project's own folders."""
+    lock = tomllib.loads((project.path / "uv.lock").read_text(encoding="utf-8"))
+    return {p["name"]: p["version"] for p in lock["package"] if "registry" in p["source"]}
+
+
+def test_an_update_removes_the_old_pipeline_names_edits_and_keeps_what_was_locked(
+    template: Path, tmp_path: Path
+) -> None:
+    commit = run("git", "rev-parse", "--verify", f"{BEFORE}^{{commit}}", cwd=REPOSITORY)
+    need(commit.returncode == 0, "the history of this repository")
+    source, shop = Project(tmp_path / "template"), Project(tmp_path / "shop")
+    run("git", "clone", "--quiet", "--no-checkout", REPOSITORY, source.path, cwd=tmp_path)
+    source.git("checkout", "--quiet", "--detach", BEFORE)
+
+    # A team has a project of that time, and has edited its pipeline.
+    assert copy(source.path, shop.path).returncode == 0
+    shop.git("init", "--quiet", "--initial-branch", "main")
+    old = ("lock", "--quiet", "--exclude-newer")
+    assert shop.run(BIN / "uv", *old, "2026-11-13").returncode == 0
+    shop.commit("feat: start from the template")
+    text = (shop.path / "ops/locks.py").read_text(encoding="utf-8")
+    shop.write("ops/locks.py", f"{text}\n# Ours.\n")
+    shop.write("ops/ours.py", "")
+    shop.write("README.md", "# Our shop\n")
+    shop.commit("feat: our own work")
+    locked = versions(shop)
+
+    # The template moves on to what it is now.
+    source.git("rm", "--quiet", "-r", ".")
+    shutil.copytree(
+        template, source.path, ignore=shutil.ignore_patterns(".git"), dirs_exist_ok=True
+    )
+    source.commit("feat!: the pipeline is a package")
+    done = shop.run(BIN / "copier", "update", "--defaults", "--vcs-ref=HEAD")
+    assert done.returncode == 0, done.stdout
+    assert "ours.py" in done.stdout, "what stays in ops/ is named"
+    assert [file.name for file in (shop.path / "ops").iterdir()] == ["ours.py"]
+    conflicts = shop.git("diff", "--name-only", "--diff-filter=U").split()
+    assert conflicts == ["README.md"], "only where both have changed the same lines"
+    shop.git("checkout", "--ours", "README.md")
+    shop.git("add", "README.md")
+
+    # Its next step installs the package; nothing else changes its version.
+    done = shop.run("uv", "run", "nox", "-s", "setup")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "ops/locks.py" in done.stdout and "ops/workspace.py" not in done.stdout
+    now = versions(shop)
+    assert {name: now[name] for name in locked if name in now} == {
+        name: version for name, version in locked.items() if name in now
+    }
+    shop.commit("feat: follow the template")
+    done = shop.run("uv", "run", "--locked", "nox", "-s", "lint(repo)")
+    assert done.returncode == 0, done.stdout[-6000:]
