@@ -52,11 +52,12 @@ def test_a_program_ends_with_the_sentence_and_no_traceback(
     assert "copier update" in str(caught.value.code)
 
 
-@pytest.mark.parametrize("program", ["nox", "invoke"])
-def test_nox_and_invoke_say_it_before_anything_else(program: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("nox", "--list"), ("invoke", "env.list")])
+def test_nox_and_invoke_say_it_before_anything_else(words: tuple[str, ...], tmp_path: Path) -> None:
     project(tmp_path, RECIPE - 1)
     (tmp_path / "noxfile.py").write_text("from slipway_ops import nox_api\n", encoding="utf-8")
-    (tmp_path / "tasks.py").write_text("from slipway_ops import tasks\n", encoding="utf-8")
-    done = run(sys.executable, "-m", program, "--list", cwd=tmp_path)
+    tasks = "from slipway_ops.tasks import namespace\n"
+    (tmp_path / "tasks.py").write_text(tasks, encoding="utf-8")
+    done = run(sys.executable, "-m", *words, cwd=tmp_path)
     assert done.returncode == 1
     assert "copier update" in done.stdout and "Traceback" not in done.stdout
