@@ -87,7 +87,9 @@ def upgrade(root: Path) -> None:
     _uv_lock(root, "--upgrade")
     for member in project.members(root):
         if member.language == "web":
-            shell.run(*npm, "--omit-lockfile-registry-resolved", cwd=member.path)
+            done = shell.ask(*npm, "--omit-lockfile-registry-resolved", cwd=member.path)
+            if done.returncode:  # npm says why before its last line
+                raise SlipwayError(f"`npm update` failed in {member}:\n{done.stderr.strip()}")
 
 
 def _answered(root: Path, kind: str) -> list[str]:
