@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import nox
 
@@ -25,7 +26,9 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 
 ALONE = ("setup", "publish", "deploy", "smoke", "release")
-UNCLEAR = ("-k", "--keywords", "--session=", "--sessions=")  # they may choose more than stages
+INSTALL_ONLY = "--install-only"  # runs no tool, so that nothing is known afterwards
+# With these, more than stages may be chosen, or nothing is skipped.
+UNCLEAR = ("-k", "--keywords", "--session=", "--sessions=", INSTALL_ONLY)
 WORKER = "--parallel-worker"  # nox gives it to the processes of sessions that run side by side
 BESIDE = "SLIPWAY_BESIDE"  # for those processes: how many run at a time
 
@@ -59,7 +62,8 @@ class Run:
         self._since = os.environ.get("SINCE")
         inputs = self._results.inputs
         self._touched = affected.members(self._since, inputs) if self._since else set()
-        self._only_stages = False  # whether nothing runs that could change the inputs of others
+        self._skips: dict[str, Skip] = {}  # by session, until a session has run
+        self._only_stages = False  # whether no other session may change the inputs
 
     def begin(self, words: list[str]) -> int:
         """Decides how many sessions run at a time without `-j`.
@@ -82,7 +86,7 @@ class Run:
         if others or any(word.startswith(UNCLEAR) for word in words[:end]):
             return cores  # what runs before may change the rest
         self._only_stages = True
-        skips, misses = self.look(named, tuple(words[end + 1 :]))
+        self._skips, misses = self.look(named, tuple(words[end + 1 :]))
         at_a_time = max(1, min(cores, misses))
         os.environ[BESIDE] = str(at_a_time)
         return at_a_time
@@ -117,16 +121,17 @@ class Run:
         Meanwhile this process has no variables but those of variables.py.
         """
         results, began = self._results, time.monotonic()
+        if skip := self._skips.get(session.name):
+            self._end(session, skip)
         if not self._only_stages:
             results.inputs.forget()
         fields = None
-        if results.mode != "off" and "--install-only" not in sys.argv:
+        if results.mode != "off" and INSTALL_ONLY not in sys.argv:
             self._make_lock(session)
             fields = results.fields(stage, member, tuple(session.posargs))
         record = results.hit(stage, member, fields)
         if skip := self._skip(member, record):
-            run_summary.note(session.name, skip.result, saved=skip.saved)
-            session.skip(skip.reason)
+            self._end(session, skip)
         result = "failed"
         try:
             with variables.confined((*results.inputs.counting(stage, member), BESIDE)):
@@ -141,6 +146,7 @@ class Run:
                 )
             raise
         finally:
+            self._skips = {}
             results.inputs.forget()
             seconds = time.monotonic() - began
             run_summary.note(session.name, result, seconds)
@@ -151,6 +157,10 @@ class Run:
         if fields is not None and results.writes and self._is_whole(session, stage, member, fields):
             results.keep(stage, member, fields, seconds)
         results.inputs.save()
+
+    def _end(self, session: nox.Session, skip: Skip) -> NoReturn:
+        run_summary.note(session.name, skip.result, saved=skip.saved)
+        session.skip(skip.reason)
 
     def _skip(self, member: Member, record: Record | None) -> Skip | None:
         if self._since and member.name not in self._touched:

@@ -62,6 +62,7 @@ class Programs:
     def __init__(self, memory: Memory) -> None:
         """Takes where the versions are remembered."""
         self._memory = memory
+        self._on_path: dict[str, str] = {}
 
     def version(self, path: str | None) -> str:
         """What a program says to --version; empty where there is no program.
@@ -83,5 +84,8 @@ class Programs:
         return str(known[3])
 
     def versions(self, *names: str) -> dict[str, str]:
-        """The same of programs on PATH, by their names."""
-        return {name: self.version(shutil.which(name)) for name in names}
+        """The same of programs on PATH, by their names: they stay the same in one run."""
+        for name in names:
+            if name not in self._on_path:
+                self._on_path[name] = self.version(shutil.which(name))
+        return {name: self._on_path[name] for name in names}

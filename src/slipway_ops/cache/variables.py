@@ -8,6 +8,7 @@ project lists its own under `[tool.slipway.results]` in pyproject.toml: `variabl
 from __future__ import annotations
 
 import fnmatch
+import functools
 import hashlib
 import os
 import re
@@ -69,5 +70,9 @@ def confined(patterns: Iterable[str]) -> Iterator[None]:
 
 
 def _matching(patterns: Iterable[str], environment: Iterable[str]) -> list[str]:
-    pattern = re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)")
-    return sorted(filter(pattern.match, environment))
+    return sorted(filter(_pattern(tuple(patterns)).match, environment))
+
+
+@functools.cache
+def _pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)")
