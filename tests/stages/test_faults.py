@@ -10,7 +10,7 @@ import pytest
 from doubles import Advisory, absent_services, advisory_services
 from support import Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # two runs of many sessions
+pytestmark = pytest.mark.timeout(1800)  # two runs of many sessions
 
 
 @dataclass(frozen=True)

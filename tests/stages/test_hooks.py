@@ -10,8 +10,6 @@ import yaml
 
 from support import REPOSITORY, Project, snapshot
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("folder", [".", "template"])
 def test_no_hook_is_cloned_from_elsewhere(folder: str) -> None:

@@ -51,7 +51,6 @@ def installed() -> list[Path]:
     return found
 
 
-@pytest.mark.slow
 def test_a_lock_of_a_project_without_members_fits_on_every_python(
     installed: list[Path], template: Path, tmp_path: Path
 ) -> None:

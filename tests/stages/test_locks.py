@@ -11,8 +11,6 @@ import pytest
 
 from support import BIN, Project, render
 
-pytestmark = pytest.mark.slow
-
 
 def lock_of(project: Project) -> dict[str, dict[str, object]]:
     """The packages of uv.lock by name."""

@@ -10,7 +10,6 @@ import pytest
 from slipway_ops.checks import stage_bodies
 from support import BIN, REPOSITORY, Project, run
 
-pytestmark = pytest.mark.slow
 RECIPE = (REPOSITORY / "template/noxfile.py").read_text(encoding="utf-8")
 OWN = '''
 @nox.session

@@ -12,7 +12,6 @@ import pytest
 from slipway_ops import node
 from support import BIN, Project, render
 
-pytestmark = pytest.mark.slow
 MEMBERS = ["runtime", "frontend", "agents", "backend", "repo"]
 
 

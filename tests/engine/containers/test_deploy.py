@@ -26,7 +26,6 @@ from engine.dev.terminal import free_ports
 from support import BIN, clean_environment, engine, need, render
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(1500),
     pytest.mark.xdist_group("deployments"),  # one product for all of them
 ]

@@ -26,7 +26,7 @@ from slipway_ops.deploy.compose import ComposeError, Stack
 from slipway_ops.errors import SlipwayError
 from support import engine, need
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 BASE = "python:3.13-slim"
 # argv: root, name of the holder, DOCKER_HOST, and what the lock protects as a command.

@@ -15,7 +15,7 @@ from engine.containers.running_images import CONFIG, RunningImages, add_by_hand,
 
 from support import engine, need, own_registry, render, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("images")]
+pytestmark = pytest.mark.xdist_group("images")
 
 SETS: dict[str, dict[str, list[str]]] = {
     "default": {},

@@ -17,8 +17,6 @@ from engine.containers.running_images import network
 
 from support import REPOSITORY, engine, need
 
-pytestmark = pytest.mark.slow
-
 MB = 1_000_000
 # In place of an API: reads each body whole, and tells at /longest how many bytes it was given.
 UPSTREAM = """

@@ -19,8 +19,6 @@ from playwright.sync_api import expect
 
 from support import BIN, Project, render
 
-pytestmark = pytest.mark.slow
-
 FIRST_START = 300  # seconds: it installs everything
 
 Run = Callable[..., Terminal]

@@ -164,7 +164,6 @@ def debian() -> None:
         docker("build", "--quiet", "--target", name, "--tag", f"standin/{name}", str(STANDINS))
 
 
-@pytest.mark.slow
 def test_every_part_that_observes_can_write_where_it_must(debian: None, tmp_path: Path) -> None:
     for name in {*REPLACED.values()} - {"alertmanager", "blackbox"}:
         docker("build", "--quiet", "--target", name, "--tag", f"standin/{name}", str(STANDINS))
@@ -206,7 +205,6 @@ def checked(image: str, folder: str, *command: str) -> subprocess.CompletedProce
     return subprocess.run(words, capture_output=True, text=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["alerts.yaml", "team-alerts.yaml"])
 def test_alertmanager_takes_its_configuration(debian: None, name: str) -> None:
     done = checked(
@@ -219,7 +217,6 @@ def test_alertmanager_takes_its_configuration(debian: None, name: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.slow
 def test_pages_and_tickets_go_to_the_team(debian: None) -> None:
     for labels in (["severity=page"], ["severity=ticket", "alertname=TasksFail"]):
         done = checked(
@@ -236,7 +233,6 @@ def test_pages_and_tickets_go_to_the_team(debian: None) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.slow
 def test_the_blackbox_exporter_takes_its_configuration(debian: None) -> None:
     command = ["prometheus-blackbox-exporter", "--config.check"]
     file = "--config.file=/etc/blackbox/blackbox.yaml"

@@ -46,7 +46,6 @@ def test_a_search_in_the_logs_is_passed_on_as_it_was_typed() -> None:
         assert "|= `${search:raw}`" in expression and "$search" not in expression
 
 
-@pytest.mark.slow
 def test_dashboards_are_what_grafana_publishes_as_its_type(tmp_path: Path) -> None:
     need(shutil.which("npm") is not None, "npm, which comes with Node")
     folder = tmp_path / "types"
@@ -81,7 +80,6 @@ def value(file: Path, dashboard: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.slow
 def test_the_stage_compares_dashboards_with_the_code_and_runs_the_tests_of_alerts(
     bench: Project,
 ) -> None:

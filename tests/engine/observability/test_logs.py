@@ -28,7 +28,7 @@ from engine.observability.stage import (
 
 from support import Project, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("observability")]
+pytestmark = pytest.mark.xdist_group("observability")
 
 CONTRACT = ["timestamp", "level", "event", "logger", "service", "environment", "version"]
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -16,7 +16,7 @@ from engine.observability.pictures import draw
 
 from slipway_ops.checks import metrics
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("observed")]
+pytestmark = pytest.mark.xdist_group("observed")
 
 REPLICAS = ["agents-1", "agents-2", "agents-3", "backend-1", "backend-2"]
 # What a condition compares with: without it an expression has the value that is compared.

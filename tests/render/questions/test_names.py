@@ -36,7 +36,6 @@ def test_no_dependency_of_the_template_is_a_member_s_name(judge: Judge) -> None:
     assert sorted(name for name in found if not judge([name])) == []
 
 
-@pytest.mark.slow
 def test_no_package_in_the_first_lock_is_a_member_s_name(
     judge: Judge, default_project: Project
 ) -> None:

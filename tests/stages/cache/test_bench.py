@@ -48,7 +48,6 @@ def test_a_runner_that_runs_nothing_has_missed_what_had_to_run(slipway: Sample) 
     assert lines[-1] == f"| all {len(CHANGES)} |  | {sum(missed)} missed, 0 more |"
 
 
-@pytest.mark.slow
 def test_the_sessions_run_what_had_to_run_and_more_only_where_ci_itself_has_changed(
     slipway: Sample,
 ) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from stages.cache.stage import Stage
 
-pytestmark = pytest.mark.slow
-
 
 def test_turbo_548_and_14059_a_variable_that_is_not_declared_does_not_reach_a_session(
     stage: Stage,

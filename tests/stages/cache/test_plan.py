@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 from stages.cache.stage import Stage
 
-pytestmark = pytest.mark.slow
-
 CORE = "libs/core/src/core/__init__.py"
 SESSION = '''
 @nox.session(name="plan")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import shutil
 
-import pytest
 from stages.cache.stage import Stage
 
 from support import BIN, Project
-
-pytestmark = pytest.mark.slow
 
 SESSIONS = (
     *("lint(runtime)", "lint(backend)", "lint(frontend)"),

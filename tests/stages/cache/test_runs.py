@@ -12,8 +12,6 @@ from stages.cache.stage import Stage
 
 from support import BIN
 
-pytestmark = pytest.mark.slow
-
 CORE = "libs/core/src/core/__init__.py"
 
 

@@ -82,7 +82,6 @@ def test_its_rules_are_applied_by_its_own_task(copy: Project) -> None:
     assert "git remote add origin" in done.stdout and "Traceback" not in done.stdout
 
 
-@pytest.mark.slow
 def test_its_lint_runs_these_checks(copy: Project) -> None:
     copy.replace("README.md", "nox -s demo", "nox -s show")
     output = copy.red("-s", "lint")
@@ -96,7 +95,6 @@ def test_its_lint_runs_these_checks(copy: Project) -> None:
         assert told in output, output[-6000:]
 
 
-@pytest.mark.slow
 def test_its_pull_requests_are_titled_as_commits_and_the_run_has_a_table(
     copy: Project, tmp_path: Path
 ) -> None:

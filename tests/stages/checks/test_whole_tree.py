@@ -26,14 +26,12 @@ def test_the_default_project_is_clean(rendered: Project, known: Names) -> None:
     assert findings(rendered.path, known) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["three-of-each", "odd-texts"])
 def test_projects_of_other_answers_are_clean(name: str, template: Path, tmp_path: Path) -> None:
     project = render(template, tmp_path / "shop", **SETS[name])
     assert findings(project.path, names(project.path)) == []
 
 
-@pytest.mark.slow
 def test_lint_of_the_tree_runs_every_check(bench: Project) -> None:
     bench.write(
         ".github/workflows/fault.yml",
@@ -64,7 +62,6 @@ def test_lint_of_the_tree_runs_every_check(bench: Project) -> None:
         assert place in output, output[-6000:]
 
 
-@pytest.mark.slow
 def test_a_stage_that_returns_at_once_is_red_itself(bench: Project) -> None:
     bench.replace(
         "noxfile.py", '    """Format, style, types', '    return\n    """Format, style, types'

@@ -11,7 +11,7 @@ from slipway_ops.checks import contract_check
 from slipway_ops.environments import contract_files, environment_check, environment_files
 from support import BIN, Project
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("environments")]  # one .venv for all
+pytestmark = pytest.mark.xdist_group("environments")  # one .venv for all
 
 SETTINGS = "services/backend/src/backend/settings.py"
 

@@ -20,7 +20,6 @@ def hub() -> Iterator[Double]:
         yield running
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("bench")  # one .venv for all
 def test_inv_protect_applies_the_rules_of_a_project_and_check_ends_with_1_where_they_differ(
     bench: Project, hub: Double
@@ -45,7 +44,6 @@ def test_inv_protect_applies_the_rules_of_a_project_and_check_ends_with_1_where_
     assert "required_approving_review_count: 0" in said and "inv protect" in said
 
 
-@pytest.mark.slow
 @pytest.mark.xdist_group("bench")  # one .venv for all
 def test_the_report_session_of_a_project_keeps_the_issue_and_is_red_when_github_refuses(
     bench: Project, hub: Double

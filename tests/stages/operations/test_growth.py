@@ -15,7 +15,6 @@ from slipway_ops.environments import contract_files
 from slipway_ops.errors import SlipwayError
 from support import BIN, IDENTITY, Project, copy
 
-pytestmark = pytest.mark.slow
 LIST = "\n{}:\n  type: yaml\n  default: []\n"
 VALIDATOR = """\
   validator: "{% if apis | select('eq', 'Bad') | list %}Bad has upper case: type bad{% endif %}"

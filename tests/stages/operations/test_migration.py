@@ -6,11 +6,8 @@ import shutil
 import tomllib
 from pathlib import Path
 
-import pytest
 
 from support import BIN, REPOSITORY, Project, copy, need, run
-
-pytestmark = pytest.mark.slow
 
 BEFORE = "3e455ff"  # the last commit whose projects hold the pipeline themselves
 

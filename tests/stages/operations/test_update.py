@@ -11,8 +11,6 @@ import pytest
 from doubles import Services, advisory_services
 from support import BIN, Project, Shared, dump
 
-pytestmark = pytest.mark.slow
-
 EDITS = {  # a line of their own in each file, where the template knows nothing of it
     "README.md": "\nAsk in the harbour.\n",
     ".gitignore": "/notes/\n",

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import tomllib
 
-import pytest
 
 from support import BIN, Project
-
-pytestmark = pytest.mark.slow
 
 
 def test_an_upgrade_writes_both_locks_within_their_ranges(bench: Project) -> None:

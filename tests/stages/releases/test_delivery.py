@@ -9,8 +9,6 @@ from engine.images.docker_registry import docker_registry
 from stages.releases.world import MEMBERS, World, put_image
 from unit.images.memory_registry import PASSWORD, USER
 
-pytestmark = pytest.mark.slow
-
 
 def test_a_commit_is_published_once_and_what_is_there_is_named_for_signing(shop: World) -> None:
     commit = shop.merge("feat: refunds")

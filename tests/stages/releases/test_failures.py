@@ -10,8 +10,6 @@ import pytest
 from stages.releases.world import ALL, FULL, World
 from unit.github.double import DROPPED, DROPPED_AFTER, HANGING, Fault, refusing
 
-pytestmark = pytest.mark.slow
-
 KILL = "kill -9 -$(cat $PIDFILE); exit 1"
 POST, UPLOAD = ("POST", r"/releases$"), ("POST", r"/assets\?name=")
 

@@ -14,7 +14,6 @@ from unit.github.double import Fault
 
 from support import BIN
 
-pytestmark = pytest.mark.slow
 TOKEN_FREE = {"GITHUB_TOKEN": "", "GITHUB_API_URL": "", "GITHUB_REPOSITORY": ""}
 
 

@@ -8,8 +8,6 @@ from stages.releases.history import History
 from slipway_ops.release import versions
 from slipway_ops.release.release_clone import clone_for
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def released(history: History) -> History:

@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from unit.cache.monorepo import FILES, Monorepo
 
@@ -68,7 +67,6 @@ def check(monorepo: Monorepo) -> None:
         assert monorepo.would_pass(stage, monorepo.members[name]), stage_and_name
 
 
-@pytest.mark.slow
 @settings(
     max_examples=40,
     deadline=None,
