@@ -30,6 +30,9 @@ def lint(session: nox.Session, member: nox_api.Member) -> None:
     """Format, style, types: black, flake8, mypy; prettier, eslint, tsc; hadolint."""
     paths = nox_api.enter(session, member, use_paths=True, also=("Dockerfile",))
     code = [path for path in paths if path != "Dockerfile"]
+    images = [["hadolint", "Dockerfile"]] if "Dockerfile" in paths else []
+    if images or member.language != "web":
+        nox_api.sync_all(session, "lint", "test", "dev")
     if member.language == "web":
         nox_api.node_modules(session, member)
         checks = [
@@ -38,7 +41,6 @@ def lint(session: nox.Session, member: nox_api.Member) -> None:
             ["tsc"],
         ]
     else:
-        nox_api.sync_all(session, "lint", "test", "dev")
         checks = [
             ["black", "--check", "--diff", "--quiet", "--config", CONFIG, *code],
             ["flake8", "--config", f"{ROOT}/.flake8", *nox_api.annotated(member), *code],
@@ -46,7 +48,6 @@ def lint(session: nox.Session, member: nox_api.Member) -> None:
         ]
     if member.kind == "repo":
         checks += nox_api.all_checks(session)
-    images = [["hadolint", "Dockerfile"]] if "Dockerfile" in paths else []
     nox_api.run_all(session, *(checks if code else []), *images)
 
 
