@@ -105,6 +105,19 @@ def test_a_package_that_no_service_can_know_is_not_audited_until_it_is_accepted(
     assert taken.how == "passed" and "accepted: not-audited in homegrown" in taken.printed
 
 
+def test_the_package_of_the_template_needs_no_advisory_service_when_it_comes_from_git(
+    backend: Subject, project: Path, run_recorded: Audit
+) -> None:
+    repo = replace(backend, member=Member("repo", project, "repo"))
+    lock = project / "uv.lock"
+    with lock.open("a", encoding="utf-8") as file:
+        file.write(GIT_PACKAGE.replace("homegrown", "slipway-ops"))
+    assert run_recorded(repo, Tools(), CI="true").how == "passed"
+    with lock.open("a", encoding="utf-8") as file:
+        file.write(GIT_PACKAGE)
+    assert run_recorded(repo, Tools(), CI="true").how == "failed"
+
+
 def test_members_without_packages_ask_nobody(
     frontend: Subject, backend: Subject, project: Path, run_recorded: Audit
 ) -> None:

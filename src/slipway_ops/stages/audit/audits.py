@@ -249,11 +249,13 @@ def _export(root: Path, environment: Environment, *selection: str) -> set[Locked
 
 
 def _packages(entries: Iterable[Mapping[str, Any]]) -> Iterator[Locked]:
-    """The packages in uv.lock or in uv's export of it, less the project's own folders."""
+    """The packages in uv.lock or in uv's export of it, without those of this project."""
     for entry in entries:
         source = set(entry.get("source", entry))
         if source & {"editable", "directory", "virtual"}:
             continue
+        if entry["name"] == "slipway-ops" and source & {"git", "vcs"}:
+            continue  # the template, at the commit that the project was copied from
         why = "it comes from git" if source & {"git", "vcs"} else ""
         why = "it comes from a file or an address" if source & {"path", "url", "archive"} else why
         yield policy.canonical(entry["name"]), str(entry.get("version", "")), why
