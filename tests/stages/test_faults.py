@@ -34,6 +34,19 @@ class Fault:
 
 BACKEND, FRONTEND = "services/backend/src/backend", "apps/frontend/src"
 SHELL = 'import subprocess\n\nsubprocess.run("ls *", shell=True)\n'
+# The rules of eslint that need types, and what each finds in the body of an async function.
+TYPED_RULES = {
+    "await-thenable": "return await 1;",
+    "no-base-to-string": "return String({});",
+    "no-floating-promises": "Promise.resolve(1); return 2;",
+    "no-misused-promises": "[1].forEach(async (n) => { await Promise.resolve(n); }); return 2;",
+    "no-unsafe-argument": 'return Math.abs(JSON.parse("1"));',
+    "no-unsafe-assignment": 'const n: number = JSON.parse("1"); return n;',
+    "no-unsafe-call": 'return JSON.parse("1")();',
+    "no-unsafe-member-access": 'return JSON.parse("1").a;',
+    "no-unsafe-return": 'return [1].map((): number => JSON.parse("1"));',
+    "unbound-method": "return new Map<string, string>().get;",
+}
 # Two runs of nox: what stops a session or breaks the build is apart from what it would hide.
 SIDE_BY_SIDE = [
     Fault(
@@ -78,12 +91,15 @@ SIDE_BY_SIDE = [
         "export const a = {b:1}\n",
         r"\[warn\] .*f_prettier\.ts",
     ),
-    Fault(
-        "eslint",
-        "lint(frontend)",
-        f"{FRONTEND}/f_eslint.ts",
-        "export function wait(): void {\n  Promise.resolve(1);\n}\n",
-        "no-floating-promises",
+    *(
+        Fault(
+            f"eslint: {rule}",
+            "lint(frontend)",
+            f"{FRONTEND}/f_{rule}.ts",
+            f"export async function f(): Promise<unknown> {{\n  {line}\n}}\n",
+            rf"f_{rule}\.ts\n +2:\d+ [^/]*@typescript-eslint/{rule}\n",
+        )
+        for rule, line in TYPED_RULES.items()
     ),
     Fault(
         "eslint of Vite's variables",
