@@ -13,12 +13,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import images, observability, runners
+from benchmarks import images, observability, runners, type_checkers
 from benchmarks.figures import HEAD, copy, figures, prepare
 from benchmarks.measure import REPOSITORY, commit, output
 
 RESULTS = REPOSITORY / "benchmarks" / "RESULTS.md"
-PARTS = {"images": images.rows, "observability": observability.rows, "runners": runners.rows}
+PARTS = {
+    "images": images.rows,
+    "observability": observability.rows,
+    "runners": runners.rows,
+    "types": type_checkers.rows,
+}
 
 
 def working_tree(template: Path) -> None:
