@@ -11,7 +11,7 @@ from support import BIN, REPOSITORY, Project, clean_environment, run
 
 def next_steps(output: str) -> list[str]:
     """The commands that Copier's message lists: its first indented lines."""
-    found = re.search(r"Next:\n\n((?:    .+\n)+)", output)
+    found = re.search(r"Next:\n\n((?: +.+\n)+)", output)
     assert found, output
     return [line.strip() for line in found[1].splitlines()]
 
