@@ -22,12 +22,16 @@ nox.options.parallel = nox_api.at_a_time()
 
 ROOT = nox_api.ROOT
 CONFIG = f"{ROOT}/pyproject.toml"
+TYPE_CHECKERS = {  # `types` in [tool.slipway] is one of them
+    "pyrefly": ["pyrefly", "check", "--config", CONFIG, "--min-severity=error"],
+    "mypy": ["mypy", "--config-file", CONFIG, "--cache-dir", f"{ROOT}/.mypy_cache"],
+}
 
 
 @nox.session
 @nox_api.each("python", "web", "repo")
 def lint(session: nox.Session, member: nox_api.Member) -> None:
-    """Format, style, types: black, flake8, mypy; prettier, eslint, tsc; hadolint."""
+    """Format, style, types: black, flake8, pyrefly; prettier, eslint, tsc; hadolint."""
     paths = nox_api.enter(session, member, use_paths=True, also=("Dockerfile",))
     code = [path for path in paths if path != "Dockerfile"]
     images = [["hadolint", "Dockerfile"]] if "Dockerfile" in paths else []
@@ -44,7 +48,7 @@ def lint(session: nox.Session, member: nox_api.Member) -> None:
         checks = [
             ["black", "--check", "--diff", "--quiet", "--config", CONFIG, *code],
             ["flake8", "--config", f"{ROOT}/.flake8", *nox_api.annotated(member), *code],
-            ["mypy", "--config-file", CONFIG, "--cache-dir", f"{ROOT}/.mypy_cache", *code],
+            [*nox_api.chosen(session, "types", TYPE_CHECKERS), *code],
         ]
     if member.kind == "repo":
         checks += nox_api.all_checks(session)

@@ -188,13 +188,14 @@ def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
 def sync_all(session: nox.Session, *groups: str) -> None:
     """Makes one environment of all members and these groups, and puts it on the session's PATH.
 
-    For tools that read code without running it: mypy then reads every package once, not once for
-    each member.
+    For tools that read code without running it: one environment is made then, and mypy reads every
+    package once, not once for each member.
     """
     environment = ROOT / ".nox" / "all"
     _say_python(session)
     _uv_sync(session, environment, "--all-packages", *(f"--group={group}" for group in groups))
     _put_on_path(session, environment / "bin")
+    session.env["VIRTUAL_ENV"] = str(environment)  # else pyrefly looks into .venv
 
 
 def all_checks(session: nox.Session) -> list[list[str]]:
@@ -269,6 +270,20 @@ def node_modules(session: nox.Session, member: Member) -> None:
     except SlipwayError as error:
         session.error(str(error))
     _put_on_path(session, member.path / "node_modules" / ".bin")
+
+
+def chosen(session: nox.Session, setting: str, commands: dict[str, list[str]]) -> list[str]:
+    """The command that a setting of [tool.slipway] names; where it is not set, the first one.
+
+    A name that is none of them ends the session.
+    """
+    name = project.settings(ROOT).get(setting, next(iter(commands)))
+    if name not in commands:
+        session.error(
+            f"{setting} in [tool.slipway] of pyproject.toml is {name!r}: "
+            f"choose {' or '.join(commands)}"
+        )
+    return commands[name]
 
 
 def run(session: nox.Session, program: str, *arguments: str, **variables: str) -> None:

@@ -71,18 +71,18 @@ SIDE_BY_SIDE = [
         r"f_bugbear.py:1:\d+: B006",
     ),
     Fault(
-        "mypy",
+        "pyrefly",
         "lint(backend)",
-        f"{BACKEND}/f_mypy.py",
+        f"{BACKEND}/f_pyrefly.py",
         '"""A."""\n\nx: int = "one"\n',
-        r"f_mypy.py:3: .*\[assignment\]",
+        r"\[bad-assignment\]\n +--> src/backend/f_pyrefly.py:3",
     ),
     Fault(
-        "mypy of tasks.py",
+        "pyrefly of tasks.py",
         "lint(repo)",
         "tasks.py",
         '\nx: int = "one"\n',
-        r"tasks.py:\d+: .*\[assignment\]",
+        r"\[bad-assignment\]\n +--> tasks.py:\d+",
     ),
     Fault(
         "prettier",
@@ -266,6 +266,15 @@ def test_a_planted_fault_is_found_and_no_file_is_changed(
     output = said[fault.check]
     assert re.search(fault.told, output), output[-4000:]
     assert re.search(rf"^nox > Session {re.escape(fault.session)} (failed|aborted)", output, re.M)
+
+
+def test_a_project_has_mypy_by_one_setting_and_what_is_neither_is_named(bench: Project) -> None:
+    bench.replace("pyproject.toml", 'types = "pyrefly"', 'types = "mypy"')
+    assert "nox > mypy " in bench.green("-s", "lint(runtime)", "lint(backend)", "lint(agents)")
+    bench.write(f"{BACKEND}/f_mypy.py", '"""A."""\n\nx: int = "one"\n')
+    assert "f_mypy.py:3: error" in bench.red("-s", "lint(backend)")
+    bench.replace("pyproject.toml", 'types = "mypy"', 'types = "mypi"')
+    assert "pyrefly or mypy" in bench.red("-s", "lint(backend)")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,9 @@ def test_the_list_of_sessions_reads_like_a_table_of_contents(default_project: Pr
     assert stages["lint"] == stages["scan"] == stages["build"] == MEMBERS
     assert stages["test"] == MEMBERS
     text = default_project.nox("-l").stdout
-    assert "* lint(backend) [backend,python] -> Format, style, types: black, flake8, mypy;" in text
+    assert (
+        "* lint(backend) [backend,python] -> Format, style, types: black, flake8, pyrefly;" in text
+    )
     assert "- format(frontend)" in text and "- setup ->" in text
 
 

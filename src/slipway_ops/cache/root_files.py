@@ -20,6 +20,7 @@ READERS = {
     "audit.toml": ("scan", ""),
     "[tool.black]": ("lint", "python"),
     "[tool.mypy]": ("lint", "python"),
+    "[tool.pyrefly]": ("lint", "python"),
     "[tool.pytest]": ("test", "python"),
     "[tool.coverage]": ("test", "python"),
     "[tool.bandit]": ("scan", "python"),

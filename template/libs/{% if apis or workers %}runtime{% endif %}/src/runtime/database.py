@@ -33,7 +33,7 @@ def create_pool(settings: CommonSettings, size: int = 10) -> Pool:
     It opens even if there is no database yet. `connection()` waits up to 5 seconds, then raises
     psycopg_pool.PoolTimeout, which is a psycopg.OperationalError.
     """
-    pool = AsyncConnectionPool(
+    pool = Pool(
         settings.database_url.get_secret_value(),
         min_size=1,
         max_size=size,

@@ -83,7 +83,7 @@ def create_app(queue: str, stalled_after: float) -> App:
     name = f"{tasks.QUIET}{queue}"
 
     # Every ten seconds, at most one on the queue. No `lock`: a dead worker would never release it.
-    @app.periodic(cron="* * * * * */10")
+    @app.periodic(cron="* * * * * */10")  # pyrefly: ignore[bad-argument-type]
     @app.task(name=name, queue=queue, queueing_lock=name)
     async def retry_stalled(timestamp: int) -> None:
         jobs = await app.job_manager.get_stalled_jobs(

@@ -5,7 +5,7 @@ service's package: `port` of the package `backend` is BACKEND_PORT.
 """
 
 import re
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -123,7 +123,7 @@ class CommonSettings(BaseSettings):
     def unchecked(cls) -> Self:
         """Return settings good enough to log why the real ones cannot be loaded."""
         found = EnvSettingsSource(cls).env_vars
-        environment = found.get(cls.variable("environment").lower()) or "development"
+        environment: Any = found.get(cls.variable("environment").lower()) or "development"
         version = found.get(cls.variable("version").lower()) or "0.0.0"
         return cls.model_construct(environment=environment, version=version)
 
