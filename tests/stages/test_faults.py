@@ -120,7 +120,7 @@ SIDE_BY_SIDE = [
         "lint(repo)",
         f"{BACKEND}/f_reader.py",
         '"""A."""\n\nimport os\n\nX = os.environ["A"]\n',
-        "f_reader.py:5: the environment is read outside",
+        "f_reader.py:5: ",
     ),
     Fault(
         "the schema of compose files",

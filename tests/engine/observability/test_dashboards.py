@@ -49,7 +49,7 @@ def test_a_search_in_the_logs_is_passed_on_as_it_was_typed() -> None:
 def test_dashboards_are_what_grafana_publishes_as_its_type(tmp_path: Path) -> None:
     need(shutil.which("npm") is not None, "npm, which comes with Node")
     folder = tmp_path / "types"
-    shutil.copytree(REPOSITORY / "tests/observability/grafana", folder)
+    shutil.copytree(REPOSITORY / "tests/engine/observability/grafana", folder)
     done = run("npm", "ci", "--silent", "--no-audit", "--no-fund", cwd=folder)
     assert done.returncode == 0, done.stdout
     wrong = set()
