@@ -6,11 +6,13 @@ It runs in an environment with all members, whose settings are the contract of v
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from slipway_ops import project
 from slipway_ops.checks import contract_check, whole_tree
 from slipway_ops.checks.command_names import names
+from slipway_ops.checks.finding import Finding
 from slipway_ops.errors import SlipwayError
 
 
@@ -20,18 +22,24 @@ def main() -> None:
     The first argument is the root, by default that of the project that this runs in. The others are
     the roots of other projects, of which the documents speak as well.
     """
+    status = 0
     try:
         root, *others = [Path(word).resolve() for word in sys.argv[1:]] or [project.find_root()]
-        known = names(root)
-        for other in others:
-            known |= names(other)
-        found = whole_tree.findings(root, known, tuple(others))
-        found += contract_check.findings(root, Path(sys.executable))
+        for finding in _findings(root, others):
+            print(finding, flush=True)
+            status = 1
     except SlipwayError as error:
         sys.exit(str(error))
-    for finding in found:
-        print(finding)
-    sys.exit(bool(found))
+    sys.exit(status)
+
+
+def _findings(root: Path, others: list[Path]) -> Iterator[Finding]:
+    """What the checks find, one after the other: what one cannot read hides no other."""
+    yield from contract_check.findings(root, Path(sys.executable))
+    known = names(root)
+    for other in others:
+        known |= names(other)
+    yield from whole_tree.findings(root, known, tuple(others))
 
 
 if __name__ == "__main__":
