@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "src"))  # the stages of this repository use its own package
 
 from slipway_ops import nox_api  # noqa: E402
-from slipway_ops.github import nox_report  # noqa: E402
+from slipway_ops.github import actions, nox_report  # noqa: E402
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv"
@@ -100,7 +100,8 @@ def unit(session: nox.Session) -> None:
     pytest(session, "tests/unit")
 
 
-@nox.session(python=PYTHONS, download_python="never")
+# A machine of GitHub's has one of the four.
+@nox.session(python=PYTHONS, download_python="auto" if actions.is_actions() else "never")
 def pythons(session: nox.Session) -> None:
     """`unit` on every other Python from 3.11 to 3.14 that this machine has."""
     if session.python == f"{sys.version_info.major}.{sys.version_info.minor}":

@@ -215,7 +215,10 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
     ),
     "observability": (True, {"pyproject.toml"}),
     "licence": ("Apache-2.0", {"LICENSE"}),
-    "python_version": ("3.12", {"README.md", "pyproject.toml"}),
+    "python_version": (
+        "3.12",
+        {"README.md", "pyproject.toml", ".github/actions/setup/action.yml"},
+    ),
     "apis": (["backend", "billing"], COMPOSE | CONTRACT),
     "workers": (["agents", "reviewers"], COMPOSE | CONTRACT),
     # An app uses the first API: [tool.slipway.uses].
@@ -276,7 +279,7 @@ def test_yamllint_finds_nothing_and_every_file_satisfies_its_schema(tree: Path) 
 def python(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment with all that members depend on, and no member."""
     environment = tmp_path_factory.mktemp("dependencies")
-    words = ("--all-packages", "--no-default-groups", "--no-install-workspace")
+    words = ("--all-packages", "--no-install-workspace")
     uv.sync(default_project.path, environment, *words)
     return environment / "bin" / "python"
 
