@@ -7,13 +7,14 @@ import shutil
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 from slipway_ops import growth, project, uv
 from slipway_ops.cache.locked import Locked
 from slipway_ops.cache.memory import Memory
 from slipway_ops.images import bake, sbom
-from support import REPOSITORY, clean_environment, copy, need, run
+from support import BIN, REPOSITORY, clean_environment, copy, need, run
 
 MANIFEST = """\
 [project]
@@ -25,6 +26,8 @@ recipe = 2
 [tool.uv.workspace]
 members = ["libs/*"]
 """
+# slipway-ops and what this part of it imports, for Pythons that have neither.
+PACKAGE = os.pathsep.join([str(REPOSITORY / "src"), str(Path(filelock.__file__).parents[1])])
 CODE = """\
 import sys
 from pathlib import Path
@@ -60,8 +63,8 @@ def test_a_lock_of_a_project_without_members_fits_on_every_python(
     for first, last in ((installed[0], installed[-1]), (installed[-1], installed[0])):
         (project / "uv.lock").unlink(missing_ok=True)
         # Whatever is first on PATH, and whatever a person has set.
-        path = f"{installed[0].parent}:{os.environ['PATH']}"
-        env = clean_environment(UV_PYTHON="3.9", PYTHONPATH=str(project), CI="") | {"PATH": path}
+        path = f"{installed[0].parent}:{BIN}:{os.environ['PATH']}"
+        env = clean_environment(UV_PYTHON="3.9", PYTHONPATH=PACKAGE, CI="") | {"PATH": path}
         for python, made in ((first, True), (first, False), (last, False)):
             done = run(python, "-c", CODE, project, cwd=project, env=env)
             assert done.stdout == f"{made} False\n", python

@@ -25,7 +25,7 @@ STAGES = '''
 nox.options.sessions = ["lint", "test"]
 
 
-def look(session: nox.Session, member: Member) -> None:
+def look(session: nox.Session, member: nox_api.Member) -> None:
     """Fails where the code of a member says BUG."""
     for file in member.path.glob("src/**/*.py"):
         if "BUG" in file.read_text(encoding="utf-8"):
@@ -35,8 +35,8 @@ def look(session: nox.Session, member: Member) -> None:
 
 '''
 STAGE = '''@nox.session
-@each("python", "web", "repo")
-def {0}(session: nox.Session, member: Member) -> None:
+@nox_api.each("python", "web", "repo")
+def {0}(session: nox.Session, member: nox_api.Member) -> None:
     """Looks."""
     look(session, member)
 
@@ -95,7 +95,7 @@ def _project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
     )
     project.lock()
     text = (project.path / "noxfile.py").read_text(encoding="utf-8")
-    begin, end = text.index("@nox.session\n@each"), text.index("@nox.session(allow_parallel=False)")
+    begin, end = text.index("@nox.session\n@nox_api.each"), text.index("@nox.session(allow_parallel=False)")
     stages = "".join(STAGE.format(name) for name in ("lint", "test", "scan", "build"))
     project.write("noxfile.py", text[:begin] + STAGES.lstrip() + stages + text[end:])
     for test in project.path.glob("libs/*/tests/*.py"):

@@ -6,15 +6,14 @@ import re
 
 import yaml
 
-from support import REPOSITORY
+from support import Project
 
-GITHUB = REPOSITORY / "template/.github"
 ON_MAIN = re.compile(r"(^|&& |\{\{ )github\.ref == 'refs/heads/main'( &&|$)")
 
 
-def test_cve_2025_36852_what_main_reads_only_main_has_written() -> None:
+def test_cve_2025_36852_what_main_reads_only_main_has_written(rendered: Project) -> None:
     found = []
-    for file in sorted(GITHUB.glob("*/**/*.yml")):
+    for file in sorted((rendered.path / ".github").glob("*/**/*.yml")):
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
         for job in (document.get("jobs") or {"": document.get("runs") or {}}).values():
             for step in job.get("steps") or []:
