@@ -156,7 +156,9 @@ def owner(path: Path, root: Path) -> Member:
 def _check(recipe: object) -> None:
     """Refuses a recipe that this package is too new or too old for."""
     if not isinstance(recipe, int):
-        raise WorkspaceError(f"`recipe` in [tool.slipway] of pyproject.toml is not a number: {recipe}")
+        raise WorkspaceError(
+            f"`recipe` in [tool.slipway] of pyproject.toml is not a number: {recipe}"
+        )
     if recipe < RECIPE:
         raise WorkspaceError(
             f"The project is too old for the installed slipway-ops: its recipe is {recipe}, not "

@@ -95,7 +95,8 @@ def _project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
     )
     project.lock()
     text = (project.path / "noxfile.py").read_text(encoding="utf-8")
-    begin, end = text.index("@nox.session\n@nox_api.each"), text.index("@nox.session(allow_parallel=False)")
+    begin = text.index("@nox.session\n@nox_api.each")
+    end = text.index("@nox.session(allow_parallel=False)")
     stages = "".join(STAGE.format(name) for name in ("lint", "test", "scan", "build"))
     project.write("noxfile.py", text[:begin] + STAGES.lstrip() + stages + text[end:])
     for test in project.path.glob("libs/*/tests/*.py"):
