@@ -171,7 +171,7 @@ def _lint(work: Path, project: Path, repeat: int) -> Figure:
     commit(old)
     uv = str(BIN / "uv")
     seconds([uv, "venv", "--quiet", ".venv"], old)
-    seconds([uv, "pip", "install", "--quiet", "nox[uv]"], old)
+    seconds([uv, "pip", "install", "--quiet", "--python", ".venv", "nox[uv]"], old)
 
     def cold(one: Path) -> float:
         forget(one, (".nox", ".mypy_cache"))
