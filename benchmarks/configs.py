@@ -32,7 +32,6 @@ from slipway_ops.nox_api import at_a_time, each
 nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "test", "scan"]
 nox.options.allow_parallel = True
-nox.options.parallel = at_a_time()
 '''
 SESSION = """
 
@@ -100,7 +99,7 @@ def _link(sample: Sample, modules: Path) -> None:
 
 def _slipway(sample: Sample) -> None:
     stages = "".join(SESSION.format(stage=stage, do=sample.do) for stage in STAGES)
-    sample.write("noxfile.py", NOXFILE + stages)
+    sample.write("noxfile.py", NOXFILE + stages + "\n\nnox.options.parallel = at_a_time()\n")
 
 
 def _packages(sample: Sample, scripts: bool) -> None:

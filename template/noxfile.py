@@ -18,7 +18,6 @@ nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "none"  # sessions make them, if there is something to run
 nox.options.sessions = ["lint", "test", "scan", "build"]
 nox.options.allow_parallel = True
-nox.options.parallel = nox_api.at_a_time()
 
 ROOT = nox_api.ROOT
 CONFIG = f"{ROOT}/pyproject.toml"
@@ -167,3 +166,6 @@ def smoke(session: nox.Session) -> None:
 def release(session: nox.Session) -> None:
     """The next version: changelog, tag, GitHub Release, tags of the images; -- --pre."""
     nox_api.deliver(session, "release")
+
+
+nox.options.parallel = nox_api.at_a_time()  # after the sessions, because it counts what has changed

@@ -42,6 +42,7 @@ except SlipwayError as _error:
     sys.exit(str(_error))
 
 Stage = Callable[[nox.Session, Member], None]
+DEFINED: set[str] = set()  # the sessions that `each` has made
 
 
 @functools.cache
@@ -57,12 +58,13 @@ def _this_run() -> skipping.Run:
 def at_a_time() -> int:
     """How many sessions run at a time: as many as have changed, up to the number of cores.
 
-    One named session, or words for its tools, run alone, with their output as it comes.
+    One named session, or words for its tools, run alone, with their output as it comes. A noxfile
+    calls this after its stages, so that only sessions that there are count.
     """
     # The processes of sessions that run side by side do not decide this again.
     if {"--parallel-worker", *LISTING}.intersection(sys.argv):
         return 1
-    return _this_run().begin(sys.argv)
+    return _this_run().begin(sys.argv, DEFINED)
 
 
 def processes() -> int:
@@ -103,6 +105,7 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
         if not chosen:
             return of_none
         # Names, not members: nox writes the parameters into its report, as JSON.
+        DEFINED.update(f"{stage.__name__}({name})" for name in chosen)
         names = [
             nox.param(name, id=name, tags=[] if writes else m.tags) for name, m in chosen.items()
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +65,7 @@ class Run:
         self._skips: dict[str, Skip] = {}  # by session, until a session has run
         self._only_stages = False  # whether no other session may change the inputs
 
-    def begin(self, words: list[str]) -> int:
+    def begin(self, words: list[str], defined: Collection[str] = ()) -> int:
         """Decides how many sessions run at a time without `-j`.
 
         Whole stages take as many as there are cores, if that many are to be run. One named
@@ -74,6 +74,8 @@ class Run:
 
         Args:
             words: the command line of nox.
+            defined: the sessions of stages that the noxfile has; every member has every stage if it
+                is empty.
         """
         run_summary.begin()
         end = words.index("--") if "--" in words else len(words)
@@ -86,17 +88,20 @@ class Run:
         if others or any(word.startswith(UNCLEAR) for word in words[:end]):
             return cores  # what runs before may change the rest
         self._only_stages = True
-        self._skips, misses = self.look(named, tuple(words[end + 1 :]))
+        self._skips, misses = self.look(named, tuple(words[end + 1 :]), defined)
         at_a_time = max(1, min(cores, misses))
         os.environ[BESIDE] = str(at_a_time)
         return at_a_time
 
-    def look(self, named: list[str], words: tuple[str, ...]) -> tuple[dict[str, Skip], int]:
+    def look(
+        self, named: list[str], words: tuple[str, ...], defined: Collection[str] = ()
+    ) -> tuple[dict[str, Skip], int]:
         """What would be skipped of some sessions, by name, and how many would not.
 
         Args:
             named: stages or sessions; all of them if it is empty.
             words: what follows `--`.
+            defined: the sessions that there are; all if it is empty.
         """
         results = self._results
         skips: dict[str, Skip] = {}
@@ -105,6 +110,8 @@ class Run:
             for member in results.inputs.members.values():
                 name = f"{stage}({member.name})"
                 if named and not {stage, name}.intersection(named):
+                    continue
+                if defined and name not in defined:
                     continue
                 fields = results.fields(stage, member, words) if results.reads else None
                 if skip := self._skip(member, results.hit(stage, member, fields)):

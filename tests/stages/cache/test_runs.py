@@ -71,6 +71,17 @@ def test_what_has_not_changed_takes_no_process_of_its_own_and_one_miss_runs_alon
     assert [name for name, _, _ in stage.ran()].count("lint(repo)") == 1
 
 
+def test_a_stage_that_some_members_do_not_have_is_no_miss_of_theirs(stage: Stage) -> None:
+    line = "nox.options.parallel = nox_api.at_a_time()\n"
+    stage.replace("noxfile.py", line, "")
+    every, some = '@each("python", "web", "repo")\ndef lint', '@each("python")\ndef lint'
+    stage.replace("noxfile.py", every, some)
+    with (stage.path / "noxfile.py").open("a", encoding="utf-8") as file:
+        file.write(f"\n\n{line}")
+    stage.green()
+    assert "Starting session" not in stage.green()
+
+
 def test_what_has_not_changed_is_skipped_side_by_side_too(stage: Stage) -> None:
     stage.green()
     stage.ran()
