@@ -87,7 +87,7 @@ def pipeline(session: nox.Session, project: Path) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """The promises of template and package, all of them: about 20 minutes on two cores."""
+    """The promises of template and package, all of them: 22 minutes on two cores."""
     install(session, "lint")  # black and flake8 look at what is rendered; the group includes test
     # In the order of the folders, which puts what takes long first and the unit tests last.
     pytest(session, "--dist=loadgroup", "--no-loadscope-reorder")
