@@ -22,7 +22,7 @@ def members(since: str, inputs: Inputs) -> set[str]:
         inputs: the members, and who depends on whom.
 
     Raises:
-        SlipwayError: git does not know it, or this is no repository.
+        SlipwayError: git does not know it, or this is not a repository.
     """
     root, every = inputs.root, inputs.members
     try:

@@ -109,7 +109,7 @@ class GitHub:
         return _decoded(self._send(method, self._url(path), body))
 
     def delete(self, path: str) -> None:
-        """Sends DELETE; that it does not exist is no error."""
+        """Sends DELETE; succeeds as well if it does not exist."""
         try:
             self._send("DELETE", self._url(path))
         except GitHubError as error:
