@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
 from filelock import FileLock
@@ -205,6 +206,13 @@ def render(template: Path, destination: Path, **answers: object) -> Project:
     project.git("init", "--quiet", "--initial-branch", "main")
     project.commit("feat: start from the template")
     return project
+
+
+def recipe(*capabilities: str) -> str:
+    """The text of a project's noxfile.py with these capabilities."""
+    source = (REPOSITORY / "template/noxfile.py.jinja").read_text(encoding="utf-8")
+    template = jinja2.Environment(keep_trailing_newline=True).from_string(source)
+    return template.render(capabilities=capabilities)
 
 
 def need(present: bool, reason: str) -> None:

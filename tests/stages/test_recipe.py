@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from slipway_ops.checks import stage_bodies
-from support import BIN, REPOSITORY, Project, run
+from support import BIN, REPOSITORY, Project, recipe, run
 
-RECIPE = (REPOSITORY / "template/noxfile.py").read_text(encoding="utf-8")
+RECIPE = recipe()
 OWN = '''
 @nox.session
 @nox_api.each("python")

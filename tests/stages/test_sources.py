@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from stages.cache.stage import Stage
 
 from slipway_ops.cache import cache_key
 from slipway_ops.project import members
-from support import REPOSITORY, Project
+from support import Project, recipe
 
 MANIFEST = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.11"\n'
 FILES = {
@@ -37,8 +35,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     made = Project(tmp_path_factory.mktemp("sources") / "shop")
     for name, text in FILES.items():
         made.write(name, text)
-    template = REPOSITORY / "template"
-    shutil.copy(template / "noxfile.py", made.path)
+    made.write("noxfile.py", recipe())
     return made
 
 

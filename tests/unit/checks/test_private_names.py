@@ -12,7 +12,7 @@ from support import BIN, REPOSITORY
     "line",
     ["import nox\nnox.options._values", "from nox._options import options", "print(str()._x)"],
 )
-@pytest.mark.parametrize("file", ["src/slipway_ops/new.py", "template/noxfile.py", "tasks.py"])
+@pytest.mark.parametrize("file", ["src/slipway_ops/new.py", "template/tasks.py", "tasks.py"])
 def test_a_private_name_of_another_package_is_found(line: str, file: str) -> None:
     command = (BIN / "ruff", "check", "--no-cache", "--output-format=concise", "--stdin-filename")
     done = shell.ask(*command, file, "-", cwd=REPOSITORY, text=f"{line}\n")
