@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +21,15 @@ from typing import TYPE_CHECKING
 import nox
 from nox.command import CommandFailed
 
-from slipway_ops import file_lock, node as node_program, project, shell, uv
+from slipway_ops import (
+    file_lock,
+    node as node_program,
+    own_config,
+    project,
+    python_member,
+    shell,
+    uv,
+)
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member as Member
 
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from slipway_ops.cache import skipping
 
 LISTING = ("-l", "-h", "--help", "--json", "--version", "--usage", "--list", "--list-sessions")
+FINDING = ("pytest", "ruff")
 SCHEMAS = {
     "vendor.compose-spec": "deploy/compose*.yaml",
     "vendor.github-workflows": ".github/workflows/*.y*ml",
@@ -36,6 +46,7 @@ SCHEMAS = {
 }
 
 ROOT = project.root_or_exit()
+TOOLS = project.tools_folder(ROOT)
 try:
     MEMBERS = project.members(ROOT)
 except SlipwayError as _error:
@@ -172,33 +183,145 @@ def _sources(session: nox.Session, member: Member) -> list[str]:
 def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
     """Makes the session's environment exactly a member, what it declares, and these groups.
 
-    Without a Python member it holds the groups alone. A lock that is missing in CI or stale ends
-    the session with a sentence.
+    Without a Python member it holds the groups alone. A member with a lock of its own is installed
+    from that, with its own groups and extras for tests in place of these. A lock that is missing in
+    CI or stale ends the session with a sentence.
     """
-    if member and member.language == "python":
-        selection = [f"--package={member.name}", *(f"--group={group}" for group in groups)]
-    else:
-        selection = [f"--only-group={group}" for group in groups]
-    _say_python(session)
     environment = ROOT / session.env_dir
-    _uv_sync(session, environment, *selection)
+    variables: dict[str, str] = {}
+    if member and member.language == "python":
+        variables = _sync_member(session, member, environment, *groups)
+    else:
+        _say_python(session)
+        _uv_sync(session, TOOLS, environment, *(f"--only-group={group}" for group in groups))
     _put_on_path(session, environment / "bin")
     # For `uv build`, which then has the build backend of this environment.
     own = {"VIRTUAL_ENV": str(environment), "UV_PYTHON": str(environment / "bin" / "python")}
-    session.env.update(uv.VARIABLES | own)
+    session.env.update(uv.VARIABLES | variables | own)
 
 
-def sync_all(session: nox.Session, *groups: str) -> None:
-    """Makes one environment of all members and these groups, and puts it on the session's PATH.
+def sync_all(session: nox.Session, member: Member, *groups: str) -> None:
+    """Puts the tools of these groups on the session's PATH, with what a member needs beside them.
 
-    For tools that read code without running it: one environment is made then, and mypy reads every
-    package once, not once for each member.
+    For tools that read code without running it: one environment of all members is made then, and
+    mypy reads every package once, not once for each member. A member with a lock of its own has an
+    environment of its own; tools that are in it come before those of the groups.
     """
     environment = ROOT / ".nox" / "all"
     _say_python(session)
-    _uv_sync(session, environment, "--all-packages", *(f"--group={group}" for group in groups))
+    _uv_sync(
+        session, TOOLS, environment, "--all-packages", *(f"--group={group}" for group in groups)
+    )
     _put_on_path(session, environment / "bin")
+    if not _with_tools(member):
+        environment = ROOT / session.env_dir
+        _sync_member(session, member, environment, *groups)
+        _put_on_path(session, environment / "bin")
     session.env["VIRTUAL_ENV"] = str(environment)  # else pyrefly looks into .venv
+
+
+def _sync_member(
+    session: nox.Session, member: Member, environment: Path, *groups: str
+) -> dict[str, str]:
+    """Makes an environment what a member's lock says; returns the variables that say how."""
+    variables: dict[str, str] = {}
+    try:
+        if python_member.is_locked_with_tools(member):
+            _say_python(session)
+        else:
+            variables = {"UV_PYTHON": python_member.python(member)}
+        selected = python_member.selection(member, *groups)
+    except SlipwayError as error:
+        session.error(str(error))
+    _uv_sync(session, python_member.lock_folder(member), environment, *selected, **variables)
+    return variables
+
+
+def configured(member: Member, tool: str) -> bool:
+    """Whether a member has settings of its own for a tool, or its repository has."""
+    found = own_config.find(ROOT, member.path, tool)
+    return found is not None and found.parent != TOOLS
+
+
+def config(member: Member, tool: str) -> list[str]:
+    """The option that names a tool's configuration: the member's own, else the project's.
+
+    Empty where there is none; and where it is the member's own, for tools that take the paths in it
+    from another folder if it is named.
+
+    Args:
+        member: whose code the tool looks at.
+        tool: one of those in `own_config.FILES`.
+    """
+    found = own_config.find(ROOT, member.path, tool) or own_config.find(TOOLS, TOOLS, tool)
+    if found is None or tool in FINDING and found.parent != TOOLS:
+        return []
+    if tool == "pytest":
+        return ["--config-file", str(found), "--rootdir", "."]
+    options = {"bandit": "--configfile", "coverage": "--cov-config", "mypy": "--config-file"}
+    option = "--ini" if found.name == ".bandit" else options.get(tool, "--config")
+    return [option, str(found)]
+
+
+def commands(session: nox.Session, member: Member, stage: str) -> list[list[str]] | None:
+    """What `[tool.slipway.stages]` of a member's pyproject.toml runs; None where it says nothing.
+
+    An empty list there ends the session as skipped: nobody takes it for a success.
+    """
+    try:
+        found = python_member.commands(member, stage) if member.language == "python" else None
+    except SlipwayError as error:
+        session.error(str(error))
+    if found == []:
+        session.skip(f"not checked: {stage} is empty in [tool.slipway.stages]")
+    return None if found is None else [shlex.split(command) for command in found]
+
+
+def coverage(session: nox.Session, member: Member, option: str) -> list[str]:
+    """The options with which pytest measures coverage; none if the member's own ones do it.
+
+    A member with a lock of its own must have pytest in that. If it has no pytest-cov, the tools'
+    one is added.
+
+    Args:
+        option: the option of pytest-cov.
+    """
+    if not _with_tools(member):
+        environment = ROOT / session.env_dir
+        if not (environment / "bin" / "pytest").exists():
+            session.error(
+                f"{member} has tests, but neither its group `dev` nor `test` has pytest. Type in "
+                f"{member.folder}: uv add --group test pytest"
+            )
+        if not list(environment.glob("lib/python*/site-packages/pytest_cov")):
+            pins = [f"{name}=={_version(name)}" for name in ("coverage", "pytest-cov")]
+            words = ["pip", "install", "--quiet", "--no-deps", *pins]
+            session.run(uv.find(), *words, external=True, log=False)
+    if option in python_member.pytest_options(member):
+        return []
+    return [option, *config(member, "coverage")]
+
+
+def _version(name: str) -> str:
+    """The version of a package in the tools' lock."""
+    lock = tomllib.loads((TOOLS / "uv.lock").read_text(encoding="utf-8"))
+    return next(str(each["version"]) for each in lock["package"] if each["name"] == name)
+
+
+def isolation(session: nox.Session, member: Member) -> list[str]:
+    """Options of `uv build`: the locked uv-build without isolation, any other backend with it.
+
+    A member without a build backend ends the session as skipped.
+    """
+    if python_member.commands(member, "build"):
+        sync(session, member, "build")
+        return []
+    if not python_member.is_package(member):
+        session.skip("not built: its pyproject.toml has no [build-system]")
+    if python_member.is_built_alone(member):
+        return ["--python", python_member.python(member)]
+    sync(session, None, "build")
+    return ["--no-build-isolation"]
 
 
 def all_checks(session: nox.Session) -> list[list[str]]:
@@ -261,7 +384,7 @@ def node(session: nox.Session) -> None:
     if not node_program.is_suitable():
         session.log("This machine has no Node >= 20.19 (or 22.12): the one from the wheel is used.")
         environment = ROOT / ".nox" / "node"
-        _uv_sync(session, environment, "--only-group=node")
+        _uv_sync(session, TOOLS, environment, "--only-group=node")
         _put_on_path(session, environment / "bin")
 
 
@@ -275,18 +398,34 @@ def node_modules(session: nox.Session, member: Member) -> None:
     _put_on_path(session, member.path / "node_modules" / ".bin")
 
 
-def chosen(session: nox.Session, setting: str, commands: dict[str, list[str]]) -> list[str]:
-    """The command that a setting of [tool.slipway] names; where it is not set, the first one.
+def chosen(
+    session: nox.Session, member: Member, tools: dict[str, list[str]], setting: str = ""
+) -> list[str]:
+    """The command of the tool that a member has settings for, with the options that name them.
 
-    A name that is none of them ends the session.
+    Where it has settings for none, it is the one that a setting of [tool.slipway] names, else the
+    first. A name that is none of them ends the session.
+
+    Args:
+        tools: the commands by the names of the tools.
+        setting: such as `types`.
     """
-    name = project.settings(ROOT).get(setting, next(iter(commands)))
-    if name not in commands:
+    name = project.settings(ROOT).get(setting, next(iter(tools)))
+    if name not in tools:
         session.error(
             f"{setting} in [tool.slipway] of pyproject.toml is {name!r}: "
-            f"choose {' or '.join(commands)}"
+            f"choose {' or '.join(tools)}"
         )
-    return commands[name]
+    name = next((tool for tool in tools if configured(member, tool)), name)
+    more = annotated(member) if name == "flake8" else []
+    if name == "mypy" and not _with_tools(member):
+        more = ["--python-executable", f"{session.env['VIRTUAL_ENV']}/bin/python"]
+    return [*tools[name], *config(member, name), *more]
+
+
+def _with_tools(member: Member) -> bool:
+    """Whether one lock holds a member and the tools."""
+    return member.language != "python" or python_member.is_locked_with_tools(member)
 
 
 def run(session: nox.Session, program: str, *arguments: str, **variables: str) -> None:
@@ -334,7 +473,15 @@ def alerts(session: nox.Session) -> None:
     """
     from slipway_ops.images import bake
 
-    sync_all(session, "lint", "test", "dev")
+    _uv_sync(
+        session,
+        TOOLS,
+        ROOT / ".nox" / "all",
+        "--all-packages",
+        "--group=lint",
+        "--group=test",
+        "--group=dev",
+    )
     python = str(ROOT / ".nox" / "all" / "bin" / "python")  # the session's own has no members
     session.run(python, "-m", "slipway_ops.checks.metrics", external=True)
     folder = ROOT / "deploy" / "prometheus"
@@ -366,7 +513,7 @@ def setup(session: nox.Session) -> None:
         session.error(str(error))
     if not (ROOT / ".git").exists():
         session.error("This folder is no git repository yet, so it has no hooks. Type: git init")
-    session.run(str(ROOT / ".venv" / "bin" / "pre-commit"), "install", external=True, silent=True)
+    session.run(str(TOOLS / ".venv" / "bin" / "pre-commit"), "install", external=True, silent=True)
     for name in install.lost_edits(ROOT):
         session.log(
             f"The update removed {name}, which was edited; the package does its work now. To see "
@@ -420,7 +567,7 @@ def report(session: nox.Session) -> None:
     nox_report.publish()
     if "--issue" in session.posargs:
         session.run(
-            str(ROOT / ".venv" / "bin" / "python"),
+            str(TOOLS / ".venv" / "bin" / "python"),
             "-m",
             "slipway_ops.github.weekly_issue",
             external=True,
@@ -430,9 +577,9 @@ def report(session: nox.Session) -> None:
 def deliver(session: nox.Session, stage: str) -> None:
     """Runs one stage of the delivery in .venv, which is made whole for it."""
     groups = ["--all-packages", "--inexact", "--group=dev", "--group=release"]
-    _uv_sync(session, ROOT / ".venv", *groups)
+    _uv_sync(session, TOOLS, TOOLS / ".venv", *groups)
     node(session)  # npm says what is in the images of apps
-    python = str(ROOT / ".venv" / "bin" / "python")
+    python = str(TOOLS / ".venv" / "bin" / "python")
     command = [python, "-m", "slipway_ops.release.delivery", stage, *session.posargs]
     session.run(*command, external=True, env={"PATH": _path(session)})
 
@@ -444,9 +591,11 @@ def _say_python(session: nox.Session) -> None:
         session.log(f"Python {here} runs this; images and CI have {pinned}.")
 
 
-def _uv_sync(session: nox.Session, environment: Path, *selection: str) -> None:
+def _uv_sync(
+    session: nox.Session, folder: Path, environment: Path, *selection: str, **variables: str
+) -> None:
     try:
-        if uv.sync(ROOT, environment, *selection):
+        if uv.sync(folder, environment, *selection, **variables):
             session.log(uv.NEW)
     except SlipwayError as error:
         session.error(str(error))

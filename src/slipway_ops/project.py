@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import fnmatch
+import functools
 import json
 import os
 import sys
 import tomllib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from slipway_ops import shell
 from slipway_ops.errors import SlipwayError
 
-FOLDERS = ("services", "apps", "libs")
+MEMBERS = ("services/*", "libs/*", "apps/*")  # where `members` in [tool.slipway] says nothing
+TOOLS = "pipeline"  # has the tools' pyproject.toml where that of the root has another purpose
 RECIPE = 2  # what a project's noxfile, tasks and workflows have to be written for
+# What tools make, where no git says what it ignores.
+MADE = ("*.egg-info", "__pycache__", "build", "dist", "node_modules", "site-packages", "venv")
 
 
 class WorkspaceError(SlipwayError):
@@ -25,14 +32,16 @@ class Member:
     """One part of the monorepo that has stages of its own.
 
     Attributes:
-        name: the folder's name, unique in the tree; `repo` for what belongs to the whole tree.
+        name: unique in the tree: the folder's name; `repo` for what belongs to the whole tree.
         path: the absolute path of the folder.
         kind: `api`, `worker`, `service`, `library`, `app` or `repo`.
+        root: the absolute path of the project's root.
     """
 
     name: str
     path: Path
     kind: str
+    root: Path
 
     @property
     def language(self) -> str:
@@ -46,12 +55,15 @@ class Member:
 
     @property
     def folder(self) -> str:
-        """The path of its folder, seen from the root; `.` for the whole tree."""
-        return "." if self.kind == "repo" else f"{self.path.parent.name}/{self.path.name}"
+        """The path of its folder, seen from the root; `.` for the root itself."""
+        return self.path.relative_to(self.root).as_posix()
 
     @property
     def sources(self) -> list[str]:
-        """The paths that its tools look at, relative to its folder.
+        """The paths that its tools look at, relative to its folder: all that holds code.
+
+        Of a Python member, these are the folders and files at its top, without hidden ones, what
+        git ignores, and other members.
 
         Raises:
             WorkspaceError: there is no code where they look: they would check nothing and succeed.
@@ -59,18 +71,22 @@ class Member:
         if self.kind == "repo":
             return ["noxfile.py", "tasks.py"]
         web = self.language == "web"
-        where, kinds, manifest = (
-            (self.folder, (".ts", ".tsx", ".js", ".jsx"), "package.json")
-            if web
-            else (f"{self.folder}/src", (".py",), "pyproject.toml")
-        )
-        if not _has_code(self.path if web else self.path / "src", kinds):
+        kinds = (".ts", ".tsx", ".js", ".jsx") if web else (".py",)
+        files = [name for name in self.files if name.endswith(kinds) and ".config." not in name]
+        if not files:
+            manifest = "package.json" if web else "pyproject.toml"
             raise WorkspaceError(
                 f"{self.name} has no code that could be checked: there is no {' or '.join(kinds)} "
-                f"file in {where}. Move its code there. If {self.folder} should not be checked at "
-                f"all, delete its {manifest}."
+                f"file in {self.folder}. Move its code there. If {self.folder} should not be "
+                f"checked at all, delete its {manifest}, or take it from `members` in "
+                "[tool.slipway]."
             )
-        return ["."] if web else [name for name in ("src", "tests") if (self.path / name).exists()]
+        return ["."] if web else _tops(self, files)
+
+    @property
+    def files(self) -> list[str]:
+        """Its files, relative to its folder: neither hidden ones, nor what git ignores."""
+        return _files(self)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -85,6 +101,8 @@ class Member:
 def find_root(start: Path | None = None) -> Path:
     """The root of the project that a folder is in: the nearest parent with `[tool.slipway] recipe`.
 
+    That table is in the root's pyproject.toml, or in pipeline/pyproject.toml with `root = ".."`.
+
     Args:
         start: the folder, by default the working directory.
 
@@ -94,10 +112,11 @@ def find_root(start: Path | None = None) -> Path:
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
-        manifest = folder / "pyproject.toml"
-        if manifest.is_file() and (recipe := _own_table(manifest).get("recipe")) is not None:
-            _check(recipe)
-            return folder
+        for tools in (folder, folder / TOOLS):
+            own = _own_table(tools / "pyproject.toml")
+            if "recipe" in own:
+                _check(own["recipe"])
+                return (tools / str(own.get("root", "."))).resolve()
     raise WorkspaceError(
         f"{start} is in no project: neither it nor a parent has a pyproject.toml with `recipe` in "
         "[tool.slipway]. Go to the folder of the project and type the command again."
@@ -115,31 +134,42 @@ def root_or_exit() -> Path:
         sys.exit(str(error))
 
 
+def tools_folder(root: Path) -> Path:
+    """The folder whose pyproject.toml and uv.lock hold the tools of the stages, and the settings.
+
+    It is the root, or `pipeline` where the root's pyproject.toml has another purpose.
+    """
+    own = _own_table(root / TOOLS / "pyproject.toml")
+    return root / TOOLS if "root" in own else root
+
+
 def settings(root: Path) -> dict[str, Any]:
-    """The table `[tool.slipway]` of the root's pyproject.toml: `slug`, `python`, …."""
-    return _own_table(root / "pyproject.toml")
+    """The table `[tool.slipway]` of the tools' pyproject.toml: `slug`, `python`, …."""
+    return _own_table(tools_folder(root) / "pyproject.toml")
 
 
 def members(root: Path) -> list[Member]:
     """The members below a root: libraries first, then apps, services and `repo`, each by name.
 
-    A folder directly under `services/` or `libs/` with a pyproject.toml is a Python member, one
-    under `apps/` with a package.json a web member.
+    `members` in [tool.slipway] lists their folders as globs; those that begin with `!` are left
+    out. A folder with a pyproject.toml is a Python member, one with a package.json a web member;
+    with both it is two, the second one named `<name>-web`.
 
     Raises:
         WorkspaceError: two members have one name, or a member's manifest cannot be read.
     """
-    found = [Member("repo", root, "repo")]
-    for folder in FOLDERS:
-        manifests = "package.json" if folder == "apps" else "pyproject.toml"
-        for manifest in sorted(root.glob(f"{folder}/*/{manifests}")):
-            found.append(Member(manifest.parent.name, manifest.parent, _kind(folder, manifest)))
+    own = settings(root)
+    found = [Member("repo", root, "repo", root)]
+    for folder in _folders(root, own.get("members", MEMBERS)):
+        found += _members_of(root, folder, own.get("names", {}))
     names = [member.name for member in found]
     for name in names:
         if names.count(name) > 1:
-            places = ", ".join(str(m.path.relative_to(root)) for m in found if m.name == name)
+            places = [m.folder for m in found if m.name == name]
             raise WorkspaceError(
-                f"Two members are called {name!r} ({places}): rename one of the folders."
+                f"Two members are called {name!r} ({', '.join(places)}): rename one of the "
+                f'folders, or give it another name in [tool.slipway.names]: "{places[-1]}" = '
+                f'"other-{name}"'
             )
     # Side by side, the first library fills mypy's cache while the first app has its own tools.
     order = {"library": 0, "app": 1, "repo": 3}
@@ -147,10 +177,94 @@ def members(root: Path) -> list[Member]:
 
 
 def owner(path: Path, root: Path) -> Member:
-    """The member that a path belongs to: `repo` for what lies in none of the others."""
-    return max(
-        (m for m in members(root) if path.is_relative_to(m.path)), key=lambda m: len(m.path.parts)
-    )
+    """The member that a path belongs to: the one in the deepest folder, else `repo`.
+
+    Where a folder holds a Python and a web member, the ending of the path decides.
+    """
+    around = [m for m in members(root) if path.is_relative_to(m.path)]
+    deepest = max(len(m.path.parts) for m in around)
+    found = [m for m in around if len(m.path.parts) == deepest]
+    if path.suffix in (".py", ".toml"):
+        found.sort(key=lambda member: member.language != "python")
+    own = [m for m in found if m.kind != "repo" or path.parent == root and _is_ours(path)]
+    return next(iter(own or found))
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """The pyproject.toml of a folder; empty where there is none.
+
+    Raises:
+        WorkspaceError: it cannot be read.
+    """
+    file = folder / "pyproject.toml"
+    try:
+        status = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return _parsed(file, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(file: Path, *_state: int) -> dict[str, Any]:
+    """A pyproject.toml, parsed once for each state of the file."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WorkspaceError(f"{file} cannot be read: {error}. Fix the file.") from error
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file at the root is one of those that `repo` looks at."""
+    return path.name in ("noxfile.py", "tasks.py")
+
+
+def _folders(root: Path, patterns: Iterable[str]) -> Iterator[Path]:
+    """The folders that the patterns name and that have a manifest."""
+    chosen: list[Path] = []
+    left_out: set[Path] = set()
+    for pattern in patterns:
+        if pattern.startswith("!"):
+            left_out.update(_glob(root, pattern[1:]))
+        else:
+            chosen += [folder for folder in _glob(root, pattern) if folder not in chosen]
+    for folder in chosen:
+        if folder not in left_out and folder.name != "node_modules":
+            yield folder
+
+
+def _glob(root: Path, pattern: str) -> list[Path]:
+    if pattern in (".", "./"):
+        return [root]
+    return sorted(folder for folder in root.glob(pattern.rstrip("/")) if folder.is_dir())
+
+
+def _members_of(root: Path, folder: Path, names: dict[str, str]) -> Iterator[Member]:
+    """The members that a folder is: one for each manifest that it has."""
+    python, web = (folder / "pyproject.toml").is_file(), (folder / "package.json").is_file()
+    place = folder.relative_to(root).as_posix()
+    table = manifest(folder) if python else {}
+    package = _package(folder / "package.json") if web else {}
+    name = names.get(place) or (folder.name if folder != root else _of_root(table, package, root))
+    if python:
+        own = table.get("tool", {}).get("slipway", {})
+        kind = "library" if folder.parent.name == "libs" else "service"
+        yield Member(name, folder, str(own.get("kind", kind)), root)
+    if web:
+        yield Member(f"{name}-web" if python else name, folder, "app", root)
+
+
+def _of_root(table: dict[str, Any], package: dict[str, Any], root: Path) -> str:
+    """The name of a member that is the root: a checkout's folder can have any name."""
+    named = table.get("project", {}).get("name") or package.get("name") or root.name
+    return str(named).rpartition("/")[2]
+
+
+def _package(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise WorkspaceError(f"{file} cannot be read: {error}. Fix the file.") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _check(recipe: object) -> None:
@@ -171,30 +285,46 @@ def _check(recipe: object) -> None:
         )
 
 
-def _own_table(manifest: Path) -> dict[str, Any]:
+def _own_table(file: Path) -> dict[str, Any]:
     """`[tool.slipway]` of a pyproject.toml; empty where there is none."""
-    try:
-        table = tomllib.loads(manifest.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WorkspaceError(f"{manifest} cannot be read: {error}. Fix the file.") from error
-    return dict(table.get("tool", {}).get("slipway", {}))
+    return dict(manifest(file.parent).get("tool", {}).get("slipway", {}))
 
 
-def _has_code(top: Path, kinds: tuple[str, ...]) -> bool:
-    """Whether a folder holds code, apart from tests, configuration and what tools made."""
-    for _, folders, files in os.walk(top):
-        if any(name.endswith(kinds) and ".config." not in name for name in files):
-            return True
-        folders[:] = [name for name in folders if name not in ("dist", "node_modules", "tests")]
-    return False
+def _files(member: Member) -> list[str]:
+    """The files of a member, relative to it: neither hidden ones, nor what git ignores."""
+    others = [m.path for m in members(member.root) if m.path != member.path]
+    below = [path for path in others if path.is_relative_to(member.path)]
+    command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    done = shell.ask(*command, cwd=member.path)
+    names = _walked(member.path) if done.returncode else done.stdout.split("\0")
+    return sorted(
+        name
+        for name in set(names)
+        if (member.path / name).is_file()
+        and not any((member.path / name).is_relative_to(path) for path in below)
+        and not any(part.startswith(".") for part in Path(name).parts)
+        and not (member.path == member.root and _is_ours(Path(name)))
+    )
 
 
-def _kind(folder: str, manifest: Path) -> str:
-    text = manifest.read_text(encoding="utf-8")
-    try:
-        table = json.loads(text) if folder == "apps" else tomllib.loads(text)
-    except ValueError as error:  # both parsers' errors are ValueErrors
-        raise WorkspaceError(f"{manifest} cannot be read: {error}. Fix the file.") from error
-    if folder == "services":
-        return str(table.get("tool", {}).get("slipway", {}).get("kind", "service"))
-    return {"apps": "app", "libs": "library"}[folder]
+def _walked(top: Path) -> Iterator[str]:
+    """The files below a folder that is in no repository, without what tools have made."""
+    for place, folders, files in os.walk(top):
+        yield from (str(Path(place, name).relative_to(top)) for name in files)
+        folders[:] = [
+            name for name in folders if not any(fnmatch.fnmatchcase(name, made) for made in MADE)
+        ]
+
+
+def _tops(member: Member, files: list[str]) -> list[str]:
+    """The fewest folders and files that hold these files of a member and no other member."""
+    others = [m.path for m in members(member.root) if m.path != member.path]
+    found = set()
+    for name in files:
+        top = Path(Path(name).parts[0])
+        for part in Path(name).parts[1:]:
+            if not any(path.is_relative_to(member.path / top) for path in others):
+                break
+            top /= part
+        found.add(top.as_posix())
+    return sorted(found)

@@ -11,8 +11,8 @@ from pathlib import Path
 from slipway_ops import file_lock, shell
 from slipway_ops.errors import SlipwayError
 
-NEW = "uv.lock is new, with the versions that the template was tested with: commit it."
-STALE = "uv.lock does not fit the pyproject.toml files. Type `uv lock`, then commit it."
+NEW = "uv.lock is new: commit it."
+STALE = "Type `uv lock` in its folder, then commit it."
 # Environments and locks are for the Python that runs this, which is also part of the cache keys. uv
 # neither looks for another one nor downloads it.
 VARIABLES = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
@@ -36,10 +36,10 @@ def find() -> str:
 
 
 def run(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs uv at the root of a project, with the Python that runs this; its status may be any.
+    """Runs uv in the folder of a lock, with the Python that runs this; its status may be any.
 
     Args:
-        root: the root of the project.
+        root: that folder.
         words: what follows `uv`.
         variables: are set besides those of this process.
 
@@ -49,8 +49,12 @@ def run(root: Path, *words: str, **variables: str) -> subprocess.CompletedProces
     return shell.ask(find(), *words, cwd=root, env={**os.environ, **VARIABLES, **variables})
 
 
-def ensure_lock(root: Path) -> bool:
+def ensure_lock(root: Path, **variables: str) -> bool:
     """Makes uv.lock where it is missing; returns whether it was made now.
+
+    Args:
+        root: the folder of the lock, which is the root of the project or that of a member.
+        variables: see `run`.
 
     Raises:
         LockError: it is missing in CI, or uv found no set of versions.
@@ -60,43 +64,44 @@ def ensure_lock(root: Path) -> bool:
         return False
     if shell.in_ci():
         raise LockError(
-            "uv.lock is missing, and CI chooses no versions. Type `nox -s setup`, then commit it."
+            f"{lock} is missing, and CI chooses no versions. Type `nox -s setup`, then commit it."
         )
     with file_lock.hold(root, "uv-lock"):  # sessions run side by side
         if lock.exists():
             return False
-        done = run(root, "lock", "--quiet")
+        done = run(root, "lock", "--quiet", **variables)
         if done.returncode:
-            raise LockError(f"uv could not make uv.lock:\n{done.stderr.strip()}")
+            raise LockError(f"uv could not make {lock}:\n{done.stderr.strip()}")
     return True
 
 
-def is_stale(root: Path) -> bool:
+def is_stale(root: Path, **variables: str) -> bool:
     """Whether uv.lock no longer fits the pyproject.toml files."""
-    return run(root, "lock", "--check", "--quiet").returncode != 0
+    return run(root, "lock", "--check", "--quiet", **variables).returncode != 0
 
 
-def sync(root: Path, environment: Path, *selection: str) -> bool:
+def sync(root: Path, environment: Path, *selection: str, **variables: str) -> bool:
     """Makes a virtual environment what uv.lock says for a selection, exactly.
 
     Makes uv.lock first where a fresh copy has none; returns whether it did. A group `dev`, which uv
     would take by itself, counts only where it is selected.
 
     Args:
-        root: the root of the project.
+        root: the folder of the lock.
         environment: the folder of the virtual environment.
         selection: options of `uv sync`, such as `--package=backend` and `--group=test`.
+        variables: see `run`.
 
     Raises:
         LockError: the lock is missing in CI, or stale.
         SlipwayError: uv is missing, or failed for another reason.
     """
-    made = ensure_lock(root)
-    places = {"UV_PROJECT_ENVIRONMENT": str(environment), "VIRTUAL_ENV": str(environment)}
+    made = ensure_lock(root, **variables)
+    variables |= {"UV_PROJECT_ENVIRONMENT": str(environment), "VIRTUAL_ENV": str(environment)}
     words = ("sync", "--locked", "--quiet", "--no-default-groups", *selection)
-    done = run(root, *words, **places)
+    done = run(root, *words, **variables)
     if done.returncode:
-        if is_stale(root):
-            raise LockError(STALE)
+        if is_stale(root, **variables):
+            raise LockError(f"{root / 'uv.lock'} does not fit the pyproject.toml files. {STALE}")
         raise SlipwayError(f"`uv sync {' '.join(selection)}` failed:\n{done.stderr.strip()}")
     return made

@@ -82,7 +82,7 @@ def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
     )
     program.chmod(0o755)
     root = tmp_path / "shop"
-    member = project.Member("core", root / "libs/core", "library")
+    member = project.Member("core", root / "libs/core", "library", root)
     member.path.mkdir(parents=True)
     for folder, name in ((root, "repo"), (member.path, "core")):
         (folder / "pyproject.toml").write_text(MANIFEST.format(name=name), encoding="utf-8")

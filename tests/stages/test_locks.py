@@ -80,7 +80,7 @@ def test_a_lock_that_cannot_be_made_leaves_nothing_and_names_the_cause(bench: Pr
     (bench.path / "uv.lock").unlink()
     bench.replace("pyproject.toml", '"mypy>=2.4,<3"', '"mypy>=2.4,<2.4"')
     output = bench.red("-s", "lint(repo)")
-    assert "uv could not make uv.lock" in output and "mypy" in output
+    assert "uv could not make" in output and "mypy" in output
     assert not (bench.path / "uv.lock").exists()
 
 

@@ -10,13 +10,12 @@ import functools
 import hashlib
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from slipway_ops import node as node_program, project, shell, uv
+from slipway_ops import node as node_program, project, python_member, shell, uv
 from slipway_ops.cache import file_trees, root_files, tools, variables
 from slipway_ops.cache.file_trees import Tree, Trees
 from slipway_ops.cache.locked import Locked
@@ -38,8 +37,6 @@ GROUPS = {
 # Stages that read the code of what a member depends on; a wheel and an audit are of the member.
 READING = ("lint", "test")
 PROGRAMS = {"web": ("node", "npm"), "repo": ("docker", "git", "promtool"), "python": ()}
-# Each is a field of its own: the recipe, the selection of packages, the tables.
-FIELDS = {RECIPE, "uv.lock", "pyproject.toml"}
 
 
 class Snapshot:
@@ -54,8 +51,19 @@ class Snapshot:
             memory: where digests are remembered.
         """
         self._root, self._memory = root, memory
-        self.folders = {m.folder: m for m in members.values() if m.kind != "repo"}
-        self.manifest = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+        # Of a Python and a web member in one folder, the first stands for both.
+        self.folders: dict[str, Member] = {}
+        for member in members.values():
+            if member.kind != "repo":
+                self.folders.setdefault(member.folder, member)
+        # Each of these is a field of its own: the selection of packages, the tables.
+        tools_folder = project.tools_folder(root)
+        self._fields = {
+            RECIPE,
+            *(f"{tools_folder.relative_to(root) / name}" for name in ("uv.lock", "pyproject.toml")),
+        }
+        self._locked: dict[Path, Locked] = {}
+        self.manifest = project.manifest(project.tools_folder(root))
         self.trees = Trees(root, memory, self.own("results").get("exclude", ()))
 
     def own(self, name: str) -> dict[str, Any]:
@@ -65,17 +73,24 @@ class Snapshot:
     def digest(self, place: str) -> str:
         """The digest of a folder or of a file, by its path from the root."""
         path = self._root / place
+        if place == ".":
+            return file_trees.digest(self.outside)
         return file_trees.digest(self.trees.read(path)) if path.is_dir() else self.trees.file(path)
 
     @functools.cached_property
     def outside(self) -> Tree:
-        """The files outside of every member."""
-        return self.trees.read(self._root, [self._root / folder for folder in self.folders])
+        """The files outside of every member; one that is the root has these too."""
+        inside = [self._root / folder for folder in self.folders if folder != "."]
+        return self.trees.read(self._root, inside)
+
+    def tree(self, member: Member) -> Tree:
+        """The files of a member; of `repo`, those outside of every member."""
+        return self.outside if member.folder == "." else self.trees.read(member.path)
 
     @functools.cached_property
     def at_root(self) -> dict[str, str]:
         """Of these, all that no other field holds; and the tables of pyproject.toml."""
-        files = {name: what for name, what in self.outside.items() if name not in FIELDS}
+        files = {name: what for name, what in self.outside.items() if name not in self._fields}
         return files | root_files.tables(self.manifest)
 
     @functools.cached_property
@@ -83,24 +98,31 @@ class Snapshot:
         """A digest of the names that git has or would add; scans and documents are about these."""
         command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         listed = set(shell.ask(*command, cwd=self._root).stdout.split("\0"))
-        members = {f"{folder}/": self.trees.read(m.path) for folder, m in self.folders.items()}
+        below = {folder: m for folder, m in self.folders.items() if folder != "."}
+        members = {f"{folder}/": self.trees.read(m.path) for folder, m in below.items()}
         trees = {"": self.outside} | members
         ours = {folder + name for folder, tree in trees.items() for name in tree}
         return hashlib.sha256("\0".join(sorted(ours & listed)).encode()).hexdigest()
 
-    @functools.cached_property
-    def locked(self) -> Locked:
-        """What uv.lock holds.
+    def locked(self, member: Member | None = None) -> Locked:
+        """What the lock of a Python member holds, or that of the tools.
 
         Raises:
-            SlipwayError: there is none.
+            SlipwayError: there is none, or no interpreter for it.
         """
-        python = [m.folder for m in self.folders.values() if m.language == "python"]
-        names = ["uv.lock", "pyproject.toml", *(f"{folder}/pyproject.toml" for folder in python)]
-        digests = {name: self.trees.file(self._root / name) for name in names}
-        if not digests["uv.lock"]:
-            raise SlipwayError("there is no uv.lock")
-        return Locked(self._root, digests, self._memory)
+        tools_folder = project.tools_folder(self._root)
+        folder = python_member.lock_folder(member) if member else tools_folder
+        if folder not in self._locked:
+            python = python_member.python(member) if member and folder != tools_folder else ""
+            places = {m.path: m.folder for m in self.folders.values() if m.language == "python"}
+            inside = [path for path in places if path.is_relative_to(folder)]
+            names = ["uv.lock", "pyproject.toml"]
+            names += [f"{path.relative_to(folder)}/pyproject.toml" for path in inside]
+            digests = {name: self.trees.file(folder / name) for name in names}
+            if not digests["uv.lock"]:
+                raise SlipwayError(f"there is no uv.lock in {folder}")
+            self._locked[folder] = Locked(folder, digests, self._memory, python)
+        return self._locked[folder]
 
 
 class Inputs:
@@ -136,7 +158,8 @@ class Inputs:
 
     def counting(self, stage: str, member: Member) -> tuple[str, ...]:
         """The patterns of the variables that count in a session."""
-        own = self.now.own("results").get("variables", ())
+        own = list(self.now.own("results").get("variables", ()))
+        own += python_member.variables(member) if member.language == "python" else []
         return variables.counting(stage, member.name, own)
 
     def fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields:
@@ -186,12 +209,13 @@ class Inputs:
             "machine": tools.machine(),
             "tools": self._tools(member),
             "locked": self._packages(stage, member),
-            "files": now.outside if member.kind == "repo" else now.trees.read(member.path),
+            "files": now.tree(member),
             "members": self._others(stage, member),
             "root": self._root_of(stage, member),
             "variables": variables.values(self.counting(stage, member), self._environment),
         }
-        if stage == "scan":
+        alone = member.language == "python" and python_member.is_built_alone(member)
+        if stage == "scan" or stage == "build" and alone:  # what it installs then is in no lock
             fields["day"] = {"today": date.today().isoformat()}
         if member.kind == "repo" and stage == "build":
             head = shell.ask("git", "rev-parse", "--verify", "--quiet", "HEAD", cwd=self.root)
@@ -232,14 +256,26 @@ class Inputs:
         """The exact closure that a session installs; sessions refuse a stale lock."""
         if member.kind == "repo" or (member.language == "web" and not self._uv_for(stage, member)):
             return {}
-        if not self.now.locked.fits():
-            raise SlipwayError("uv.lock does not fit the pyproject.toml files")
-        groups = GROUPS[stage]
         if member.language == "web":
-            return self.now.locked.packages(*(f"--only-group={name}" for name in ("node", *groups)))
-        return self.now.locked.packages(
-            f"--package={member.name}", *(f"--group={name}" for name in groups)
-        )
+            return self._of_lock(None, *(f"--only-group={n}" for n in ("node", *GROUPS[stage])))
+        with_tools = python_member.is_locked_with_tools(member)
+        groups = GROUPS[stage] if with_tools or stage in READING else ()
+        found = self._of_lock(member, *python_member.selection(member, *groups))
+        if with_tools or stage == "build":
+            return found
+        tools_of_stage = self._of_lock(None, *(f"--only-group={n}" for n in GROUPS[stage]))
+        return found | {f"{name} of the tools": what for name, what in tools_of_stage.items()}
+
+    def _of_lock(self, member: Member | None, *selection: str) -> dict[str, str]:
+        """What a lock holds for a selection; folders stand in it as `./libs/runtime`."""
+        lock = self.now.locked(member)
+        if not lock.fits():
+            raise SlipwayError("uv.lock does not fit the pyproject.toml files")
+        folder = python_member.lock_folder(member) if member else project.tools_folder(self.root)
+        return {
+            f"./{os.path.relpath(folder / n, self.root)}" if n.startswith(".") else n: what
+            for n, what in lock.packages(*selection).items()
+        }
 
     def _uv_for(self, stage: str, member: Member) -> bool:
         """Whether an app's session installs something with uv: hadolint, or Node."""
@@ -250,6 +286,8 @@ class Inputs:
 
     def _tools(self, member: Member) -> dict[str, str]:
         found = self._programs.versions(*PROGRAMS[member.language])
+        if member.language == "python" and not python_member.is_locked_with_tools(member):
+            found["python"] = self._programs.version(python_member.python(member))
         return {"nox": tools.version("nox"), "uv": self._programs.version(uv.find()), **found}
 
 

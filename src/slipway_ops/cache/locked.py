@@ -17,25 +17,31 @@ EXPORT = ("--frozen", "--no-default-groups", "--no-annotate", "--no-header", "--
 class Locked:
     """The answers of uv for one state of uv.lock and of the manifests."""
 
-    def __init__(self, root: Path, manifests: Mapping[str, str], memory: Memory) -> None:
+    def __init__(
+        self, folder: Path, manifests: Mapping[str, str], memory: Memory, python: str = ""
+    ) -> None:
         """Takes the manifests and where the answers are remembered.
 
         Args:
-            root: the root of the project.
-            manifests: digests of uv.lock and of every pyproject.toml, by path from the root.
+            folder: the folder of the lock.
+            manifests: digests of uv.lock and of every pyproject.toml that it locks, by path.
             memory: where answers are remembered.
+            python: an interpreter that the lock is for, by default the one that runs this.
         """
-        self._root, self._memory = root, memory
+        self._folder, self._memory = folder, memory
+        self._variables = {"UV_PYTHON": python} if python else {}
         state = {name: manifests[name] for name in ("uv.lock", "pyproject.toml")}
-        if memory.locked.get("of") != state:
-            memory.locked = {"of": state, "fits": {}, "exports": {}}
+        if memory.locked.get(str(folder), {}).get("of") != state:
+            memory.locked[str(folder)] = {"of": state, "fits": {}, "exports": {}}
+        self._known = memory.locked[str(folder)]
         self._all = hashlib.sha256(repr(sorted(manifests.items())).encode()).hexdigest()
 
     def fits(self) -> bool:
         """Whether the lock fits the manifests; sessions refuse one that does not."""
-        fits: dict[str, bool] = self._memory.locked["fits"]
+        fits: dict[str, bool] = self._known["fits"]
         if self._all not in fits:
-            self._memory.locked["fits"] = fits = {self._all: not uv.is_stale(self._root)}
+            stale = uv.is_stale(self._folder, **self._variables)
+            self._known["fits"] = fits = {self._all: not stale}
             self._memory.changed = True
         return fits[self._all]
 
@@ -50,10 +56,10 @@ class Locked:
         Raises:
             SlipwayError: uv is missing, or the lock does not hold it.
         """
-        exports: dict[str, dict[str, str]] = self._memory.locked["exports"]
+        exports: dict[str, dict[str, str]] = self._known["exports"]
         name = " ".join(selection)
         if name not in exports:
-            done = uv.run(self._root, "export", *EXPORT, *selection)
+            done = uv.run(self._folder, "export", *EXPORT, *selection, **self._variables)
             if done.returncode:
                 raise SlipwayError(f"`uv export {name}` failed: {done.stderr.strip()}")
             exports[name] = dict(_entries(done.stdout))

@@ -25,6 +25,8 @@ READERS = {
     "[tool.coverage]": ("test", "python"),
     "[tool.bandit]": ("scan", "python"),
     "[tool.uv]": ("", "python"),
+    "pyproject.toml": ("", "python"),  # where the tools have another
+    "uv.lock": ("", "python"),
 }
 READERS |= dict.fromkeys(
     (
@@ -46,7 +48,7 @@ READERS |= dict.fromkeys(
     ("", "repo"),
 )
 # Of [tool.slipway]:
-OF_REPO = ("ci", "registry", "registry_realm", "release", "results", "slug", "uses")
+OF_REPO = ("ci", "capabilities", "registry", "registry_realm", "release", "results", "slug", "uses")
 
 
 def tables(manifest: Mapping[str, Any]) -> dict[str, str]:

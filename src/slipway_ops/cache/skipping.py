@@ -6,6 +6,7 @@ what has changed. Each session looks again when it starts.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -17,7 +18,7 @@ from typing import NoReturn
 
 import nox
 
-from slipway_ops import shell, uv
+from slipway_ops import project, python_member, shell, uv
 from slipway_ops.cache import affected, cache_key, run_summary, undeclared_imports, variables
 from slipway_ops.cache.cache_key import Fields
 from slipway_ops.cache.results import Record, Results
@@ -134,7 +135,7 @@ class Run:
             results.inputs.forget()
         fields = None
         if results.mode != "off" and INSTALL_ONLY not in sys.argv:
-            self._make_lock(session)
+            self._make_locks(session, member)
             fields = results.fields(stage, member, tuple(session.posargs))
         record = results.hit(stage, member, fields)
         if skip := self._skip(member, record):
@@ -147,7 +148,9 @@ class Run:
         except Exception as error:
             if isinstance(error, _raised_by_skip(session)):
                 result = "skipped"
-            elif record:
+            elif stage == "test":
+                self._say_hidden(session, member)
+            if record and result == "failed":
                 session.warn(
                     f"RESULTS=verify: it would have been skipped ({record}), and it fails."
                 )
@@ -180,6 +183,8 @@ class Run:
         """Whether a key holds all that its session has read."""
         if stage != "lint" or member.language != "python":
             return True
+        if not python_member.is_locked_with_tools(member):  # it has an environment of its own
+            return True
         try:
             names = undeclared_imports.undeclared(self._root, member, fields["locked"])
         except (OSError, SyntaxError):
@@ -191,13 +196,29 @@ class Run:
             )
         return not names
 
-    def _make_lock(self, session: nox.Session) -> None:
-        """Makes uv.lock where a fresh copy has none: it is a part of the keys."""
-        if not (self._root / "uv.lock").exists() and not shell.in_ci():
-            with suppress(SlipwayError):  # the session says it
-                if uv.ensure_lock(self._root):
-                    session.log(uv.NEW)
-                    self._results.inputs.forget()
+    def _say_hidden(self, session: nox.Session, member: Member) -> None:
+        """Names the variables that a member's files mention and that its session did not see."""
+        patterns = (*self._results.inputs.counting("test", member), BESIDE)
+        names = variables.mentioned(variables.hidden(patterns, os.environ), member)
+        if names:
+            session.warn(
+                f"{', '.join(names)}: set in this shell, but the session does not see it. If tests "
+                f"need it, add to {member.folder}/pyproject.toml, in [tool.slipway]: "
+                f"variables = {json.dumps(names)}"
+            )
+
+    def _make_locks(self, session: nox.Session, member: Member) -> None:
+        """Makes each uv.lock that a session needs where a fresh copy has none: keys hold them."""
+        if shell.in_ci():
+            return
+        with suppress(SlipwayError):  # the session says it
+            made = uv.ensure_lock(project.tools_folder(self._root))
+            if member.language == "python" and not python_member.is_locked_with_tools(member):
+                folder = python_member.lock_folder(member)
+                made |= uv.ensure_lock(folder, UV_PYTHON=python_member.python(member))
+            if made:
+                session.log(uv.NEW)
+                self._results.inputs.forget()
 
 
 def processes() -> int:

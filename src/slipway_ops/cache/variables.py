@@ -7,6 +7,7 @@ project lists its own under `[tool.slipway.results]` in pyproject.toml: `variabl
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import functools
 import hashlib
@@ -14,6 +15,8 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+
+from slipway_ops.project import Member
 
 COUNTING: tuple[str, ...] = (
     *("CI", "GITHUB_ACTIONS"),
@@ -67,6 +70,22 @@ def confined(patterns: Iterable[str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def hidden(patterns: Iterable[str], environment: Iterable[str]) -> list[str]:
+    """The names of the variables that a session does not see."""
+    seen = set(_matching([*patterns, *PASSING], environment))
+    return sorted(set(environment) - seen - set(OURS))
+
+
+def mentioned(names: Iterable[str], member: Member) -> list[str]:
+    """Of these variables, those whose names are in a file of a member."""
+    words: set[str] = set()
+    for name in member.files:
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            text = (member.path / name).read_text(encoding="utf-8")
+            words.update(re.findall(r"[A-Za-z_]\w+", text))
+    return sorted(words.intersection(names))
 
 
 def _matching(patterns: Iterable[str], environment: Iterable[str]) -> list[str]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway_ops import project, shell, uv
+from slipway_ops import project, python_member, shell, uv
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 from slipway_ops.shell import CommandError
@@ -161,7 +161,7 @@ def targets(
 def _libraries(root: Path, member: Member) -> list[str]:
     """The folders of what a service depends on in this workspace, seen from the root."""
     words = ["--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-annotate", "--no-header"]
-    done = uv.run(root, "export", *words, "--package", member.name)
+    done = uv.run(root, "export", *words, "--package", python_member.distribution(member))
     if done.returncode:
         raise uv.LockError(f"{uv.STALE}\n{done.stderr.strip()}")
     found = re.findall(r"^(?:-e )?\./(\S+)", done.stdout, re.MULTILINE)

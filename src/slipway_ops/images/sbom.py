@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from slipway_ops import project, shell, uv
+from slipway_ops import project, python_member, shell, uv
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 
@@ -33,7 +33,7 @@ def of(root: Path, member: str, commit: str, repository: str, digest: str) -> di
     """
     shell.git(root, "checkout", "--quiet", "--force", "--detach", commit)
     found = next(m for m in project.members(root) if m.name == member)
-    document = _npm(found) if found.language == "web" else _python(root, found)
+    document = _npm(found) if found.language == "web" else _python(found)
     name = repository.rpartition("/")[2]
     purl = f"pkg:oci/{name}@{quote(digest, safe='')}?repository_url={quote(repository, safe='')}"
     component = document["metadata"]["component"]
@@ -41,9 +41,10 @@ def of(root: Path, member: str, commit: str, repository: str, digest: str) -> di
     return document
 
 
-def _python(root: Path, member: Member) -> dict[str, Any]:
+def _python(member: Member) -> dict[str, Any]:
     words = ["export", "--quiet", "--frozen", "--no-dev", "--format=cyclonedx1.5"]
-    return _document(root, uv.find(), *words, "--package", member.name)
+    words += ["--package", python_member.distribution(member)]
+    return _document(python_member.lock_folder(member), uv.find(), *words)
 
 
 def _npm(member: Member) -> dict[str, Any]:

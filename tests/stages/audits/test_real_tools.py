@@ -136,7 +136,7 @@ def test_the_last_lines_of_a_run_of_nox_say_that_this_was_no_audit(
         "from slipway_ops.stages.audit import audits\nfrom slipway_ops.project import Member\n"
         "@nox.session(venv_backend='none')\ndef scan(session):\n"
         "    path = Path.cwd() / 'apps' / 'frontend'\n"
-        "    audits.web(Path.cwd(), session, Member('frontend', path, 'app'))\n"
+        "    audits.web(Path.cwd(), session, Member('frontend', path, 'app', Path.cwd()))\n"
     )
     services = absent_services()
     command = [sys.executable, "-m", "nox", "-s", "scan"]

@@ -31,7 +31,7 @@ def backend(project: Path) -> Subject:
     """pip-audit on the service."""
     advisory = Advisory("PyPI", "deep-thought", "PYSEC-2026-42", "4.3", aliases=("CVE-2026-42",))
     expected = ("deep-thought", "4.2", "4.3", "next: uv lock --upgrade-package deep-thought")
-    member = Member("backend", project / "services" / "backend", "api")
+    member = Member("backend", project / "services" / "backend", "api", project)
     return Subject(audits.python, member, advisory, expected)
 
 
@@ -48,7 +48,7 @@ def frontend(project: Path) -> Subject:
         "next: ",
         "accept it in audit.toml",
     )
-    member = Member("frontend", project / "apps" / "frontend", "app")
+    member = Member("frontend", project / "apps" / "frontend", "app", project)
     return Subject(audits.web, member, advisory, expected)
 
 

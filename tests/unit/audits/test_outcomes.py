@@ -82,7 +82,7 @@ def test_packages_of_other_platforms_and_each_of_two_versions_are_asked_about(
 def test_the_repo_audits_exactly_what_no_member_ships(
     backend: Subject, project: Path, run_recorded: Audit
 ) -> None:
-    repo = replace(backend, member=Member("repo", project, "repo"))
+    repo = replace(backend, member=Member("repo", project, "repo", project))
     tools = Tools()
     assert run_recorded(repo, tools, CI="true").how == "passed"
     assert [list(pins) for pins in tools.asked] == [["pycrypto", "toolbox"]]
@@ -108,7 +108,7 @@ def test_a_package_that_no_service_can_know_is_not_audited_until_it_is_accepted(
 def test_the_package_of_the_template_needs_no_advisory_service_when_it_comes_from_git(
     backend: Subject, project: Path, run_recorded: Audit
 ) -> None:
-    repo = replace(backend, member=Member("repo", project, "repo"))
+    repo = replace(backend, member=Member("repo", project, "repo", project))
     lock = project / "uv.lock"
     with lock.open("a", encoding="utf-8") as file:
         file.write(GIT_PACKAGE.replace("homegrown", "slipway-ops"))

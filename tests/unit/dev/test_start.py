@@ -131,7 +131,7 @@ def test_a_missing_lock_in_ci_ends_it_with_a_sentence(make: Make) -> None:
     done = project.run(BIN / "inv", "dev", "--port", str(base), CI="true")
     assert done.returncode == 1
     _, _, said = done.stdout.partition("setup ended with exit status 1. Its last lines:\n")
-    assert "    uv.lock is missing" in said
+    assert "uv.lock is missing" in said
     assert "cron is left out: its kind is neither api nor worker." in done.stdout
     assert "Traceback" not in done.stdout
 
@@ -146,7 +146,9 @@ def test_two_members_with_one_name_end_it_with_a_sentence(make: Make) -> None:
 
 def test_the_table_names_the_app_first_and_how_to_ask_without_an_api(tmp_path: Path) -> None:
     def table(*kinds: str) -> list[str]:
-        ports = {Member(f"a{kind}", tmp_path, kind): 8000 + n for n, kind in enumerate(kinds)}
+        ports = {
+            Member(f"a{kind}", tmp_path, kind, tmp_path): 8000 + n for n, kind in enumerate(kinds)
+        }
         return product.table(ports, "postgresql://here").splitlines()
 
     assert table("app", "api", "worker") == [
@@ -167,7 +169,7 @@ def test_every_app_reaches_every_api_and_services_listen_on_this_machine_only(
     tmp_path: Path,
 ) -> None:
     web, shop, billing = (
-        Member(name, tmp_path / name, kind)
+        Member(name, tmp_path / name, kind, tmp_path)
         for name, kind in (("web", "app"), ("shop", "api"), ("billing", "api"))
     )
     ports = {web: 8000, billing: 8001, shop: 8002}

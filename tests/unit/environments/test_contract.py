@@ -75,7 +75,7 @@ def test_what_a_settings_class_refuses_comes_with_the_variables_it_names() -> No
 
 def deployed(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> dict[str, Variable]:
     """The deployment's variables of a project with one image of each kind."""
-    images = [Member(kind, Path(kind), kind) for kind in kinds]
+    images = [Member(kind, Path(kind), kind, Path()) for kind in kinds]
     monkeypatch.setattr(bake, "images", lambda root: images)
     return {variable.name: variable for variable in deployment_variables.variables(Path())}
 

@@ -37,7 +37,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway_ops import shell, uv
+from slipway_ops import project, python_member, shell, uv
 from slipway_ops.stages.audit import policy
 from slipway_ops.errors import SlipwayError
 from slipway_ops.stages.audit.policy import Finding, Outcome, Report
@@ -104,18 +104,20 @@ def ask_osv(member: Member, root: Path, environment: Environment) -> Report:
         SlipwayError: there is no usable lock file, or a tool is missing.
     """
     url = environment.get("AUDIT_OSV_URL") or environment.get("PIP_AUDIT_OSV_URL") or OSV_URL
-    if not (root / "uv.lock").exists():
-        raise SlipwayError("There is no uv.lock to audit. Type `uv lock`, then commit it.")
     report = Report(member.name, policy.host(url), "AUDIT_OSV_URL", hint=HINT)
     if member.kind == "repo":
-        shipped = _export(root, environment, "--all-packages")
-        lock = tomllib.loads(_text(root / "uv.lock"))
-        locked = set(_packages(lock.get("package", []))) - shipped
-        names = re.findall(NPM_NAME, "".join(map(_text, root.glob("apps/*/package-lock.json"))))
-        report.locked = frozenset(names).union(each["name"] for each in lock.get("package", []))
+        members = project.members(root)
+        locked: set[Locked] = set()
+        names = set(re.findall(NPM_NAME, "".join(map(_text, _npm_locks(members)))))
+        for folder in _lock_folders(root, members):
+            held = tomllib.loads(_text(_lock(folder))).get("package", [])
+            locked |= set(_packages(held)) - _export(folder, environment, "--all-packages")
+            names.update(each["name"] for each in held)
+        report.locked = frozenset(names)
     else:
-        manifest = tomllib.loads(_text(root / member.path / "pyproject.toml"))
-        locked = _export(root, environment, f"--package={manifest['project']['name']}")
+        folder = python_member.lock_folder(member)
+        _lock(folder)
+        locked = _export(folder, environment, *python_member.selection(member))
     report.packages = frozenset(name for name, _, _ in locked)
     report.unaudited = {name: why for name, _, why in locked if why}
     pins = {(name, version) for name, version, why in locked if not why}
@@ -234,17 +236,44 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
     return report
 
 
-def _export(root: Path, environment: Environment, *selection: str) -> set[Locked]:
-    """What uv.lock holds for a selection of members, without groups.
+def _lock(folder: Path) -> Path:
+    """The uv.lock in a folder.
+
+    Raises:
+        SlipwayError: there is none.
+    """
+    if not (folder / "uv.lock").exists():
+        raise SlipwayError(
+            f"There is no uv.lock in {folder} to audit. Type `uv lock` there, then commit it."
+        )
+    return folder / "uv.lock"
+
+
+def _lock_folders(root: Path, members: Iterable[Member]) -> list[Path]:
+    """The folders of all locks: that of the tools, and those of members beside it."""
+    own = {python_member.lock_folder(m) for m in members if m.language == "python"}
+    tools = project.tools_folder(root)
+    return [tools, *sorted(own - {tools})]
+
+
+def _npm_locks(members: Iterable[Member]) -> list[Path]:
+    locks = (m.path / "package-lock.json" for m in members if m.language == "web")
+    return [lock for lock in locks if lock.exists()]
+
+
+def _export(folder: Path, environment: Environment, *selection: str) -> set[Locked]:
+    """What a lock holds for a selection of members, without groups.
 
     Raises:
         SlipwayError: uv is missing or cannot read the lock.
     """
     command = ["uv", "export", "--frozen", "--quiet", "--format", "pylock.toml"]
     command += ["--no-default-groups", "--no-emit-workspace", *selection]
-    output, errors = run_tool(command, root, environment, _seconds(environment))
+    output, errors = run_tool(command, folder, environment, _seconds(environment))
     if not output:
-        raise SlipwayError(f"uv cannot read uv.lock: {errors.strip()}. Type `uv lock`.")
+        raise SlipwayError(
+            f"uv cannot read {folder / 'uv.lock'}: {errors.strip()}. Type `uv lock`."
+        )
     return set(_packages(tomllib.loads(output).get("packages", [])))
 
 

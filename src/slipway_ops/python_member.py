@@ -1,0 +1,179 @@
+"""A Python member: its distribution, the lock that holds its packages, and how it is built."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from packaging.specifiers import SpecifierSet
+
+from slipway_ops import own_config, project, uv
+from slipway_ops.errors import SlipwayError
+from slipway_ops.project import Member
+
+# Groups and extras of a member that its tests and its linters may need.
+FOR_TESTS = ("dev", "test", "testing", "tests")
+
+
+def distribution(member: Member) -> str:
+    """The name under which uv knows a member.
+
+    Raises:
+        SlipwayError: its pyproject.toml has no [project] with a name.
+    """
+    name = project.manifest(member.path).get("project", {}).get("name")
+    if not name:
+        raise SlipwayError(
+            f"{member.folder}/pyproject.toml has no `name` in [project], which uv needs. If it is "
+            f"written for poetry or pipenv, type in {member.folder}: uvx migrate-to-uv"
+        )
+    return str(name)
+
+
+def lock_folder(member: Member) -> Path:
+    """The folder of the lock that holds a member: its own, that of its workspace, or the tools'.
+
+    A member that is in no workspace has a lock of its own, also where there is none yet.
+    """
+    for folder in (member.path, *member.path.parents):
+        if folder == member.path and (folder / "uv.lock").is_file():
+            return folder
+        workspace = _uv(folder).get("workspace")
+        if workspace is not None and (folder == member.path or _holds(folder, workspace, member)):
+            return folder
+        if folder == member.root:
+            break
+    return member.path
+
+
+def is_locked_with_tools(member: Member) -> bool:
+    """Whether a member and the tools have one lock, as all have in a new product."""
+    return lock_folder(member) == project.tools_folder(member.root)
+
+
+def selection(member: Member, *groups: str) -> list[str]:
+    """The options with which uv installs or exports a member, what it declares, and groups.
+
+    The groups are those beside the lock. A member's own group of the same name would hide one, so
+    both are taken then. A member with a lock of its own has none of the tools': it gets its own
+    groups and extras for tests instead, if there are any groups to get.
+
+    Args:
+        member: a Python member.
+        groups: names of the groups of a stage.
+
+    Raises:
+        SlipwayError: it has no name.
+    """
+    table = project.manifest(member.path)
+    own = set(table.get("dependency-groups", {}))
+    options = [f"--package={distribution(member)}"]
+    if is_locked_with_tools(member):
+        wanted = [*groups, *(g for g in FOR_TESTS if g in own and g not in groups and groups)]
+        if own.intersection(wanted):
+            root = project.manifest(lock_folder(member)).get("project", {}).get("name")
+            options += [f"--package={root}"] if root else []
+        return [*options, *(f"--group={group}" for group in wanted)]
+    if groups:
+        beside = own | set(project.manifest(lock_folder(member)).get("dependency-groups", {}))
+        options += [f"--group={name}" for name in FOR_TESTS if name in beside]
+        extras = table.get("project", {}).get("optional-dependencies", {})
+        options += [f"--extra={name}" for name in FOR_TESTS if name in extras]
+    return options
+
+
+def python(member: Member) -> str:
+    """The interpreter for a member: the one that runs this if its project allows that.
+
+    Raises:
+        SlipwayError: its project needs another one, and this machine has none.
+    """
+    wanted = [
+        str(project.manifest(folder).get("project", {}).get("requires-python", ""))
+        for folder in (member.path, lock_folder(member))
+    ]
+    if all(SpecifierSet(spec).contains(platform.python_version()) for spec in wanted):
+        return sys.executable
+    request = ",".join(filter(None, dict.fromkeys(wanted)))
+    done = uv.run(
+        lock_folder(member), "python", "find", "--quiet", "--system", request, UV_PYTHON=""
+    )
+    if done.returncode:
+        raise SlipwayError(
+            f"{member} needs Python {request}, and this machine has none. Install one, for "
+            f"example: uv python install '{request}'"
+        )
+    return done.stdout.strip()
+
+
+def is_package(member: Member) -> bool:
+    """Whether a member can be built: it has a build backend."""
+    return "build-system" in project.manifest(member.path)
+
+
+def is_built_alone(member: Member) -> bool:
+    """Whether its wheel is made in an isolated environment: by any backend but our locked one."""
+    system = project.manifest(member.path).get("build-system", {})
+    ours = is_locked_with_tools(member) and system.get("build-backend") == "uv_build"
+    return bool(system) and not ours
+
+
+def commands(member: Member, stage: str) -> list[str] | None:
+    """What `[tool.slipway.stages]` of a member's pyproject.toml runs; None where it says nothing.
+
+    Raises:
+        SlipwayError: it is no list of commands.
+    """
+    own = project.manifest(member.path).get("tool", {}).get("slipway", {})
+    found = own.get("stages", {}).get(stage)
+    if found is None or isinstance(found, list) and all(isinstance(one, str) for one in found):
+        return found
+    raise SlipwayError(
+        f"{stage} in [tool.slipway.stages] of {member.folder}/pyproject.toml is no list of "
+        f'commands. Write it such as: {stage} = ["ruff check ."]'
+    )
+
+
+def variables(member: Member) -> list[str]:
+    """The variables that a member's stages see besides those of all, by `variables` of its own.
+
+    Raises:
+        SlipwayError: it is no list of names.
+    """
+    own = project.manifest(member.path).get("tool", {}).get("slipway", {})
+    found = own.get("variables", [])
+    if isinstance(found, list) and all(isinstance(one, str) for one in found):
+        return found
+    raise SlipwayError(
+        f"`variables` in [tool.slipway] of {member.folder}/pyproject.toml is no list of names. "
+        'Write it such as: variables = ["DATABASE_URL"]'
+    )
+
+
+def pytest_options(member: Member) -> list[str]:
+    """The names of the options that a member's own configuration of pytest always gives it."""
+    file = own_config.find(member.root, member.path, "pytest")
+    text = file.read_text(encoding="utf-8") if file else ""
+    found = re.search(r"^addopts\s*=(.*\n(?:[ \t].*\n)*)", f"{text}\n", re.MULTILINE)
+    return re.findall(r"--[\w-]+", found[1]) if found else []
+
+
+def _uv(folder: Path) -> dict[str, Any]:
+    return dict(project.manifest(folder).get("tool", {}).get("uv", {}))
+
+
+def _holds(folder: Path, workspace: dict[str, Any], member: Member) -> bool:
+    """Whether a uv workspace has a member, as uv decides: by globs, some of which exclude."""
+    place = member.path.relative_to(folder).as_posix()
+    left_out = any(_matches(place, pattern) for pattern in workspace.get("exclude", []))
+    return not left_out and any(_matches(place, p) for p in workspace.get("members", []))
+
+
+def _matches(place: str, pattern: str) -> bool:
+    """Whether a path fits a glob, of which `*` stays within a folder and `**` does not."""
+    parts = re.split(r"(\*\*/?|\*|\?)", pattern.strip("/").removeprefix("./"))
+    known = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
+    return bool(re.fullmatch("".join(known.get(part) or re.escape(part) for part in parts), place))
