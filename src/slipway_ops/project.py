@@ -19,6 +19,7 @@ from slipway_ops.errors import SlipwayError
 MEMBERS = ("services/*", "libs/*", "apps/*")  # where `members` in [tool.slipway] says nothing
 TOOLS = "pipeline"  # has the tools' pyproject.toml where that of the root has another purpose
 RECIPE = 2  # what a project's noxfile, tasks and workflows have to be written for
+WEB = (".ts", ".tsx", ".js", ".jsx", ".css", ".html", ".json")  # what the linters of the web read
 # What tools make, where no git says what it ignores.
 MADE = ("*.egg-info", "__pycache__", "build", "dist", "node_modules", "site-packages", "venv")
 
@@ -91,8 +92,7 @@ class Member:
     @property
     def suffixes(self) -> tuple[str, ...]:
         """The endings of the files that its linters read."""
-        web = (".ts", ".tsx", ".js", ".jsx", ".css", ".html", ".json")
-        return web if self.language == "web" else (".py",)
+        return WEB if self.language == "web" else (".py",)
 
     def __str__(self) -> str:
         return self.name
@@ -181,13 +181,13 @@ def owner(path: Path, root: Path) -> Member:
 
     Where a folder holds a Python and a web member, the ending of the path decides.
     """
-    around = [m for m in members(root) if path.is_relative_to(m.path)]
-    deepest = max(len(m.path.parts) for m in around)
-    found = [m for m in around if len(m.path.parts) == deepest]
-    if path.suffix in (".py", ".toml"):
-        found.sort(key=lambda member: member.language != "python")
-    own = [m for m in found if m.kind != "repo" or path.parent == root and _is_ours(path)]
-    return next(iter(own or found))
+    found = [m for m in members(root) if path.is_relative_to(m.path)]
+    deepest = max(len(m.path.parts) for m in found)
+    language = "repo" if path.parent == root and _is_ours(path) else "python"
+    language = "web" if path.suffix in WEB else language
+    found = [m for m in found if len(m.path.parts) == deepest]
+    found.sort(key=lambda m: (m.language != language, m.kind == "repo"))
+    return found[0]
 
 
 def manifest(folder: Path) -> dict[str, Any]:

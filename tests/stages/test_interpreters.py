@@ -94,11 +94,11 @@ def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
 
     uv.ensure_lock(root)
     uv.is_stale(root)
-    monkeypatch.setattr(uv, "ensure_lock", lambda root: False)
+    monkeypatch.setattr(uv, "ensure_lock", lambda root, **_: False)
     uv.sync(root, root / ".venv", "--all-packages")
     Locked(root, {"uv.lock": "1", "pyproject.toml": "1"}, Memory(root)).packages("--group=a")
     bake._libraries(root, member)
-    sbom._python(root, member)
+    sbom._python(member)
     growth.upgrade(root)
     calls = said.read_text(encoding="utf-8").splitlines()
     assert len(calls) >= 7

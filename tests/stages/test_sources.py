@@ -6,16 +6,14 @@ import pytest
 from stages.cache.stage import Stage
 
 from slipway_ops.cache import cache_key
-from slipway_ops.project import members
 from support import Project, recipe
 
 MANIFEST = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.11"\n'
 FILES = {
     "pyproject.toml": '[tool.slipway]\nrecipe = 2\nslug = "shop"\npython = "3.13"\n',
-    # Its package is not in src/.
-    "services/flat/pyproject.toml": MANIFEST.format("flat"),
-    "services/flat/flat/__init__.py": "",
-    "services/flat/tests/test_flat.py": "def test_it() -> None:\n    assert 2 > 1\n",
+    # It has documents only.
+    "services/papers/pyproject.toml": MANIFEST.format("papers"),
+    "services/papers/papers/README.md": "Nothing yet.\n",
     # Its src/ is empty.
     "libs/empty/pyproject.toml": MANIFEST.format("empty"),
     "libs/empty/src/README.md": "Nothing yet.\n",
@@ -23,9 +21,6 @@ FILES = {
     "apps/bare/package.json": '{"name": "bare"}\n',
     "apps/bare/vite.config.ts": "export default {};\n",
     "apps/bare/node_modules/other/index.js": "1;\n",
-    # This one has what it needs.
-    "libs/whole/pyproject.toml": MANIFEST.format("whole"),
-    "libs/whole/src/whole/deep/__init__.py": "",
 }
 
 
@@ -42,7 +37,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_every_stage_of_a_member_without_code_fails_and_says_where_it_looked(
     project: Project,
 ) -> None:
-    looked = {"flat": "services/flat/src", "empty": "libs/empty/src", "bare": "apps/bare"}
+    looked = {"papers": "services/papers", "empty": "libs/empty", "bare": "apps/bare"}
     sessions = [f"{stage}({name})" for name in looked for stage in cache_key.STAGES]
     output = project.red("-s", *sessions, RESULTS="off")
     assert Stage.results(output).keys() == set(sessions)
@@ -54,12 +49,5 @@ def test_every_stage_of_a_member_without_code_fails_and_says_where_it_looked(
 
 
 def test_words_after_the_dashes_do_not_make_such_a_member_green(project: Project) -> None:
-    output = project.red(
-        "-s", "lint(flat)", "--", "services/flat/tests/test_flat.py", RESULTS="off"
-    )
-    assert "flat has no code" in output
-
-
-def test_code_in_a_folder_below_is_found(project: Project) -> None:
-    whole = next(m for m in members(project.path) if m.name == "whole")
-    assert whole.sources == ["src"]
+    output = project.red("-s", "lint(papers)", "--", "services/papers", RESULTS="off")
+    assert "papers has no code" in output
