@@ -14,6 +14,7 @@ import shlex
 import shutil
 import sys
 import tomllib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -308,10 +309,11 @@ def _version(name: str) -> str:
     return next(str(each["version"]) for each in lock["package"] if each["name"] == name)
 
 
-def isolation(session: nox.Session, member: Member) -> list[str]:
-    """Options of `uv build`: the locked uv-build without isolation, any other backend with it.
+def build_options(session: nox.Session, member: Member) -> list[str]:
+    """Options of `uv build` for a member: with the locked uv-build, only a wheel and at once.
 
-    A member without a build backend ends the session as skipped.
+    With any other backend, uv installs that for itself, and makes the wheel of the sdist: so it
+    leaves nothing beside the code. A member without a backend ends the session as skipped.
     """
     if python_member.commands(member, "build"):
         sync(session, member, "build")
@@ -321,7 +323,21 @@ def isolation(session: nox.Session, member: Member) -> list[str]:
     if python_member.is_built_alone(member):
         return ["--python", python_member.python(member)]
     sync(session, None, "build")
-    return ["--no-build-isolation"]
+    return ["--wheel", "--no-build-isolation"]
+
+
+def check_wheels(session: nox.Session, member: Member) -> None:
+    """Ends the session as failed if a wheel in `dist/<member>` has no code in it.
+
+    Some build backends make an empty one where they do not find the package.
+    """
+    for wheel in (ROOT / "dist" / member.name).glob("*.whl"):
+        with zipfile.ZipFile(wheel) as archive:
+            if not any(name.endswith((".py", ".pyd", ".so")) for name in archive.namelist()):
+                session.error(
+                    f"{wheel.relative_to(ROOT)} has no code: the build backend did not find the "
+                    f"package. Say in {member.folder}/pyproject.toml where it is."
+                )
 
 
 def all_checks(session: nox.Session) -> list[list[str]]:

@@ -53,6 +53,29 @@ sdist = {{ url = "https://index.invalid/{name}-{version}.tar.gz", hash = "{HASH}
         ("winonly", "3.0"),
     ]
 )
+# Of a member that is not in the workspace.
+OWN_LOCK = """\
+version = 1
+revision = 3
+requires-python = ">=3.11"
+
+[[package]]
+name = "its-own"
+version = "0"
+source = { virtual = "." }
+dependencies = [{ name = "shipped" }]
+
+[package.dev-dependencies]
+dev = [{ name = "linter" }]
+""" + "".join(
+    f"""
+[[package]]
+name = "{name}"
+version = "1.0"
+source = {{ registry = "https://index.invalid/simple" }}
+sdist = {{ url = "https://index.invalid/{name}-1.0.tar.gz", hash = "{HASH}", size = 1 }}
+""" for name in ("linter", "shipped")
+)
 GIT_PACKAGE = f"""
 [[package]]
 name = "homegrown"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from unit.audits.conftest import audit_in
 from unit.audits.recorded import HOST, Tools
-from unit.audits.subjects import GIT_PACKAGE, Audit, Result, Subject, read_json
+from unit.audits.subjects import GIT_PACKAGE, OWN_LOCK, Audit, Result, Subject, read_json
 
 from doubles import Advisory, Behaviour
 from slipway_ops.project import Member
@@ -86,6 +86,26 @@ def test_the_repo_audits_exactly_what_no_member_ships(
     tools = Tools()
     assert run_recorded(repo, tools, CI="true").how == "passed"
     assert [list(pins) for pins in tools.asked] == [["pycrypto", "toolbox"]]
+
+
+def test_a_lock_beside_that_of_the_tools_is_audited_by_its_member_and_the_rest_by_repo(
+    backend: Subject, project: Path, run_recorded: Audit
+) -> None:
+    alone = project / "alone"
+    alone.mkdir()
+    manifest = '[project]\nname = "its-own"\nversion = "0"\ndependencies = ["shipped"]\n'
+    (alone / "pyproject.toml").write_text(manifest, encoding="utf-8")
+    (alone / "uv.lock").write_text(OWN_LOCK, encoding="utf-8")
+    settings = (project / "pyproject.toml").read_text(encoding="utf-8")
+    settings += '[tool.slipway]\nmembers = ["services/*", "alone"]\n'
+    (project / "pyproject.toml").write_text(settings, encoding="utf-8")
+    for member, pins in (
+        (Member("alone", alone, "service", project), ["pycrypto", "shipped"]),
+        (Member("repo", project, "repo", project), ["linter", "pycrypto", "toolbox"]),
+    ):
+        tools = Tools()
+        assert run_recorded(replace(backend, member=member), tools, CI="true").how == "passed"
+        assert [list(asked) for asked in tools.asked] == [pins]
 
 
 def test_a_package_that_no_service_can_know_is_not_audited_until_it_is_accepted(
