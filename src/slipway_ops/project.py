@@ -20,6 +20,8 @@ MEMBERS = ("services/*", "libs/*", "apps/*")  # where `members` in [tool.slipway
 TOOLS = "pipeline"  # has the tools' pyproject.toml where that of the root has another purpose
 RECIPE = 2  # what a project's noxfile, tasks and workflows have to be written for
 WEB = (".ts", ".tsx", ".js", ".jsx", ".css", ".html", ".json")  # what the linters of the web read
+# The ignore files that everybody has, and not those of one machine.
+PER_FOLDER = "--exclude-per-directory=.gitignore"
 # What tools make, where no git says what it ignores.
 MADE = ("*.egg-info", "__pycache__", "build", "dist", "node_modules", "site-packages", "venv")
 
@@ -294,7 +296,7 @@ def _files(member: Member) -> list[str]:
     """The files of a member, relative to it: neither hidden ones, nor what git ignores."""
     others = [m.path for m in members(member.root) if m.path != member.path]
     below = [path for path in others if path.is_relative_to(member.path)]
-    command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ".")
+    command = ("git", "ls-files", "-z", "--cached", "--others", PER_FOLDER, "--", ".")
     done = shell.ask(*command, cwd=member.path)
     names = _walked(member.path) if done.returncode else done.stdout.split("\0")
     return sorted(

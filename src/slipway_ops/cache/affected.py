@@ -6,16 +6,15 @@ not, because git knows no earlier state of them.
 
 from __future__ import annotations
 
-from slipway_ops import project, shell
+from slipway_ops import shell
 from slipway_ops.cache.cache_key import Inputs
 from slipway_ops.errors import SlipwayError
 
 
 def members(since: str, inputs: Inputs) -> set[str]:
-    """The names of the members that are touched since the merge base, with their dependants.
+    """The names of the members that are touched since the merge base: a path in their keys is.
 
-    `repo`, which reads everything, is one of them as soon as anything is touched, and everybody is
-    where something outside of every member is.
+    `repo`, which reads everything, is one of them as soon as anything is touched.
 
     Args:
         since: a branch, tag or commit.
@@ -34,15 +33,12 @@ def members(since: str, inputs: Inputs) -> set[str]:
             f"SINCE is {since!r}, and git finds no commit that it shares with this one. Type: "
             f"git fetch --unshallow origin {since.removeprefix('origin/')}, and name what it made."
         ) from error
-    owners = {project.owner(root / name, root).name for name in names.split("\0") if name}
-    if "repo" in owners:
-        return set(every)
-    folders = {every[name].folder for name in owners}
-    found = owners | ({"repo"} if owners else set())
+    found = set()
+    paths = [name for name in names.split("\0") if name]
     for name, member in every.items():
         try:
-            if name not in found and folders & inputs.used(member):
+            if any(inputs.touched(member, path) for path in paths):
                 found.add(name)
-        except SlipwayError:  # the lock does not say who depends on whom
+        except (SlipwayError, OSError):  # it is not known what it depends on
             found.add(name)
     return found

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway_ops import node as node_program, project, python_member, shell, uv
-from slipway_ops.cache import file_trees, root_files, tools, variables
+from slipway_ops.cache import file_trees, root_files, tools, variables, web_dependencies
 from slipway_ops.cache.file_trees import Tree, Trees
 from slipway_ops.cache.locked import Locked
 from slipway_ops.cache.memory import Memory
@@ -86,6 +86,16 @@ class Snapshot:
     def tree(self, member: Member) -> Tree:
         """The files of a member; of `repo`, those outside of every member."""
         return self.outside if member.folder == "." else self.trees.read(member.path)
+
+    def counts(self, path: str, stage: str, member: Member) -> bool:
+        """Whether a path from the root that was read is in a session's key.
+
+        Of what was read, only files outside of every member may be in others' keys alone.
+        """
+        if path in self._fields or member.kind == "repo":
+            return True
+        inside = any(path.startswith(f"{folder}/") for folder in self.folders)
+        return inside or root_files.reads(path, stage, member.language)
 
     @functools.cached_property
     def at_root(self) -> dict[str, str]:
@@ -182,23 +192,53 @@ class Inputs:
         """What counts in a session besides the member's own folder: folders, seen from the root.
 
         In stages that read code these are the members that it depends on; in others, and in those,
-        what [tool.slipway.uses] says, with all that this depends on itself.
+        what [tool.slipway.uses] says, with all that this depends on itself. A dependency that is
+        given by its path may lie outside of the root.
 
         Raises:
-            SlipwayError: uv.lock does not say who depends on whom.
+            SlipwayError: a lock, or a package.json, does not say who depends on whom.
         """
         found: set[str] = set()
         waiting = [member]
         while waiting:
             one = waiting.pop()
             new = set(self._declared(one))
-            if one.language == "python" and (stage in READING or one != member):
-                names = self._packages("test", one)
-                new |= {name.removeprefix("./") for name in names if name.startswith("./")}
+            if stage in READING or stage == "build" and one.language == "web" or one != member:
+                new |= self._depends_on(one)
             folders = self.now.folders
             waiting += [folders[place] for place in new - found if place in folders]
             found |= new
         return found - {member.folder}
+
+    def _depends_on(self, member: Member) -> set[str]:
+        """The folders that a member depends on by its manifest and its lock."""
+        if member.language == "web":
+            return web_dependencies.folders(member, self.members.values())
+        names = self._packages("test", member)
+        return {name.removeprefix("./") for name in names if name.startswith("./")}
+
+    def touched(self, member: Member, path: str) -> bool:
+        """Whether a path from the root counts in one of a member's sessions.
+
+        Raises:
+            SlipwayError: it is not known what counts in them.
+        """
+        if member.kind == "repo":
+            return True
+        places = {member.folder}.union(*(self.used(member, stage) for stage in STAGES))
+        for place in {".", *places}:
+            self.now.digest(place)  # notes where its links lead to
+            places |= self._leads(self.root / place)
+        if any(place == "." or path == place or path.startswith(f"{place}/") for place in places):
+            return True
+        if any(path.startswith(f"{folder}/") for folder in self.now.folders):
+            return False
+        return any(self.now.counts(path, stage, member) for stage in STAGES)
+
+    def _leads(self, folder: Path) -> set[str]:
+        """Where links below a folder lead to, seen from the root."""
+        targets = self.now.trees.links.get(os.path.realpath(folder), set())
+        return {os.path.relpath(target, self.root) for target in targets}
 
     def _fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields:
         now = self.now
@@ -281,11 +321,11 @@ class Inputs:
         """Whether an app's session installs something with uv: hadolint, or Node."""
         if stage == "lint" and (member.path / "Dockerfile").exists():
             return True
-        node = self._programs.versions("node", "npm")
+        node = self._programs.versions("node", "npm", folder=member.path)
         return not (node["npm"] and node_program.runs_vite(node["node"]))
 
     def _tools(self, member: Member) -> dict[str, str]:
-        found = self._programs.versions(*PROGRAMS[member.language])
+        found = self._programs.versions(*PROGRAMS[member.language], folder=member.path)
         if member.language == "python" and not python_member.is_locked_with_tools(member):
             found["python"] = self._programs.version(python_member.python(member))
         return {"nox": tools.version("nox"), "uv": self._programs.version(uv.find()), **found}

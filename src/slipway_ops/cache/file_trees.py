@@ -61,6 +61,8 @@ class Trees:
         self._on_top = _matcher(ON_TOP)
         self._below = _matcher(p for p in self._excluded if "/" in p)
         self._found: dict[tuple[str, bool], Tree] = {}
+        self.times: dict[str, int] = {}  # when each file that was read has last changed, by path
+        self.links: dict[str, set[str]] = {}  # where links below a folder that was read lead to
 
     def read(self, folder: Path, without: Iterable[Path] = (), whole: bool = False) -> Tree:
         """What lies below a folder; nothing where there is no such folder.
@@ -77,7 +79,8 @@ class Trees:
             tree: Tree = {}
             if folder.is_dir():
                 left_out = {str(path) for path in without}
-                self._walk(str(folder), "", tree, left_out, whole, {os.path.realpath(folder)})
+                top = os.path.realpath(folder)
+                self._walk(str(folder), "", tree, left_out, whole, (top,))
             self._found[at] = tree
         return self._found[at]
 
@@ -90,8 +93,15 @@ class Trees:
         return self._digest(str(path), path.stat()) if path.is_file() else ""
 
     def _walk(
-        self, folder: str, prefix: str, tree: Tree, without: set[str], whole: bool, seen: set[str]
+        self,
+        folder: str,
+        prefix: str,
+        tree: Tree,
+        without: set[str],
+        whole: bool,
+        seen: tuple[str, ...],
     ) -> None:
+        before = len(tree)
         with os.scandir(folder) as entries:
             for entry in entries:
                 name = prefix + entry.name
@@ -104,6 +114,8 @@ class Trees:
                     self._walk(entry.path, f"{name}/", tree, without, whole, seen)
                 else:
                     tree[name] = self._entry(entry.path, entry.stat())
+        if prefix and len(tree) == before:
+            tree[prefix] = "empty folder"  # something may need it, or import it
 
     def _left_out(self, entry: os.DirEntry[str], prefix: str, without: set[str]) -> bool:
         if self._anywhere(entry.name) or (not prefix and self._on_top(entry.name)):
@@ -114,16 +126,39 @@ class Trees:
         return bool(below and self._below(below))
 
     def _follow(
-        self, path: str, name: str, tree: Tree, without: set[str], whole: bool, seen: set[str]
+        self,
+        path: str,
+        name: str,
+        tree: Tree,
+        without: set[str],
+        whole: bool,
+        seen: tuple[str, ...],
     ) -> None:
-        """Counts what a link leads to as well, where that lies in no folder that is read anyway."""
+        """Counts what a link leads to as well, where that is not read anyway, and not excluded."""
         target = os.path.realpath(path)
-        if any(target == place or target.startswith(place + os.sep) for place in seen):
+        if self._below(os.path.relpath(target, self._root)):
             return
+        if self._is_read(target, without, whole, seen):
+            return
+        self.links.setdefault(seen[0], set()).add(target)
         if os.path.isdir(target):
-            self._walk(target, f"{name}/", tree, without, whole, seen | {target})
+            self._walk(target, f"{name}/", tree, set(), whole, (*seen, target))
         elif os.path.exists(target):
             tree[f"{name}/"] = self._entry(target, os.stat(target))
+
+    def _is_read(self, target: str, without: set[str], whole: bool, seen: tuple[str, ...]) -> bool:
+        """Whether a path lies below a folder that is read, and in no part that is left out."""
+        for top in seen:
+            if target != top and not target.startswith(top + os.sep):
+                continue
+            parts = Path(target).relative_to(top).parts
+            folders = {os.path.join(top, *parts[: number + 1]) for number in range(len(parts))}
+            if without & folders or not whole and any(map(self._anywhere, parts)):
+                continue
+            if not whole and top == seen[0] and parts and self._on_top(parts[0]):
+                continue
+            return True
+        return False
 
     def _entry(self, path: str, status: os.stat_result) -> str:
         if not stat.S_ISREG(status.st_mode):
@@ -133,6 +168,7 @@ class Trees:
 
     def _digest(self, path: str, status: os.stat_result) -> str:
         name = path.removeprefix(self._root + os.sep)
+        self.times[name] = status.st_ctime_ns
         files = self._memory.files
         now: list[Any] = [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
         now += [status.st_ino, status.st_dev]

@@ -165,16 +165,35 @@ class Results:
             return None
         return record if same else None
 
-    def keep(self, stage: str, member: Member, fields: Fields, seconds: float) -> None:
+    def keep(
+        self, stage: str, member: Member, fields: Fields, seconds: float, times: Mapping[str, int]
+    ) -> None:
         """Records a success, unless what it depends on changed while it ran.
 
-        `inputs.forget` comes first, so that everything is read again.
+        A file that was edited and restored meanwhile has changed as well. `inputs.forget` comes
+        first, so that everything is read again.
+
+        Args:
+            stage: the name of the stage.
+            member: the member whose session it is.
+            fields: the key from before.
+            seconds: how long it took.
+            times: when each file had last changed then, by path; see file_trees.py.
         """
         name = f"{stage}({member.name})"
         after = self.fields(stage, member, tuple(json.loads(fields["session"]["words"])))
-        if after != fields:
-            changed = "; ".join(differences(fields, after or {})[:3])
-            self._say(f"the result of {name} is not kept because its inputs changed: {changed}.")
+        changed = differences(fields, after or {}) if after != fields else []
+        now = self.inputs.now
+        changed += [
+            f"{path} was changed and restored"
+            for path, time_then in times.items()
+            if not changed
+            and now.trees.times.get(path, time_then) != time_then
+            and now.counts(path, stage, member)
+        ]
+        if changed:
+            named = "; ".join(changed[:3])
+            self._say(f"the result of {name} is not kept because its inputs changed: {named}.")
             return
         with suppress(OSError, SlipwayError):
             made = outputs(self.inputs, stage, member)

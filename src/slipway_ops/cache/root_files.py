@@ -34,7 +34,6 @@ READERS |= dict.fromkeys(
         ".dockerignore",
         ".env*",
         ".github/",
-        ".gitignore",
         ".pre-commit-config.yaml",
         ".yamllint.yaml",
         "*.md",

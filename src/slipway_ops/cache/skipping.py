@@ -137,6 +137,7 @@ class Run:
         if results.mode != "off" and INSTALL_ONLY not in sys.argv:
             self._make_locks(session, member)
             fields = results.fields(stage, member, tuple(session.posargs))
+        times = dict(results.inputs.now.trees.times)
         record = results.hit(stage, member, fields)
         if skip := self._skip(member, record):
             self._end(session, skip)
@@ -165,7 +166,7 @@ class Run:
                 f"RESULTS=verify: it would have been skipped ({record}), and makes other files."
             )
         if fields is not None and results.writes and self._is_whole(session, stage, member, fields):
-            results.keep(stage, member, fields, seconds)
+            results.keep(stage, member, fields, seconds, times)
         results.inputs.save()
 
     def _end(self, session: nox.Session, skip: Skip) -> NoReturn:

@@ -57,15 +57,23 @@ def package(trees: Trees) -> dict[str, str]:
 
 
 class Programs:
-    """Versions of programs, asked once for each file that is found on PATH."""
+    """Versions of programs, asked once for each file that is found on PATH.
+
+    A shim, as version managers install them, stays the same when the version behind it changes: it
+    is asked in each run, in the folder where the session runs.
+    """
 
     def __init__(self, memory: Memory) -> None:
         """Takes where the versions are remembered."""
         self._memory = memory
-        self._on_path: dict[str, str] = {}
+        self._asked: dict[tuple[str, Path | None], str] = {}
 
-    def version(self, path: str | None) -> str:
+    def version(self, path: str | None, folder: Path | None = None) -> str:
         """What a program says to --version; empty where there is no program.
+
+        Args:
+            path: the program, as it is found on PATH.
+            folder: where it runs.
 
         Raises:
             OSError: it cannot be read.
@@ -74,6 +82,11 @@ class Programs:
         if path is None:
             return ""
         real = os.path.realpath(path)
+        if _may_be_shim(path, real):
+            if (path, folder) not in self._asked:
+                said = shell.ask(path, "--version", cwd=folder).stdout.strip()
+                self._asked[path, folder] = said
+            return self._asked[path, folder]
         status = os.stat(real)
         now = [status.st_size, status.st_mtime_ns, status.st_ino]
         known = self._memory.programs.get(real)
@@ -83,9 +96,20 @@ class Programs:
             self._memory.changed = True
         return str(known[3])
 
-    def versions(self, *names: str) -> dict[str, str]:
-        """The same of programs on PATH, by their names: they stay the same in one run."""
-        for name in names:
-            if name not in self._on_path:
-                self._on_path[name] = self.version(shutil.which(name))
-        return {name: self._on_path[name] for name in names}
+    def versions(self, *names: str, folder: Path | None = None) -> dict[str, str]:
+        """The same of programs on PATH, by their names."""
+        return {name: self.version(shutil.which(name), folder) for name in names}
+
+
+def _may_be_shim(path: str, real: str) -> bool:
+    """Whether a program may start another one: it is a script, or a link to something else.
+
+    npm is a script too, but of a package: another version of it is another file.
+    """
+    name = os.path.basename(path)
+    if "node_modules" in Path(real).parts:
+        return False
+    if not os.path.basename(real).startswith(name):
+        return True
+    with open(real, "rb") as file:
+        return file.read(2) == b"#!"

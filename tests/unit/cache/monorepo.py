@@ -168,13 +168,14 @@ class Monorepo:
                 if results.reads and results.hit(stage, member, fields):
                     continue
                 ran.add(session)
+                times = dict(results.inputs.now.trees.times)
                 passed = self.passes(stage, member)
                 self.during(session)
                 results.inputs.forget()
                 if not passed:
                     self.red.add(session)
                 elif fields is not None and results.writes:
-                    results.keep(stage, member, fields, 1.0)
+                    results.keep(stage, member, fields, 1.0, times)
         results.inputs.save()
         return ran
 

@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_written_is_said_once_a_session_and_no_error(
     core = monorepo.members["core"]
     fields = results.fields("lint", core, ())
     assert fields and results.hit("lint", core, fields) is None
-    results.keep("lint", core, fields, 1.0)
+    results.keep("lint", core, fields, 1.0, {})
     results.inputs.save()
     assert len(monorepo.said) == 1 and "lint(core) is not kept" in monorepo.said[0]
     assert monorepo.results().hit("lint", core, fields) is None
@@ -135,7 +135,7 @@ def test_a_full_disk_leaves_no_half_record(monorepo: Monorepo) -> None:
     assert fields
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-        results.keep("lint", core, fields, 1.0)
+        results.keep("lint", core, fields, 1.0, {})
         results.inputs.save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -243,6 +243,6 @@ def test_only_the_last_states_of_a_session_are_kept(monorepo: Monorepo) -> None:
         repo = monorepo.members["repo"]
         fields = results.fields("lint", repo, ())
         assert fields
-        results.keep("lint", repo, fields, 1.0)
+        results.keep("lint", repo, fields, 1.0, {})
     assert len(list((monorepo.path / ".nox/results/lint(repo)").glob("*.json"))) == 20
     assert monorepo.results().hit("lint", repo, fields)

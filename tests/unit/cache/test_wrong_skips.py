@@ -1,0 +1,211 @@
+"""Results that were once kept although something that they depend on had changed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from unit.cache.monorepo import PYPROJECT, Monorepo
+
+from slipway_ops.cache import affected
+from slipway_ops.cache.cache_key import Inputs
+from support import BIN, run
+
+API = "services/api/src/api/__init__.py"
+CORE = "libs/core/src/core/__init__.py"
+
+
+def lock(monorepo: Monorepo) -> None:
+    done = run(BIN / "uv", "lock", "--quiet", cwd=monorepo.path)
+    assert done.returncode == 0, done.stdout
+
+
+def settle(monorepo: Monorepo) -> None:
+    """Runs until nothing is left to run."""
+    monorepo.run()
+    assert not monorepo.run() and not monorepo.red
+
+
+def touched(monorepo: Monorepo, since: str = "HEAD") -> set[str]:
+    return affected.members(since, Inputs(monorepo.path, {}))
+
+
+def commit(monorepo: Monorepo) -> None:
+    monorepo.git("add", "--all")
+    monorepo.git("commit", "--quiet", "--message", "state")
+
+
+def test_an_ignore_file_at_the_root_counts_where_tools_read_it(monorepo: Monorepo) -> None:
+    monorepo.write(".gitignore", "!services/api/src/api/made.py\n")
+    assert {"lint(api)", "scan(api)", "lint(web)"} <= monorepo.run()
+
+
+@pytest.mark.parametrize(
+    "target", ["services/worker/data", "services/worker/data/one.json"], ids=["folder", "file"]
+)
+def test_a_link_at_the_root_counts_with_what_it_leads_to_in_a_member(
+    target: str, monorepo: Monorepo
+) -> None:
+    monorepo.write("services/worker/data/one.json", "1\n")
+    (monorepo.path / "shared").symlink_to(target)
+    settle(monorepo)
+    monorepo.write("services/worker/data/one.json", "2\n")
+    assert "test(core)" in monorepo.run()
+    commit(monorepo)
+    monorepo.write("services/worker/data/one.json", "3\n")
+    assert "core" in touched(monorepo)
+
+
+def test_a_link_to_what_is_left_out_elsewhere_counts(monorepo: Monorepo) -> None:
+    monorepo.write("services/worker/dist/made.json", "1\n")
+    (monorepo.path / "services/worker/made.json").symlink_to("dist/made.json")
+    settle(monorepo)
+    monorepo.write("services/worker/dist/made.json", "2\n")
+    assert "test(worker)" in monorepo.run()
+
+
+def test_links_that_lead_around_in_a_circle_end(monorepo: Monorepo) -> None:
+    (monorepo.path / "services/worker/up").symlink_to("../..")
+    (monorepo.path / "services/worker/self").symlink_to("self")
+    monorepo.write("other/back", "")
+    (monorepo.path / "other/again").symlink_to("../services/worker")
+    monorepo.run()
+    assert monorepo.run() <= {"build(worker)"}, "whose wheel is in a folder that a link leads to"
+
+
+def test_an_empty_folder_counts(monorepo: Monorepo) -> None:
+    folder = monorepo.path / "services/worker/tests/inbox"
+    folder.mkdir()
+    assert "test(worker)" in monorepo.run()
+    folder.rmdir()
+    assert "test(worker)" not in monorepo.run(), "an earlier state"
+    folder.mkdir()
+    (folder / "__pycache__").mkdir()
+    assert "test(worker)" not in monorepo.run(), "what tools leave is nothing"
+
+
+@pytest.mark.parametrize("kind", ["script", "link to the manager"])
+def test_a_shim_is_asked_for_the_version_behind_it(
+    kind: str, monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = tmp_path / "version"
+    version.write_text("v22.12.0\n", encoding="utf-8")
+    folder = tmp_path / "shims"
+    folder.mkdir()
+    shim = folder / ("node" if kind == "script" else "manager")
+    shim.write_text(f"#!/bin/sh\ncat {version}\n", encoding="utf-8")
+    shim.chmod(0o755)
+    if kind != "script":
+        (folder / "node").symlink_to("manager")
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+    settle(monorepo)
+    version.write_text("v22.13.0\n", encoding="utf-8")
+    assert monorepo.run() == {f"{stage}(web)" for stage in ("lint", "test", "scan", "build")}
+
+
+def test_a_shim_is_asked_where_the_session_runs(
+    monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shim = tmp_path / "node"
+    shim.write_text("#!/bin/sh\ncat .node-version\n", encoding="utf-8")
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monorepo.write("apps/web/.node-version", "v22.12.0\n")
+    inputs = Inputs(monorepo.path, {})
+    assert inputs.fields("test", inputs.members["web"], ())["tools"]["node"] == "v22.12.0"
+
+
+@pytest.mark.parametrize(
+    ("name", "of_web"),
+    [(CORE, True), (".editorconfig", True), ("docs/guide.md", False), (".flake8", False)],
+)
+def test_what_was_edited_and_restored_meanwhile_keeps_results_that_read_it_from_being_kept(
+    name: str, of_web: bool, monorepo: Monorepo
+) -> None:
+    """lint(web) reads what it depends on and .editorconfig, but neither documents nor .flake8."""
+    text = (monorepo.path / name).read_text(encoding="utf-8")
+
+    def edit(session: str) -> None:
+        if session == "lint(web)":
+            monorepo.write(name, "BUG\n")
+            monorepo.write(name, text)
+
+    monorepo.write("apps/web/src/main.ts", "other\n")
+    monorepo.during = edit
+    monorepo.run()
+    monorepo.during = lambda session: None
+    assert ("lint(web)" in monorepo.run()) is of_web
+
+
+def test_a_file_of_another_member_that_is_declared_touches_who_uses_it(
+    monorepo: Monorepo,
+) -> None:
+    monorepo.write("services/worker/contract.json", "1\n")
+    uses = 'web = ["api"]\nsolo = ["services/worker/contract.json"]'
+    monorepo.replace("pyproject.toml", 'web = ["api"]', uses)
+    commit(monorepo)
+    monorepo.write("services/worker/contract.json", "2\n")
+    assert touched(monorepo) == {"worker", "solo", "repo"}
+    monorepo.write("services/worker/other.json", "2\n")
+    monorepo.git("checkout", "--quiet", "services/worker/contract.json")
+    assert touched(monorepo) == {"worker", "repo"}
+
+
+def test_a_document_touches_nobody_but_repo(monorepo: Monorepo) -> None:
+    monorepo.write("docs/guide.md", "other\n")
+    assert touched(monorepo) == {"repo"}
+    monorepo.write(".flake8", "[flake8]\nmax-line-length = 80\n")
+    assert touched(monorepo) == {"core", "solo", "api", "worker", "repo"}
+
+
+@pytest.mark.parametrize(
+    "version", ["file:../ui", "link:../ui", "portal:../ui", "workspace:*", "*"]
+)
+def test_a_package_of_this_tree_that_an_app_depends_on_counts(
+    version: str, monorepo: Monorepo
+) -> None:
+    monorepo.write("apps/ui/package.json", '{"name": "@shop/ui"}\n')
+    monorepo.write("apps/ui/src/index.ts", "ui\n")
+    monorepo.write("apps/web/package.json", json.dumps({"dependencies": {"@shop/ui": version}}))
+    settle(monorepo)
+    commit(monorepo)
+    monorepo.write("apps/ui/src/index.ts", "other\n")
+    assert {"lint(web)", "test(web)", "build(web)"} <= monorepo.run()
+    assert touched(monorepo) == {"ui", "web", "repo"}
+
+
+def test_a_folder_by_path_that_is_no_member_counts(monorepo: Monorepo) -> None:
+    monorepo.write("packages/kit/index.js", "kit\n")
+    manifest = {"devDependencies": {"kit": "file:../../packages/kit"}}
+    monorepo.write("apps/web/package.json", json.dumps(manifest))
+    settle(monorepo)
+    monorepo.write("packages/kit/index.js", "other\n")
+    assert "test(web)" in monorepo.run()
+
+
+def test_an_app_that_depends_on_what_is_nowhere_is_never_skipped(monorepo: Monorepo) -> None:
+    manifest = {"dependencies": {"gone": "workspace:^"}}
+    monorepo.write("apps/web/package.json", json.dumps(manifest))
+    for _ in range(2):
+        assert {"lint(web)", "test(web)", "build(web)"} <= monorepo.run()
+
+
+@pytest.mark.parametrize("editable", ["true", "false"])
+def test_a_python_package_by_path_outside_of_the_root_counts(
+    editable: str, monorepo: Monorepo
+) -> None:
+    sibling = monorepo.path.parent / "sib"
+    (sibling / "src/sib").mkdir(parents=True)
+    manifest = PYPROJECT.format(name="sib", dependencies="")
+    (sibling / "pyproject.toml").write_text(manifest, encoding="utf-8")
+    source = f'[tool.uv.sources]\nsib = {{ path = "../../../sib", editable = {editable} }}\n'
+    own = PYPROJECT.format(name="solo", dependencies='"sib"')
+    monorepo.write("libs/solo/pyproject.toml", own + source)
+    lock(monorepo)
+    settle(monorepo)
+    (sibling / "src/sib/__init__.py").write_text("other\n", encoding="utf-8")
+    assert {"lint(solo)", "test(solo)"} <= monorepo.run()
+    shutil.rmtree(sibling / "src")
+    assert {"lint(solo)", "test(solo)"} <= monorepo.run()
