@@ -17,7 +17,9 @@ from pathlib import Path
 import pytest
 from unit.cache.monorepo import Monorepo
 
-from slipway_ops.cache import json_files
+from slipway_ops.cache import json_files, variables
+from slipway_ops.cache.file_trees import Trees
+from slipway_ops.cache.memory import Memory
 
 CORE = "libs/core/src/core/__init__.py"
 
@@ -227,13 +229,29 @@ def test_a_clock_that_jumps_changes_the_day_of_scans_and_nothing_else(
     assert monorepo.run() == {"scan(core)", "scan(repo)"}, "whose new state is of another day"
 
 
-def test_a_file_that_changes_twice_within_one_tick_is_seen(monorepo: Monorepo) -> None:
-    for number in range(8):
-        text = "BUG\n" if number % 2 else "mug\n"
-        monorepo.write(CORE, text)
-        os.utime(monorepo.path / CORE, ns=(10**18, 10**18))
-        monorepo.run()
-        assert ("test(core)" in monorepo.red) == ("BUG" in text)
+def test_a_file_that_changes_twice_within_one_tick_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its size, times and inode are the same before and after."""
+    file = tmp_path / "a"
+    file.write_text("mug\n", encoding="utf-8")
+    status = file.stat()
+    monkeypatch.setattr(Path, "stat", lambda _, **__: status)
+    memory = Memory(tmp_path)
+    before = Trees(tmp_path, memory).file(file)
+    with open(file, "w", encoding="utf-8") as opened:
+        opened.write("BUG\n")
+    assert Trees(tmp_path, memory).file(file) != before
+
+
+@pytest.mark.parametrize("name", ["UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_INDEX_URL", "OTHER"])
+def test_variables_that_would_make_another_environment_reach_no_session(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
+    with variables.confined(()):
+        assert (name in os.environ) is (name == "UV_INDEX_URL")
+    assert os.environ[name] == "1"
 
 
 def test_only_the_last_states_of_a_session_are_kept(monorepo: Monorepo) -> None:
