@@ -11,8 +11,11 @@ from what the real tools read, so that a mistake in the keys is seen as a wrong 
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +24,7 @@ from slipway_ops.cache.results import Results
 from slipway_ops.project import Member, members
 from support import BIN, run
 
-DEPENDS = {"api": ("core",), "worker": ("core",), "web": ("api", "core")}
+DEPENDS = {"api": ("core",), "worker": ("core",)}
 CACHES = (".git", ".nox", ".mypy_cache", "__pycache__", "node_modules", "dist")
 PYPROJECT = """
 [project]
@@ -105,14 +108,16 @@ class Monorepo:
         environment: the variables from outside.
         said: what was told of records that do not count.
         red: the sessions that failed in the last run.
-        during: is called while a session runs.
+        during: what happens while a session runs: a context around it.
+        uses: what [tool.slipway.uses] says, for the second opinion.
     """
 
     path: Path
     environment: dict[str, str] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
     red: set[str] = field(default_factory=set)
-    during: Callable[[str], object] = lambda session: None
+    during: Callable[[str], AbstractContextManager[object]] = nullcontext
+    uses: dict[str, tuple[str, ...]] = field(default_factory=lambda: {"web": ("api",)})
 
     @classmethod
     def at(cls, path: Path, lock: str | None = None) -> Monorepo:
@@ -169,8 +174,8 @@ class Monorepo:
                     continue
                 ran.add(session)
                 times = dict(results.inputs.now.trees.times)
-                passed = self.passes(stage, member)
-                self.during(session)
+                with self.during(session):
+                    passed = self.passes(stage, member)
                 results.inputs.forget()
                 if not passed:
                     self.red.add(session)
@@ -201,12 +206,11 @@ class Monorepo:
         variables = {n: value for n, value in self.environment.items() if n in seen}
         if member.kind == "repo":
             return self.texts(self.path) | variables
-        found = self.texts(member.path)
+        found = self.texts(member.path) | self.unknown()
         found["noxfile.py"] = (self.path / "noxfile.py").read_text(encoding="utf-8")
-        others = DEPENDS.get(member.name, ())
-        if stage in ("lint", "test") or (stage == "build" and member.name == "web"):
-            for other in others:
-                found |= self.texts(self.members[other].path)
+        if stage in ("lint", "test") or (stage == "build" and member.language == "web"):
+            for folder in self.others(member):
+                found |= self.texts(self.path / folder)
         python = member.language == "python"
         manifest = (self.path / "pyproject.toml").read_text(encoding="utf-8")
         tables = {part.partition("]")[0]: part for part in manifest.split("\n[")}
@@ -220,14 +224,53 @@ class Monorepo:
         files = {"lint": ".flake8" if python else ".editorconfig", "scan": "audit.toml"}
         names = [files[stage]] if stage in files else []
         found |= {n: (self.path / n).read_text("utf-8") for n in names if (self.path / n).exists()}
+        if member.language == "web" and (node := shutil.which("node")):
+            found["node"] = run(node, "--version", cwd=member.path).stdout
         return found | variables
+
+    def others(self, member: Member) -> set[str]:
+        """The folders that a member depends on, by its manifest, its lock and what it declares."""
+        found: set[str] = set()
+        members = self.members
+        waiting = [member.name]
+        while waiting:
+            name = waiting.pop()
+            for other in (*DEPENDS.get(name, ()), *self.uses.get(name, ()), *self.packages(name)):
+                known = members.get(other)
+                place = known.folder if known else other
+                if place not in found:
+                    found.add(place)
+                    waiting += [other] if known else []
+        return found - {member.folder}
+
+    def packages(self, name: str) -> list[str]:
+        """The members that an app names in its package.json by a path."""
+        file = self.path / "apps" / name / "package.json"
+        manifest = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return [version.rpartition("/")[2] for version in manifest.get("dependencies", {}).values()]
+
+    def unknown(self) -> dict[str, str]:
+        """What lies at the root and anybody may read: ignore files, links, what is not known."""
+        found: dict[str, str] = {}
+        for name in (".gitignore", "shared", "setup.cfg"):
+            path = self.path / name
+            if path.is_dir():
+                found |= self.texts(path)
+            elif path.is_file():
+                found[name] = path.read_text(encoding="utf-8")
+        return found
 
     @staticmethod
     def texts(folder: Path) -> dict[str, str]:
-        """The files below a folder, without what sessions leave behind."""
-        found = {}
-        for place, folders, files in os.walk(folder):
-            folders[:] = [name for name in folders if name not in CACHES]
+        """The files below a folder, without what sessions leave behind, and its empty folders."""
+        found: dict[str, str] = {}
+        seen: set[str] = set()
+        for place, folders, files in os.walk(folder, followlinks=True):
+            real = os.path.realpath(place)
+            folders[:] = [name for name in folders if name not in CACHES and real not in seen]
+            seen.add(real)
+            if not folders and not files:
+                found[place] = Path(place).name
             for name in files:
                 file = Path(place, name)
                 if file.is_file():

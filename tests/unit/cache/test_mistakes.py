@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -27,7 +29,9 @@ def test_trezor_24605_every_file_of_a_member_is_an_input_whatever_its_name(
 def test_turbo_1146_a_file_that_is_edited_during_the_run_keeps_the_result_from_being_kept(
     monorepo: Monorepo,
 ) -> None:
-    def edit(session: str) -> None:
+    @contextmanager
+    def edit(session: str) -> Iterator[None]:
+        yield
         if session == "lint(core)":
             monorepo.write(CORE, "edited while it ran\n")
 
@@ -36,7 +40,7 @@ def test_turbo_1146_a_file_that_is_edited_during_the_run_keeps_the_result_from_b
     monorepo.run()
     [said] = [line for line in monorepo.said if "lint(core)" in line]
     assert "files: src/core/__init__.py changed" in said
-    monorepo.during = lambda session: None
+    monorepo.during = nullcontext
     assert "lint(core)" in monorepo.run()
 
 

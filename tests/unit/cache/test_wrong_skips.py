@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -127,7 +129,9 @@ def test_what_was_edited_and_restored_meanwhile_keeps_results_that_read_it_from_
     """lint(web) reads what it depends on and .editorconfig, but neither documents nor .flake8."""
     text = (monorepo.path / name).read_text(encoding="utf-8")
 
-    def edit(session: str) -> None:
+    @contextmanager
+    def edit(session: str) -> Iterator[None]:
+        yield
         if session == "lint(web)":
             monorepo.write(name, "BUG\n")
             monorepo.write(name, text)
@@ -135,7 +139,7 @@ def test_what_was_edited_and_restored_meanwhile_keeps_results_that_read_it_from_
     monorepo.write("apps/web/src/main.ts", "other\n")
     monorepo.during = edit
     monorepo.run()
-    monorepo.during = lambda session: None
+    monorepo.during = nullcontext
     assert ("lint(web)" in monorepo.run()) is of_web
 
 
