@@ -73,8 +73,7 @@ def test_links_that_lead_around_in_a_circle_end(monorepo: Monorepo) -> None:
     (monorepo.path / "services/worker/self").symlink_to("self")
     monorepo.write("other/back", "")
     (monorepo.path / "other/again").symlink_to("../services/worker")
-    monorepo.run()
-    assert monorepo.run() <= {"build(worker)"}, "whose wheel is in a folder that a link leads to"
+    assert "test(worker)" in monorepo.run() and not monorepo.red
 
 
 def test_an_empty_folder_counts(monorepo: Monorepo) -> None:
