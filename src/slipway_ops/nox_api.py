@@ -450,9 +450,15 @@ def run(session: nox.Session, program: str, *arguments: str, **variables: str) -
     if found is None:
         session.error(f"{program} is not installed here: is it still in the member's manifest?")
     session.log(shlex.join([program, *arguments]))
+    command = [found, *arguments]
     # Members share mypy's cache: two at once would do the same work twice.
     with file_lock.hold(ROOT, "mypy") if program == "mypy" else contextlib.nullcontext():
-        session.run(found, *arguments, external=True, log=False, env=variables)
+        from slipway_ops.stages import comparison
+
+        try:
+            comparison.run(ROOT, session, command, {"PATH": _path(session), **variables})
+        except SlipwayError as error:
+            session.error(str(error))
 
 
 def run_all(session: nox.Session, *commands: list[str]) -> None:

@@ -6,9 +6,12 @@ not, because git knows no earlier state of them.
 
 from __future__ import annotations
 
+import json
+
 from slipway_ops import shell
 from slipway_ops.cache.cache_key import Inputs
 from slipway_ops.errors import SlipwayError
+from slipway_ops.stages import baseline
 
 
 def members(since: str, inputs: Inputs) -> set[str]:
@@ -34,7 +37,10 @@ def members(since: str, inputs: Inputs) -> set[str]:
             f"git fetch --unshallow origin {since.removeprefix('origin/')}, and name what it made."
         ) from error
     found = set()
-    paths = [name for name in names.split("\0") if name]
+    paths = {name for name in names.split("\0") if name}
+    if baseline.FILE in paths:
+        paths.remove(baseline.FILE)
+        found = {"repo"} | _of_baseline(inputs, base)
     for name, member in every.items():
         try:
             if any(inputs.touched(member, path) for path in paths):
@@ -42,3 +48,15 @@ def members(since: str, inputs: Inputs) -> set[str]:
         except (SlipwayError, OSError):  # it is not known what it depends on
             found.add(name)
     return found
+
+
+def _of_baseline(inputs: Inputs, base: str) -> set[str]:
+    """The members of which baseline.json says something else than at a commit."""
+    try:
+        now = inputs.now.known
+        shown = shell.ask("git", "show", f"{base}:{baseline.FILE}", cwd=inputs.root)
+        then = json.loads(shown.stdout) if shown.returncode == 0 else {}
+    except (SlipwayError, ValueError):
+        return set(inputs.members)
+    changed = {name for name in now.keys() | then.keys() if now.get(name) != then.get(name)}
+    return {name for name in inputs.members if any(s.endswith(f"({name})") for s in changed)}

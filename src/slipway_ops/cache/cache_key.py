@@ -22,6 +22,7 @@ from slipway_ops.cache.locked import Locked
 from slipway_ops.cache.memory import Memory
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
+from slipway_ops.stages import baseline
 
 Fields = dict[str, dict[str, str]]
 
@@ -79,9 +80,13 @@ class Snapshot:
 
     @functools.cached_property
     def outside(self) -> Tree:
-        """The files outside of every member; one that is the root has these too."""
+        """The files outside of every member, but for baseline.json, which has a field of its own.
+
+        A member that is the root has these too.
+        """
         inside = [self._root / folder for folder in self.folders if folder != "."]
-        return self.trees.read(self._root, inside)
+        found = self.trees.read(self._root, inside)
+        return {name: what for name, what in found.items() if name != baseline.FILE}
 
     def tree(self, member: Member) -> Tree:
         """The files of a member; of `repo`, those outside of every member."""
@@ -96,6 +101,15 @@ class Snapshot:
             return True
         inside = any(path.startswith(f"{folder}/") for folder in self.folders)
         return inside or root_files.reads(path, stage, member.language)
+
+    @functools.cached_property
+    def known(self) -> baseline.Baseline:
+        """What baseline.json says.
+
+        Raises:
+            SlipwayError: it cannot be read.
+        """
+        return baseline.read(self._root)
 
     @functools.cached_property
     def at_root(self) -> dict[str, str]:
@@ -252,6 +266,7 @@ class Inputs:
             "files": now.tree(member),
             "members": self._others(stage, member),
             "root": self._root_of(stage, member),
+            "baseline": self._baseline(f"{stage}({member.name})"),
             "variables": variables.values(self.counting(stage, member), self._environment),
         }
         alone = member.language == "python" and python_member.is_built_alone(member)
@@ -290,6 +305,14 @@ class Inputs:
             name: what
             for name, what in self.now.at_root.items()
             if root_files.reads(name, stage, member.language)
+        }
+
+    def _baseline(self, session: str) -> dict[str, str]:
+        """What is known of the session's tools: of baseline.json that is all it reads."""
+        tools = self.now.known.get(session, {})
+        return {
+            tool: file_trees.digest({key: str(known) for key, known in entries.items()})
+            for tool, entries in tools.items()
         }
 
     def _packages(self, stage: str, member: Member) -> dict[str, str]:

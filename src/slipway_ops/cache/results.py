@@ -3,7 +3,7 @@
 A record says that a session with this key (see cache_key.py) succeeded, when, in how many seconds,
 and what it made. The variable `RESULTS` says what is done with records: `on` (the default), `off`,
 `read`, `write`, or `verify`, which runs what would be skipped and fails where that would have been
-wrong.
+wrong. A run that records a baseline neither uses records nor keeps any.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from slipway_ops.cache.cache_key import Fields, Inputs
 from slipway_ops.cache.outputs import outputs
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
+from slipway_ops.stages import baseline
 
 FORMAT = 1
 FOLDER = Path(".nox", "results")  # below the root; what CI carries from run to run
@@ -127,10 +128,11 @@ class Results:
         """Takes the root, the variables from outside, and what gets a sentence on a broken record.
 
         Raises:
-            SlipwayError: `RESULTS` has a value that is none of these.
+            SlipwayError: `RESULTS` has a value that is none of these, or `BASELINE` one that cannot
+                be used.
         """
         environment = os.environ if environment is None else environment
-        self.mode = environment.get("RESULTS") or "on"
+        self.mode = "off" if baseline.recording(environment) else environment.get("RESULTS") or "on"
         if self.mode not in MODES:
             raise SlipwayError(f"RESULTS is {self.mode!r}, and can be {', '.join(MODES)}.")
         self.inputs = Inputs(root, environment)

@@ -25,6 +25,7 @@ from slipway_ops.cache.results import Record, Results
 from slipway_ops.checks import command_names
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
+from slipway_ops.stages import baseline
 
 ALONE = ("setup", "publish", "deploy", "smoke", "release")
 INSTALL_ONLY = "--install-only"  # runs no tool, so that nothing is known afterwards
@@ -143,7 +144,8 @@ class Run:
             self._end(session, skip)
         result = "failed"
         try:
-            with variables.confined((*results.inputs.counting(stage, member), BESIDE)):
+            counting = results.inputs.counting(stage, member)
+            with variables.confined((*counting, BESIDE, baseline.VARIABLE)):
                 yield
             result = "succeeded"
         except Exception as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slipway_ops.github import actions
+from slipway_ops.stages.findings import Finding
 
 
 def flake8(prefix: str, environment: Mapping[str, str] = os.environ) -> list[str]:
@@ -20,6 +21,25 @@ def flake8(prefix: str, environment: Mapping[str, str] = os.environ) -> list[str
     # One line: nox shows the options, and GitHub would take a line of them for a finding.
     place = f"file={Path(prefix).as_posix()}/%(path)s,line=%(row)d,col=%(col)d"
     return ["--format", f"::error {place},title=flake8::%(path)s:%(row)d: %(code)s %(text)s"]
+
+
+def line(
+    prefix: str, finding: Finding, tool: str, environment: Mapping[str, str] = os.environ
+) -> str:
+    """A finding as one line: `path:line:column: code message`, in GitHub Actions in its form.
+
+    Args:
+        prefix: the folder that the finding's path is relative to, seen from the root.
+        finding: what was found.
+        tool: what found it.
+    """
+    if not actions.is_actions(environment):
+        return str(finding)
+    place = f"file={Path(prefix, finding.path).as_posix()},line={finding.line or 1}"
+    if finding.column:
+        place += f",col={finding.column}"
+    text = str(finding).replace("%", "%25")
+    return f"::error {place},title={tool}::{text}"
 
 
 def pytest(environment: Mapping[str, str] = os.environ) -> tuple[list[str], dict[str, str]]:

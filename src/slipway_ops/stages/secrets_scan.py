@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import nox
 
 from slipway_ops import shell
+from slipway_ops.stages import baseline
 
 LOCKS = r"(^|/)(uv\.lock|package-lock\.json)$"  # thousands of digests that look like secrets
+BASELINE = rf"^{re.escape(baseline.FILE)}$"  # names what is in the sources, which are looked at
 # Where the template came from: any long path or commit looks random to a measure of entropy, and a
 # token in a URL does not need one to be found.
 SOURCE = {".copier-answers.yml": ("_commit:", "_src_path:"), "pyproject.toml": ("git =", "rev =")}
@@ -27,7 +30,7 @@ def scan(root: Path, session: nox.Session) -> None:
         session.error("Secrets are looked for in what git would commit. Type: git init")
     names = [name for name in listed.stdout.split("\0") if name and (root / name).is_file()]
     session.log(f"detect-secrets scan ({len(names)} files)")
-    command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", LOCKS]
+    command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", f"{LOCKS}|{BASELINE}"]
     words = [str(root / session.env_dir / "bin" / command[0]), *command[1:], *names]
     answer = session.run(*words, silent=True, log=False, external=True)
     results = json.loads(str(answer))["results"]

@@ -1,0 +1,122 @@
+"""Running a tool so that it fails for what is new alone: what baseline.json knows is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import nox
+from nox.command import CommandFailed
+
+from slipway_ops import project, shell
+from slipway_ops.cache import cache_key
+from slipway_ops.cache.skipping import INSTALL_ONLY
+from slipway_ops.errors import SlipwayError
+from slipway_ops.github import line_annotations
+from slipway_ops.project import Member
+from slipway_ops.stages import baseline, findings
+from slipway_ops.stages.baseline import FILE, Known
+
+# How often a tool has run in a session: of several runs, each has findings of its own.
+RUNS: Counter[tuple[str, str]] = Counter()
+
+
+def run(root: Path, session: nox.Session, command: list[str], env: Mapping[str, str]) -> None:
+    """Runs a program in the session, and compares what it finds where baseline.json knows it.
+
+    Where it does not, the program runs as it is.
+
+    Args:
+        root: the root of the project.
+        session: the session, in the folder of its member.
+        command: the path of the program, and its arguments.
+        env: variables besides those of the session.
+
+    Raises:
+        SlipwayError: baseline.json cannot be read.
+        CommandFailed: the program found something new, or failed.
+    """
+    stage, _, member = session.name.removesuffix(")").partition("(")
+    if stage not in cache_key.STAGES or INSTALL_ONLY in sys.argv:
+        session.run(*command, external=True, log=False, env=env)
+    elif Path(command[0]).name == "pytest":
+        (measured,) = (one for one in project.members(root) if one.name == member)
+        _measure(root, session, measured, command, env)
+    elif tool := findings.name_of(command):
+        _compare(root, session, tool, command, env)
+    else:
+        session.run(*command, external=True, log=False, env=env)
+
+
+def _compare(
+    root: Path, session: nox.Session, tool: str, command: list[str], env: Mapping[str, str]
+) -> None:
+    """Runs a tool, once, and fails for what is new; what is not found any more is dropped."""
+    RUNS[session.name, tool] += 1
+    nth = RUNS[session.name, tool]
+    known = Known(root, session.name, tool if nth == 1 else f"{tool} {nth}")
+    if not known.entries and not baseline.recording():
+        session.run(*command, external=True, log=False, env=env)
+        return
+    variables = {**os.environ, **session.env, **env, "NO_COLOR": "1"}
+    variables.pop("FORCE_COLOR", None)
+    here = Path.cwd()
+    done = shell.ask(
+        *findings.asked(tool, command),
+        env={name: value for name, value in variables.items() if value is not None},
+    )
+    try:
+        found = findings.read(tool, here, done)
+    except findings.UnreadableError as error:
+        session.warn(f"{error}, so that it is not compared with {FILE}:")
+        session.run(*command, external=True, log=False, env=env)  # says why, in its own words
+        raise CommandFailed(str(error)) from error
+    if baseline.recording():
+        if session.posargs:
+            raise SlipwayError(f"{FILE} holds what whole members have: leave out what follows --")
+        known.record(found)
+    fixed = known.fixed(found)
+    new = len(found) - (known.count - fixed)
+    for finding in known.new(found):
+        print(line_annotations.line(os.path.relpath(here, root), finding, tool))
+    if new:
+        print(f"{tool}: {_findings(new)} more than {FILE} has ({known.count}).", flush=True)
+        raise CommandFailed(f"{tool} found something new")
+    session.log(f"{tool}: nothing new; {_findings(known.count)} in {FILE}.")
+    # Of chosen paths a type checker may see less than of the whole.
+    if not fixed or session.posargs:
+        return
+    if shell.in_ci():
+        session.log(f"{FILE}: {_findings(fixed)} of {tool} fixed; outside CI it would be shorter.")
+    else:
+        known.shrink(found)
+        session.log(f"{FILE}: {_findings(fixed)} of {tool} fewer; commit it.")
+
+
+def _measure(
+    root: Path, session: nox.Session, member: Member, command: list[str], env: Mapping[str, str]
+) -> None:
+    """Runs pytest with the floor of coverage that is known, where it measures the whole."""
+    whole = not session.posargs and any(word.startswith("--cov") for word in command)
+    least = baseline.floor(root, member) if whole else None
+    if least is None:
+        session.run(*command, external=True, log=False, env=env)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "coverage.json")
+        options = [f"--cov-fail-under={least}", "--cov-report=term", f"--cov-report=json:{report}"]
+        session.run(*command, *options, external=True, log=False, env=env)
+        try:
+            percent = json.loads(report.read_text(encoding="utf-8"))["totals"]["percent_covered"]
+        except (OSError, ValueError, LookupError) as error:
+            raise SlipwayError(f"pytest has measured no coverage of {member}: {error}") from error
+    baseline.note(root, member, percent, session.log)
+
+
+def _findings(number: int) -> str:
+    return f"{number} finding{'' if number == 1 else 's'}"

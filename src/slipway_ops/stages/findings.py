@@ -1,0 +1,245 @@
+"""What tools find, read from their output in a form that programs can read.
+
+A tool that is not in `TOOLS` has no such form here, and is run as it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from slipway_ops.errors import SlipwayError
+
+# Of a file that the tool could not read: it has not looked for anything else in it.
+UNREAD = re.compile(r"E9\d\d|invalid-syntax|parse-error|fatal|TS1(0\d\d|1[0-8]\d)|DL1000")
+NUMBER = re.compile(r"\b\d+\b")
+
+
+class UnreadableError(SlipwayError):
+    """A tool did not say what it found: it crashed, or its output is not what it should be."""
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """One thing that a tool found.
+
+    Attributes:
+        path: the file, relative to the folder of the member.
+        line: its line, from 1; 0 where the finding is of the whole file.
+        column: its column, from 1; 0 where it is not known.
+        code: the rule, such as `F401`; empty where the tool has none.
+        message: what the tool says, in one line.
+        same: what stands for the message where two findings are compared.
+    """
+
+    path: str
+    line: int
+    column: int
+    code: str
+    message: str
+    same: str
+
+    @property
+    def key(self) -> str:
+        """What makes it the same finding tomorrow: no line, and no number in its message."""
+        return f"{self.path}: {' '.join(filter(None, (self.code, self.same)))}"
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the tool could not read the file."""
+        return UNREAD.fullmatch(self.code) is not None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.path, self.line, self.column) if part)
+        return f"{place}: {' '.join(filter(None, (self.code, self.message)))}"
+
+
+Reader = Callable[[CompletedProcess[str]], Iterable[Finding]]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """How a tool is asked for its findings.
+
+    Attributes:
+        more: what follows the words of its command.
+        read: reads what it wrote; the paths are those that it wrote.
+        without: the words of its command that are left out.
+        only_with: of these words one must be in its command; any command will do if it is empty.
+        statuses: how it ends where it has done its work.
+    """
+
+    more: tuple[str, ...]
+    read: Reader
+    without: tuple[str, ...] = ()
+    only_with: tuple[str, ...] = ()
+    statuses: tuple[int, ...] = (0, 1)
+
+
+def name_of(command: list[str]) -> str:
+    """The name of the tool that a command runs; empty where its findings cannot be read."""
+    program = Path(command[0]).name
+    name = " ".join([program, *command[1:2]]) if program == "ruff" else program
+    tool = TOOLS.get(name)
+    if tool is None or (tool.only_with and not set(tool.only_with).intersection(command)):
+        return ""
+    return name
+
+
+def asked(name: str, command: list[str]) -> list[str]:
+    """The command by which a tool says its findings so that `read` understands them."""
+    tool = TOOLS[name]
+    return [*(word for word in command if word not in tool.without), *tool.more]
+
+
+def read(name: str, folder: Path, done: CompletedProcess[str]) -> list[Finding]:
+    """What a tool found, in the order of the files; empty where it ended with the status 0.
+
+    Args:
+        name: the name of the tool.
+        folder: where it ran, and what the paths will be relative to.
+        done: how it ended, and what it wrote.
+
+    Raises:
+        UnreadableError: it does not say what it found, so nothing is known.
+    """
+    tool = TOOLS[name]
+    if done.returncode not in tool.statuses:
+        raise UnreadableError(f"{name} ended with status {done.returncode}")
+    try:
+        found = [_relative(finding, folder) for finding in tool.read(done)]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UnreadableError(f"what {name} wrote cannot be read: {error!r}") from error
+    for finding in found:
+        if not (folder / finding.path).exists():
+            raise UnreadableError(f"{name} names {finding.path}, which does not exist")
+    if done.returncode and not found:
+        raise UnreadableError(f"{name} ended with status {done.returncode} and named no finding")
+    return sorted(found) if done.returncode else []
+
+
+def _relative(finding: Finding, folder: Path) -> Finding:
+    top = os.path.realpath(folder)
+    path = os.path.relpath(os.path.realpath(os.path.join(top, finding.path)), top)
+    return dataclasses.replace(finding, path=Path(path).as_posix())
+
+
+def _finding(
+    path: str, line: object, column: object, code: object, message: str, same: str | None = None
+) -> Finding:
+    """A finding whose message is one line, and is compared without its numbers."""
+    text = " ".join(message.split())
+    same = NUMBER.sub("#", text) if same is None else same
+    return Finding(path, int(str(line)), int(str(column)), str(code or ""), text, same)
+
+
+def _black(done: CompletedProcess[str]) -> Iterator[Finding]:
+    for path in re.findall(r"^would reformat (.+)$", done.stderr, re.MULTILINE):
+        yield _finding(path, 0, 0, "", "is not formatted")
+
+
+def _ruff_format(done: CompletedProcess[str]) -> Iterator[Finding]:
+    # Until 2025 a line for each file, since then the place and the difference.
+    pattern = r"^(?:Would reformat: |unformatted: .*\n +--> )(.+?)(?::\d+:\d+)?$"
+    for path in re.findall(pattern, done.stdout, re.MULTILINE):
+        yield _finding(path, 0, 0, "", "is not formatted")
+
+
+def _prettier(done: CompletedProcess[str]) -> Iterator[Finding]:
+    for path in done.stdout.splitlines():
+        yield _finding(path, 0, 0, "", "is not formatted")
+
+
+def _flake8(done: CompletedProcess[str]) -> Iterator[Finding]:
+    for line in done.stdout.splitlines():
+        if re.fullmatch(r"\d+( +\w+ .*)?", line):
+            continue  # `count` or `statistics` in its configuration
+        path, row, column, code, message = line.split("\t", 4)
+        yield _finding(path, row, column, code, message)
+
+
+def _ruff(done: CompletedProcess[str]) -> Iterator[Finding]:
+    for found in json.loads(done.stdout):
+        at = found["location"]
+        code = found["code"] or "invalid-syntax"
+        yield _finding(found["filename"], at["row"], at["column"], code, found["message"])
+
+
+def _pyrefly(done: CompletedProcess[str]) -> Iterator[Finding]:
+    for found in json.loads(done.stdout)["errors"]:
+        if found["severity"] == "error":
+            message = found["concise_description"]
+            yield _finding(found["path"], found["line"], found["column"], found["name"], message)
+
+
+def _mypy(done: CompletedProcess[str]) -> Iterator[Finding]:
+    for line in done.stdout.splitlines():
+        found = json.loads(line)
+        if found["severity"] == "error":
+            column = found["column"] + 1
+            yield _finding(found["file"], found["line"], column, found["code"], found["message"])
+
+
+def _bandit(done: CompletedProcess[str]) -> Iterator[Finding]:
+    report = json.loads(done.stdout)
+    for unread in report["errors"]:
+        raise UnreadableError(f"bandit could not read {unread['filename']}: {unread['reason']}")
+    for found in report["results"]:
+        column = found["col_offset"] + 1
+        # Where it found a password, its message holds it.
+        same = found["test_name"] if "password" in found["test_name"] else None
+        place = (found["filename"], found["line_number"], column)
+        yield _finding(*place, found["test_id"], found["issue_text"], same)
+
+
+def _eslint(done: CompletedProcess[str]) -> Iterator[Finding]:
+    least = 1 if any(str(word).startswith("--max-warnings") for word in done.args) else 2
+    for file in json.loads(done.stdout):
+        for found in file["messages"]:
+            code = "fatal" if found.get("fatal") else found["ruleId"]
+            at = (found.get("line", 0), found.get("column", 0))
+            if found["severity"] >= least:
+                yield _finding(file["filePath"], *at, code, found["message"])
+
+
+def _tsc(done: CompletedProcess[str]) -> Iterator[Finding]:
+    for line in done.stdout.splitlines():
+        if line.startswith(" ") or not line:
+            continue  # more of the message before
+        match = re.fullmatch(r"(.+)\((\d+),(\d+)\): error (TS\d+): (.*)", line)
+        if match is None:
+            raise ValueError(line)
+        yield _finding(*match.groups())
+
+
+def _hadolint(done: CompletedProcess[str]) -> Iterator[Finding]:
+    for found in json.loads(done.stdout):
+        at = (found["line"], found["column"])
+        yield _finding(found["file"], *at, found["code"], found["message"])
+
+
+FLAKE8 = "%(path)s\t%(row)d\t%(col)d\t%(code)s\t%(text)s"
+TOOLS = {
+    "black": Tool((), _black, without=("--quiet", "-q", "--diff"), only_with=("--check",)),
+    "ruff format": Tool((), _ruff_format, without=("--quiet", "-q"), only_with=("--check",)),
+    "flake8": Tool((f"--format={FLAKE8}", "--no-show-source"), _flake8),
+    "ruff check": Tool(("--output-format=json",), _ruff),
+    "pyrefly": Tool(("--output-format=json",), _pyrefly),
+    "mypy": Tool(("--output=json", "--no-error-summary"), _mypy),
+    "bandit": Tool(("--format=json",), _bandit),
+    "eslint": Tool(("--format=json",), _eslint),
+    "prettier": Tool(
+        ("--list-different",),
+        _prettier,
+        without=("--check", "-c", "--list-different", "-l"),
+        only_with=("--check", "-c", "--list-different", "-l"),
+    ),
+    "tsc": Tool(("--pretty", "false"), _tsc, statuses=(0, 1, 2)),
+    "hadolint": Tool(("--format=json",), _hadolint),
+}
