@@ -10,6 +10,7 @@ import shutil
 import pytest
 from stages.cache.stage import Stage
 
+from slipway_ops.stages import baseline
 from support import BIN
 
 CORE = "libs/core/src/core/__init__.py"
@@ -180,6 +181,19 @@ def test_since_limits_sessions_to_what_a_branch_touches_and_what_depends_on_it(
     said = stage.green("-s", "lint", SINCE="main", RESULTS="off")
     assert "lint(worker): success" in said
     stage.write("setup.cfg", "outside of every member\n")
+    assert "untouched" not in stage.green("-s", "lint", SINCE="main")
+
+
+def test_since_a_shorter_baseline_touches_the_members_that_it_is_about(stage: Stage) -> None:
+    for session in ("lint(solo)", "test(worker)"):
+        baseline.write(stage.path, session, "tool", {"a.py: F401 unused": 2})
+    stage.commit()
+    stage.git("switch", "--quiet", "--create", "feat/it")
+    baseline.write(stage.path, "lint(solo)", "tool", {"a.py: F401 unused": 1})
+    said = stage.green("-s", "lint", SINCE="main")
+    ran = {name for name, result in stage.results(said).items() if result == "success"}
+    assert ran == {"lint(solo)", "lint(repo)"}
+    stage.write("baseline.json", "<<<<<<<")
     assert "untouched" not in stage.green("-s", "lint", SINCE="main")
 
 

@@ -13,6 +13,7 @@ import pytest
 from unit.cache.monorepo import Monorepo
 
 from slipway_ops.cache import cache_key, tools
+from slipway_ops.stages import baseline
 from support import BIN, run
 
 ALL = "*"
@@ -57,6 +58,11 @@ def locked(name: str) -> Callable[[Monorepo, pytest.MonkeyPatch], object]:
         monorepo.write("uv.lock", head + found + rest.replace(digest, "0" * 64, 1))
 
     return change
+
+
+def known(session: str) -> Callable[[Monorepo, pytest.MonkeyPatch], object]:
+    """One finding more in baseline.json."""
+    return lambda m, _: baseline.write(m.path, session, "tool", {"a.py: F401 unused": 1})
 
 
 def branch_and_back(monorepo: Monorepo, _: pytest.MonkeyPatch) -> None:
@@ -231,6 +237,13 @@ CHANGES = [
     ),
     Change(".editorconfig", append(".editorconfig"), f"lint(web) {REPO}"),
     Change("audit.toml", append("audit.toml"), "scan(*) " + REPO),
+    Change("a known finding", known("lint(api)"), "lint(api)"),
+    Change("a floor of coverage", known("test(worker)"), "test(worker)"),
+    Change("a known finding in the whole tree", known("scan(repo)"), "scan(repo)"),
+    Change("a known finding of a member that is gone", known("lint(gone)"), ""),
+    Change(
+        "a baseline.json in a member", append("services/api/baseline.json"), f"{API} {WEB} {REPO}"
+    ),
     Change("a document", append("docs/guide.md"), REPO),
     Change("a compose file", append("deploy/compose.yaml"), REPO),
     Change("a workflow", append(".github/workflows/ci.yml"), REPO),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from slipway_ops.github import actions, line_annotations, nox_report
+from slipway_ops.stages.findings import Finding
 
 IN_ACTIONS = {"GITHUB_ACTIONS": "true"}
 RAN = {"name": "lint", "args": {"member": "api"}, "result": "success", "duration": 2.04}
@@ -55,6 +56,19 @@ def test_the_report_of_nox_becomes_a_table_on_the_page_of_the_run_or_at_the_term
 def test_a_terminal_gets_no_annotations() -> None:
     assert line_annotations.flake8("services/api", {}) == []
     assert line_annotations.pytest({}) == ([], {})
+
+
+def test_a_new_finding_is_shown_on_its_line_by_github_and_with_its_place_elsewhere() -> None:
+    finding = Finding("src/a.py", 3, 5, "F401", "100 % unused", "# % unused")
+    text = "src/a.py:3:5: F401 100 % unused"
+    assert line_annotations.line("services/api", finding, "flake8", {}) == text
+    assert line_annotations.line("services/api", finding, "flake8", IN_ACTIONS) == (
+        "::error file=services/api/src/a.py,line=3,col=5,title=flake8::"
+        "src/a.py:3:5: F401 100 %25 unused"
+    )
+    whole = Finding("src/a.py", 0, 0, "", "is not formatted", "")
+    said = line_annotations.line("services/api", whole, "black", IN_ACTIONS)
+    assert said.startswith("::error file=services/api/src/a.py,line=1,title=black::src/a.py: is")
 
 
 def test_flake8_names_the_file_as_github_knows_it() -> None:
