@@ -26,7 +26,7 @@ ROOT = nox_api.ROOT
 @nox_api.each("python")
 def lint(session, member):
     paths = nox_api.enter(session, member, use_paths=True)
-    nox_api.sync_all(session, "lint")
+    nox_api.sync_all(session, member, "lint")
     nox_api.run_all(
         session,
         ["black", "--check", "--diff", "--quiet", *paths],

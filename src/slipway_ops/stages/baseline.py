@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from slipway_ops import file_lock, shell
+from slipway_ops import file_lock, own_config, project, python_member, shell
 from slipway_ops.cache import json_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
@@ -27,9 +27,7 @@ from slipway_ops.stages.findings import Finding
 FILE = "baseline.json"
 VARIABLE = "BASELINE"
 COVERAGE, LEAST = "coverage", "at least"
-# Where coverage.py and pytest look for their configuration, and what is a floor there.
-CONFIGURATIONS = (".coveragerc", "pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini")
-FLOOR = re.compile(r"^\s*fail_under\s*=|--cov-fail-under\b", re.MULTILINE)
+FLOOR = re.compile(r"^\s*fail_under\s*=", re.MULTILINE)  # in the configuration of coverage
 
 Entries = dict[str, float]  # by finding: how often it is known; for coverage: the floor
 Baseline = dict[str, dict[str, Entries]]  # by session and tool
@@ -162,7 +160,7 @@ def floor(root: Path, member: Member) -> float | None:
     Raises:
         SlipwayError: baseline.json cannot be read.
     """
-    if _has_own_floor(member.path):
+    if _has_own_floor(member):
         return None
     return 0.0 if recording() else _known_floor(root, member)
 
@@ -182,7 +180,7 @@ def note(root: Path, member: Member, percent: float, say: Callable[[str], object
     Raises:
         SlipwayError: baseline.json cannot be read.
     """
-    if _has_own_floor(member.path):
+    if _has_own_floor(member):
         return
     known, value = _known_floor(root, member), math.floor(percent * 10) / 10
     higher = known is not None and value > known and not shell.in_ci()
@@ -195,6 +193,11 @@ def _known_floor(root: Path, member: Member) -> float | None:
     return read(root).get(f"test({member})", {}).get(COVERAGE, {}).get(LEAST)
 
 
-def _has_own_floor(folder: Path) -> bool:
-    files = (folder / name for name in CONFIGURATIONS)
-    return any(FLOOR.search(file.read_text("utf-8")) for file in files if file.is_file())
+def _has_own_floor(member: Member) -> bool:
+    """Whether its own configuration, or that of its repository, has a floor."""
+    if "--cov-fail-under" in python_member.pytest_options(member):
+        return True
+    file = own_config.find(member.root, member.path, "coverage")
+    if file is None or file.parent == project.tools_folder(member.root):
+        return False
+    return FLOOR.search(file.read_text(encoding="utf-8")) is not None

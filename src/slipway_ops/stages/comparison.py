@@ -13,7 +13,7 @@ from pathlib import Path
 import nox
 from nox.command import CommandFailed
 
-from slipway_ops import project, shell
+from slipway_ops import project, python_member, shell
 from slipway_ops.cache import cache_key
 from slipway_ops.cache.skipping import INSTALL_ONLY
 from slipway_ops.errors import SlipwayError
@@ -102,15 +102,16 @@ def _measure(
     root: Path, session: nox.Session, member: Member, command: list[str], env: Mapping[str, str]
 ) -> None:
     """Runs pytest with the floor of coverage that is known, where it measures the whole."""
-    whole = not session.posargs and any(word.startswith("--cov") for word in command)
+    options = [*python_member.pytest_options(member), *command]
+    whole = not session.posargs and any(word.startswith("--cov") for word in options)
     least = baseline.floor(root, member) if whole else None
     if least is None:
         session.run(*command, external=True, log=False, env=env)
         return
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "coverage.json")
-        options = [f"--cov-fail-under={least}", "--cov-report=term", f"--cov-report=json:{report}"]
-        session.run(*command, *options, external=True, log=False, env=env)
+        words = [f"--cov-fail-under={least}", "--cov-report=term", f"--cov-report=json:{report}"]
+        session.run(*command, *words, external=True, log=False, env=env)
         try:
             percent = json.loads(report.read_text(encoding="utf-8"))["totals"]["percent_covered"]
         except (OSError, ValueError, LookupError) as error:

@@ -227,7 +227,9 @@ def _hadolint(done: CompletedProcess[str]) -> Iterator[Finding]:
 FLAKE8 = "%(path)s\t%(row)d\t%(col)d\t%(code)s\t%(text)s"
 TOOLS = {
     "black": Tool((), _black, without=("--quiet", "-q", "--diff"), only_with=("--check",)),
-    "ruff format": Tool((), _ruff_format, without=("--quiet", "-q"), only_with=("--check",)),
+    "ruff format": Tool(
+        (), _ruff_format, without=("--quiet", "-q", "--diff"), only_with=("--check",)
+    ),
     "flake8": Tool((f"--format={FLAKE8}", "--no-show-source"), _flake8),
     "ruff check": Tool(("--output-format=json",), _ruff),
     "pyrefly": Tool(("--output-format=json",), _pyrefly),

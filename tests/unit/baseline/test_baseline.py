@@ -126,7 +126,9 @@ def test_a_baseline_is_recorded_where_that_is_asked_for_and_not_in_ci() -> None:
 
 def member(root: Path) -> Member:
     (root / "services/api").mkdir(parents=True)
-    return Member("api", root / "services/api", "service")
+    manifest = "[tool.slipway]\nrecipe = 2\n[tool.coverage.report]\nfail_under = 90\n"
+    (root / "pyproject.toml").write_text(manifest, encoding="utf-8")
+    return Member("api", root / "services/api", "service", root)
 
 
 def test_a_floor_is_what_was_recorded_rounded_down(
