@@ -46,11 +46,14 @@ def test(session, member):
 
 
 @nox.session
-@nox_api.each("python")
+@nox_api.each("python", "repo")
 def scan(session, member):
     paths = nox_api.enter(session, member)
     nox_api.sync(session, None, "scan")
-    nox_api.run(session, "bandit", "--quiet", "--recursive", *paths)
+    if member.kind == "repo":
+        nox_api.secrets(session)
+    else:
+        nox_api.run(session, "bandit", "--quiet", "--recursive", *paths)
 
 
 nox.options.parallel = nox_api.at_a_time()
@@ -66,7 +69,7 @@ python = "3.13"
 [dependency-groups]
 lint = ["black>=26.10,<27", "flake8>=7.5,<8", "pyrefly>=1.4,<2"]
 test = ["pytest>=9.1,<10", "pytest-cov>=7.1,<8"]
-scan = ["bandit>=1.9,<2"]
+scan = ["bandit>=1.9,<2", "bc-detect-secrets>=1.5,<2"]
 build = []
 dev = []
 [tool.uv.workspace]
@@ -97,6 +100,7 @@ def double(number: int) -> int:
 TEST = "import api\n\n\ndef test_double() -> None:\n    assert api.double(2) == 4\n"
 API, TESTS = "services/api/src/api/__init__.py", "services/api/tests/test_api.py"
 STAGES = ("-s", "lint", "test", "scan")
+SETTINGS = "[database]\npassword = correct-horse-1\n"
 results = Stage.results
 
 
@@ -110,6 +114,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.write("services/api/pyproject.toml", MEMBER)
     project.write(API, CODE)
     project.write(TESTS, TEST)
+    project.write("settings.ini", SETTINGS)
     project.git("init", "--quiet", "--initial-branch", "main")
     project.lock()
     project.commit("feat: it")
@@ -138,7 +143,7 @@ def known(project: Project) -> dict[str, dict[str, dict[str, float]]]:
 
 def test_what_was_found_before_is_green_and_then_unchanged(project: Project) -> None:
     assert {tool for tools in known(project).values() for tool in tools} == {
-        *("bandit", "black", "coverage", "flake8", "pyrefly")
+        *("bandit", "black", "coverage", "detect-secrets", "flake8", "pyrefly")
     }
     tree = project.tree()
     project.green(*STAGES)
@@ -210,6 +215,18 @@ def test_coverage_that_rises_stays_there(project: Project) -> None:
     project.green("-s", "test", "--", "-k", "double")
 
 
+def test_a_known_secret_may_move_and_another_one_is_red(project: Project) -> None:
+    assert "correct-horse-1" not in (project.path / "baseline.json").read_text(encoding="utf-8")
+    project.write("settings.ini", "# of staging\n" + SETTINGS)
+    project.green("-s", "scan(repo)")
+    project.write("settings.ini", SETTINGS.replace("horse-1", "horse-2"))
+    said = project.red("-s", "scan(repo)")
+    assert "settings.ini:2: Secret Keyword" in said and "correct-horse" not in said
+    project.write("settings.ini", "[database]\n")
+    assert "baseline.json: 1 finding of detect-secrets fewer" in project.green("-s", "scan(repo)")
+    assert "scan(repo)" not in known(project)
+
+
 def test_a_tool_that_crashes_is_red(project: Project) -> None:
     project.write("services/api/.flake8", "[flake8]\nmax-line-length = many\n")
     said = project.red("-s", "lint")
@@ -226,7 +243,7 @@ def test_a_tool_that_crashes_is_red(project: Project) -> None:
 def test_a_baseline_that_cannot_be_read_is_red_and_says_what_to_do(project: Project) -> None:
     project.write("baseline.json", "<<<<<<< HEAD\n{}\n")
     said = project.red(*STAGES)
-    assert set(results(said)) == {"lint(api)", "test(api)", "scan(api)"}
+    assert set(results(said)) == {"lint(api)", "test(api)", "scan(api)", "scan(repo)"}
     assert "success" not in results(said).values() and "baseline.json cannot be read" in said
 
 

@@ -21,6 +21,7 @@ from slipway_ops.github import line_annotations
 from slipway_ops.project import Member
 from slipway_ops.stages import baseline, findings
 from slipway_ops.stages.baseline import FILE, Known
+from slipway_ops.stages.findings import Finding
 
 # How often a tool has run in a session: of several runs, each has findings of its own.
 RUNS: Counter[tuple[str, str]] = Counter()
@@ -53,29 +54,20 @@ def run(root: Path, session: nox.Session, command: list[str], env: Mapping[str, 
         session.run(*command, external=True, log=False, env=env)
 
 
-def _compare(
-    root: Path, session: nox.Session, tool: str, command: list[str], env: Mapping[str, str]
-) -> None:
-    """Runs a tool, once, and fails for what is new; what is not found any more is dropped."""
-    RUNS[session.name, tool] += 1
-    nth = RUNS[session.name, tool]
-    known = Known(root, session.name, tool if nth == 1 else f"{tool} {nth}")
-    if not known.entries and not baseline.recording():
-        session.run(*command, external=True, log=False, env=env)
-        return
-    variables = {**os.environ, **session.env, **env, "NO_COLOR": "1"}
-    variables.pop("FORCE_COLOR", None)
-    here = Path.cwd()
-    done = shell.ask(
-        *findings.asked(tool, command),
-        env={name: value for name, value in variables.items() if value is not None},
-    )
-    try:
-        found = findings.read(tool, here, done)
-    except findings.UnreadableError as error:
-        session.warn(f"{error}, so that it is not compared with {FILE}:")
-        session.run(*command, external=True, log=False, env=env)  # says why, in its own words
-        raise CommandFailed(str(error)) from error
+def judge(root: Path, session: nox.Session, tool: str, found: list[Finding]) -> None:
+    """Fails for what is new of what a tool found; what is fixed is dropped from baseline.json.
+
+    Args:
+        root: the root of the project.
+        session: the session, in the folder that the paths are relative to.
+        tool: the name under which baseline.json knows it.
+        found: all that it found.
+
+    Raises:
+        SlipwayError: baseline.json cannot be read, or not be recorded by this session.
+        CommandFailed: something is new; it has been printed.
+    """
+    known = Known(root, session.name, tool)
     if baseline.recording():
         if session.posargs:
             raise SlipwayError(f"{FILE} holds what whole members have: leave out what follows --")
@@ -83,11 +75,13 @@ def _compare(
     fixed = known.fixed(found)
     new = len(found) - (known.count - fixed)
     for finding in known.new(found):
-        print(line_annotations.line(os.path.relpath(here, root), finding, tool))
+        print(line_annotations.line(os.path.relpath(Path.cwd(), root), finding, tool))
     if new:
-        print(f"{tool}: {_findings(new)} more than {FILE} has ({known.count}).", flush=True)
+        if known.entries:
+            print(f"{tool}: {_findings(new)} more than {FILE} has ({known.count}).", flush=True)
         raise CommandFailed(f"{tool} found something new")
-    session.log(f"{tool}: nothing new; {_findings(known.count)} in {FILE}.")
+    if known.entries:
+        session.log(f"{tool}: nothing new; {_findings(known.count)} in {FILE}.")
     # Of chosen paths a type checker may see less than of the whole.
     if not fixed or session.posargs:
         return
@@ -96,6 +90,31 @@ def _compare(
     else:
         known.shrink(found)
         session.log(f"{FILE}: {_findings(fixed)} of {tool} fewer; commit it.")
+
+
+def _compare(
+    root: Path, session: nox.Session, tool: str, command: list[str], env: Mapping[str, str]
+) -> None:
+    """Runs a tool, once, and judges what it finds where baseline.json knows it."""
+    RUNS[session.name, tool] += 1
+    nth = RUNS[session.name, tool]
+    name = tool if nth == 1 else f"{tool} {nth}"
+    if not Known(root, session.name, name).entries and not baseline.recording():
+        session.run(*command, external=True, log=False, env=env)
+        return
+    variables = {**os.environ, **session.env, **env, "NO_COLOR": "1"}
+    variables.pop("FORCE_COLOR", None)
+    done = shell.ask(
+        *findings.asked(tool, command),
+        env={key: value for key, value in variables.items() if value is not None},
+    )
+    try:
+        found = findings.read(tool, Path.cwd(), done)
+    except findings.UnreadableError as error:
+        session.warn(f"{error}, so that it is not compared with {FILE}:")
+        session.run(*command, external=True, log=False, env=env)  # says why, in its own words
+        raise CommandFailed(str(error)) from error
+    judge(root, session, name, found)
 
 
 def _measure(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import re
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 from slipway_ops import shell
-from slipway_ops.stages import baseline
+from slipway_ops.stages import comparison
+from slipway_ops.stages.baseline import FILE
+from slipway_ops.stages.findings import Finding
 
 LOCKS = r"(^|/)(uv\.lock|package-lock\.json)$"  # thousands of digests that look like secrets
-BASELINE = rf"^{re.escape(baseline.FILE)}$"  # names what is in the sources, which are looked at
 # Where the template came from: any long path or commit looks random to a measure of entropy, and a
 # token in a URL does not need one to be found.
 SOURCE = {".copier-answers.yml": ("_commit:", "_src_path:"), "pyproject.toml": ("git =", "rev =")}
@@ -29,24 +31,27 @@ def scan(root: Path, session: nox.Session) -> None:
     if listed.returncode:
         session.error("Secrets are looked for in what git would commit. Type: git init")
     names = [name for name in listed.stdout.split("\0") if name and (root / name).is_file()]
+    if FILE in names:
+        names.remove(FILE)  # what it has is in the files themselves
     session.log(f"detect-secrets scan ({len(names)} files)")
-    command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", f"{LOCKS}|{BASELINE}"]
+    command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", LOCKS]
     words = [str(root / session.env_dir / "bin" / command[0]), *command[1:], *names]
     answer = session.run(*words, silent=True, log=False, external=True)
     results = json.loads(str(answer))["results"]
     found = sorted(
-        (place, finding["line_number"], finding["type"])
-        for place, findings in results.items()
-        for finding in findings
-        if not _is_source(root, place, finding["line_number"], finding["type"])
+        # A digest, so that another secret of the same kind is another finding.
+        Finding(place, at, 0, "", kind, f"{kind} {secret['hashed_secret'][:12]}")
+        for place, secrets in results.items()
+        for secret in secrets
+        if not _is_source(root, place, at := secret["line_number"], kind := secret["type"])
     )
-    for place, line, kind in found:
-        print(f"{place}:{line}: {kind}")
-    if found:
-        session.error(
-            "Remove these secrets and replace them where they are used. If one is harmless, end "
-            "its line with the comment `pragma: allowlist secret`."
-        )
+    with contextlib.suppress(CommandFailed):
+        comparison.judge(root, session, "detect-secrets", found)
+        return
+    session.error(
+        "Remove these secrets and replace them where they are used. If one is harmless, end "
+        "its line with the comment `pragma: allowlist secret`."
+    )
 
 
 def _is_source(root: Path, place: str, line: int, kind: str) -> bool:

@@ -142,7 +142,15 @@ def test_a_crash_is_no_list_of_findings(name: str, status: int, stdout: str, her
         findings.read(name, here, done(name, here, status, stdout, "Segmentation fault"))
 
 
-def test_a_crash_after_findings_is_a_crash(here: Path) -> None:
+@pytest.mark.parametrize("name", RECORDED)
+def test_a_crash_after_findings_is_a_crash(name: str, here: Path) -> None:
+    was = recorded(name, "found", here)
+    was.returncode = -9
+    with pytest.raises(UnreadableError):
+        findings.read(name, here, was)
+
+
+def test_a_plugin_of_flake8_that_crashes_after_findings_is_a_crash(here: Path) -> None:
     was = recorded("flake8", "found", here)
     was.stdout += "\nThere was a critical error during execution of Flake8:\nplugin code for `X`"
     with pytest.raises(UnreadableError):

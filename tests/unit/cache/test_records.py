@@ -51,6 +51,16 @@ BROKEN: dict[str, Callable[[Path], str | bytes]] = {
 }
 
 
+def test_a_run_that_records_a_baseline_neither_uses_records_nor_keeps_any(
+    monorepo: Monorepo,
+) -> None:
+    shutil.rmtree(monorepo.path / ".nox/results/lint(core)")
+    monorepo.environment["BASELINE"] = "record"
+    assert monorepo.run() == monorepo.sessions
+    del monorepo.environment["BASELINE"]
+    assert monorepo.run() == {"lint(core)"}
+
+
 @pytest.mark.parametrize("kind", BROKEN)
 def test_a_record_that_is_none_is_a_miss_with_one_line_that_says_so(
     kind: str, monorepo: Monorepo
