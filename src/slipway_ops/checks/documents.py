@@ -16,8 +16,8 @@ COMMAND = re.compile(r"(?:^|(?<=[\s/&;|(`]))(nox|inv) ([^\n&;|`]*)")
 PATH = re.compile(r"\.?[a-z0-9_][\w.-]*(?:/[\w.*-]+)*/?")
 SUFFIXES = (".py", ".toml", ".md", ".yml", ".yaml", ".json", ".hcl")
 
-# What members have, of which a project may have none.
-OF_MEMBERS = ("package.json", "package-lock.json", "pyproject.toml", "settings.py")
+# What a project may have none of: files of members, and what is known of them.
+OF_SOME = ("baseline.json", "package.json", "package-lock.json", "pyproject.toml", "settings.py")
 
 
 def findings(root: Path, known: Names, also: tuple[Path, ...] = ()) -> Iterator[Finding]:
@@ -55,7 +55,7 @@ def _absent(
 
 
 def _missing(name: str, places: tuple[Path, ...]) -> bool:
-    if name in OF_MEMBERS or "/" not in name and not name.endswith(SUFFIXES):
+    if name in OF_SOME or "/" not in name and not name.endswith(SUFFIXES):
         return False
     if "/" in name and not any((place / name.split("/")[0]).exists() for place in places):
         return False  # no path of this tree: an image, a branch, an owner with a name

@@ -72,16 +72,17 @@ def judge(root: Path, session: nox.Session, tool: str, found: list[Finding]) -> 
         if session.posargs:
             raise SlipwayError(f"{FILE} holds what whole members have: leave out what follows --")
         known.record(found)
-    fixed = known.fixed(found)
-    new = len(found) - (known.count - fixed)
-    for finding in known.new(found):
+    new = known.new(found)
+    for finding in new:
         print(line_annotations.line(os.path.relpath(Path.cwd(), root), finding, tool))
     if new:
         if known.entries:
-            print(f"{tool}: {_findings(new)} more than {FILE} has ({known.count}).", flush=True)
+            had = sum(known.entries.get(key, 0) for key in {finding.key for finding in new})
+            print(f"{tool}: of these {len(new)}, {FILE} has {had:g}.", flush=True)
         raise CommandFailed(f"{tool} found something new")
     if known.entries:
         session.log(f"{tool}: nothing new; {_findings(known.count)} in {FILE}.")
+    fixed = known.fixed(found)
     # Of chosen paths a type checker may see less than of the whole.
     if not fixed or session.posargs:
         return

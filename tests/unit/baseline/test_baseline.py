@@ -71,6 +71,8 @@ def test_a_file_that_could_not_be_read_is_not_recorded(tmp_path: Path) -> None:
     broken = found(1, code="E999")
     known = recorded(tmp_path, broken, found(3))
     assert known.count == 1 and known.new([broken]) == [broken]
+    baseline.write(tmp_path, LINT, "flake8", {broken.key: 1})  # by hand
+    assert Known(tmp_path, LINT, "flake8").new([broken]) == [broken]
 
 
 def test_the_file_has_a_sorted_line_for_each_finding(tmp_path: Path) -> None:

@@ -171,6 +171,12 @@ def test_warnings_of_eslint_count_only_where_they_may_fail(here: Path) -> None:
     assert len(found) == 2
 
 
+def test_what_a_tool_does_not_fail_for_is_no_finding(here: Path) -> None:
+    was = recorded("hadolint", "found", here)
+    was.returncode = 0  # as with --failure-threshold=error
+    assert findings.read("hadolint", here, was) == []
+
+
 def test_both_forms_of_ruff_format_are_read(here: Path) -> None:
     old = done("ruff format", here, 1, RUFF_UNTIL_2025)
     new = recorded("ruff format", "found", here)
