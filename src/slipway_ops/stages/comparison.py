@@ -45,7 +45,7 @@ def run(root: Path, session: nox.Session, command: list[str], env: Mapping[str, 
     stage, _, member = session.name.removesuffix(")").partition("(")
     if stage not in cache_key.STAGES or INSTALL_ONLY in sys.argv:
         session.run(*command, external=True, log=False, env=env)
-    elif Path(command[0]).name == "pytest":
+    elif findings.program(command) == "pytest":
         (measured,) = (one for one in project.members(root) if one.name == member)
         _measure(root, session, measured, command, env)
     elif tool := findings.name_of(command):

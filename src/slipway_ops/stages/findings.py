@@ -82,10 +82,18 @@ class Tool:
     statuses: tuple[int, ...] = (0, 1)
 
 
+def program(command: list[str]) -> str:
+    """The name of the program that a command runs, also as `python -m NAME`."""
+    name = Path(command[0]).name
+    module = command[2:3] if name.startswith("python") and command[1:2] == ["-m"] else []
+    return module[0] if module else name
+
+
 def name_of(command: list[str]) -> str:
     """The name of the tool that a command runs; empty where its findings cannot be read."""
-    program = Path(command[0]).name
-    name = " ".join([program, *command[1:2]]) if program == "ruff" else program
+    name = program(command)
+    if name == "ruff":
+        name += " format" if "format" in command else " check" if "check" in command else ""
     tool = TOOLS.get(name)
     if tool is None or (tool.only_with and not set(tool.only_with).intersection(command)):
         return ""

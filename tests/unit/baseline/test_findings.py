@@ -198,6 +198,21 @@ def test_what_writes_or_cannot_be_read_is_run_as_it_is(command: list[str]) -> No
     assert findings.name_of(command) == ""
 
 
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("/bin/flake8 src", "flake8"),
+        ("python -m mypy src", "mypy"),
+        ("python3.13 -m black --check src", "black"),
+        ("ruff --quiet check src", "ruff check"),
+        ("ruff format --check src", "ruff format"),
+        ("prettier -c .", "prettier"),
+    ],
+)
+def test_a_tool_is_known_by_its_command(command: str, name: str) -> None:
+    assert findings.name_of(command.split()) == name
+
+
 def test_two_findings_of_one_rule_differ_by_their_message() -> None:
     keys = {
         Finding("a.py", 1, 1, "F401", f"'{name}' imported but unused", f"'{name}' imported").key
