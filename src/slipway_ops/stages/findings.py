@@ -18,6 +18,7 @@ from slipway_ops.errors import SlipwayError
 
 # Of a file that the tool could not read: it has not looked for anything else in it.
 UNREAD = re.compile(r"E9\d\d|invalid-syntax|parse-error|fatal|TS1(0\d\d|1[0-8]\d)|DL1000")
+LEVELS = ("error", "warning", "info", "style", "ignore")  # of hadolint
 NUMBER = re.compile(r"\b\d+\b")
 
 
@@ -227,7 +228,12 @@ def _tsc(done: CompletedProcess[str]) -> Iterator[Finding]:
 
 
 def _hadolint(done: CompletedProcess[str]) -> Iterator[Finding]:
+    command = " ".join(map(str, done.args))
+    least = re.search(r"(?:--failure-threshold|-t)[ =](\w+)", command)
+    failing = LEVELS[: LEVELS.index(least[1] if least else "info") + 1]
     for found in json.loads(done.stdout):
+        if found["level"] not in failing:
+            continue
         at = (found["line"], found["column"])
         yield _finding(found["file"], *at, found["code"], found["message"])
 

@@ -177,6 +177,14 @@ def test_what_a_tool_does_not_fail_for_is_no_finding(here: Path) -> None:
     assert findings.read("hadolint", here, was) == []
 
 
+@pytest.mark.parametrize("option", ["--failure-threshold=warning", "-t warning"])
+def test_what_hadolint_only_mentions_is_no_finding(option: str, here: Path) -> None:
+    was = recorded("hadolint", "found", here)
+    was.args = ["hadolint", *option.split(), "Dockerfile"]
+    codes = [finding.code for finding in findings.read("hadolint", here, was)]
+    assert codes == ["DL3006", "DL3003", "DL3008", "DL3014"]
+
+
 def test_both_forms_of_ruff_format_are_read(here: Path) -> None:
     old = done("ruff format", here, 1, RUFF_UNTIL_2025)
     new = recorded("ruff format", "found", here)
