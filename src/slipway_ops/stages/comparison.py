@@ -42,12 +42,12 @@ def run(root: Path, session: nox.Session, command: list[str], env: Mapping[str, 
         SlipwayError: baseline.json cannot be read.
         CommandFailed: the program found something new, or failed.
     """
-    stage, _, member = session.name.removesuffix(")").partition("(")
-    if stage not in cache_key.STAGES or INSTALL_ONLY in sys.argv:
+    stage, _, name = session.name.removesuffix(")").partition("(")
+    member = next((one for one in project.members(root) if one.name == name), None)
+    if member is None or stage not in cache_key.STAGES or INSTALL_ONLY in sys.argv:
         session.run(*command, external=True, log=False, env=env)
     elif findings.program(command) == "pytest":
-        (measured,) = (one for one in project.members(root) if one.name == member)
-        _measure(root, session, measured, command, env)
+        _measure(root, session, member, command, env)
     elif tool := findings.name_of(command):
         _compare(root, session, tool, command, env)
     else:

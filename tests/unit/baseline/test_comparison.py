@@ -57,6 +57,8 @@ def _member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "flake8").write_text(PROGRAM, encoding="utf-8")
     (tmp_path / "flake8").chmod(0o755)
     (tmp_path / "a.py").touch()
+    (tmp_path / "services/api").mkdir(parents=True)
+    (tmp_path / "services/api/pyproject.toml").touch()
 
 
 def run(session: Session, *outputs: str) -> Session:
@@ -74,9 +76,12 @@ def test_without_a_baseline_a_command_runs_as_it_is() -> None:
     assert not Path("ran").exists() and not Path("baseline.json").exists()
 
 
-def test_a_session_that_is_no_stage_has_no_baseline(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["format(api)", "lint"])
+def test_a_session_that_is_no_stage_of_a_member_has_no_baseline(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BASELINE", "record")
-    assert run(Session("format(api)"), OS).as_it_is
+    assert run(Session(name), OS).as_it_is
     assert not Path("baseline.json").exists()
 
 
