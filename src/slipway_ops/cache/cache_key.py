@@ -95,8 +95,11 @@ class Snapshot:
     def counts(self, path: str, stage: str, member: Member) -> bool:
         """Whether a path from the root that was read is in a session's key.
 
-        Of what was read, only files outside of every member may be in others' keys alone.
+        Of what was read, only files outside of every member may be in others' keys alone. Of
+        baseline.json, a key has some entries, which other sessions leave alone.
         """
+        if path == baseline.FILE:
+            return False
         if path in self._fields or member.kind == "repo":
             return True
         inside = any(path.startswith(f"{folder}/") for folder in self.folders)
