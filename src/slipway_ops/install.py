@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from slipway_ops import node, project, shell, uv
+from slipway_ops import project, shell, uv
+from slipway_ops.node import node_version, package_manager
 
 
 def everything(root: Path, say: Callable[[str], object]) -> bool:
@@ -24,12 +25,17 @@ def everything(root: Path, say: Callable[[str], object]) -> bool:
     """
     environment = root / ".venv"
     say("Installing .venv")
-    without = ["--no-group=node"] if node.is_suitable() else []
+    apps = [member for member in project.members(root) if member.language == "web"]
+    here = node_version.of_path(os.environ["PATH"])
+    suits = here and all(node_version.wanted(root, app.path).fits(here) for app in apps)
+    without = ["--no-group=node"] if suits else []
     made = uv.sync(root, environment, "--all-packages", "--inexact", "--all-groups", *without)
-    for member in project.members(root):
-        if member.language == "web":
-            say(f"Installing node_modules of {member}")
-            node.npm_ci(root, member, os.pathsep.join([f"{environment}/bin", os.environ["PATH"]]))
+    path = os.pathsep.join([f"{environment}/bin", os.environ["PATH"]])
+    for member in apps:
+        say(f"Installing node_modules of {member}")
+        manager = package_manager.of(root, member.path)
+        provided = package_manager.provide(root, manager, path)
+        package_manager.install(root, manager, provided)
     return made
 
 

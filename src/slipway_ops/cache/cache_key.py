@@ -15,12 +15,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from slipway_ops import node as node_program, project, python_member, shell, uv
+from slipway_ops import project, python_member, shell, uv
 from slipway_ops.cache import file_trees, root_files, tools, variables, web_dependencies
 from slipway_ops.cache.file_trees import Tree, Trees
 from slipway_ops.cache.locked import Locked
 from slipway_ops.cache.memory import Memory
 from slipway_ops.errors import SlipwayError
+from slipway_ops.node import manifests, node_version, package_manager, stage_commands
 from slipway_ops.project import Member
 from slipway_ops.stages import baseline
 
@@ -44,7 +45,7 @@ class Snapshot:
     """The files of a project, each read once: what has changed since needs another snapshot."""
 
     def __init__(self, root: Path, members: Mapping[str, Member], memory: Memory) -> None:
-        """Reads nothing but pyproject.toml.
+        """Reads nothing but manifests.
 
         Args:
             root: the root of the project.
@@ -65,7 +66,13 @@ class Snapshot:
         }
         self._locked: dict[Path, Locked] = {}
         self.manifest = project.manifest(project.tools_folder(root))
-        self.trees = Trees(root, memory, self.own("results").get("exclude", ()))
+        made = [
+            f"{member.folder}/{name}"
+            for member in members.values()
+            if member.language == "web" and member.folder != "."
+            for name in stage_commands.made(member.path)
+        ]
+        self.trees = Trees(root, memory, [*self.own("results").get("exclude", ()), *made])
 
     def own(self, name: str) -> dict[str, Any]:
         """A table below [tool.slipway] of the root's pyproject.toml; empty where there is none."""
@@ -265,7 +272,7 @@ class Inputs:
             "package": self._package,
             "machine": tools.machine(),
             "tools": self._tools(member),
-            "locked": self._packages(stage, member),
+            "locked": self._packages(stage, member) | self._node(member),
             "files": now.tree(member),
             "members": self._others(stage, member),
             "root": self._root_of(stage, member),
@@ -343,12 +350,23 @@ class Inputs:
             for n, what in lock.packages(*selection).items()
         }
 
+    def _node(self, member: Member) -> dict[str, str]:
+        """What a web member installs: lock, manifests and manager, which may lie outside of it."""
+        if member.language != "web":
+            return {}
+        manager = package_manager.of(self.root, member.path)
+        files = {os.path.relpath(file, self.root) for file in manager.files()}
+        found = {name: self.now.trees.file(self.root / name) for name in files}
+        wanted = node_version.wanted(self.root, member.path)
+        return found | {"manager": str(manager), "node": str(wanted)}
+
     def _uv_for(self, stage: str, member: Member) -> bool:
         """Whether an app's session installs something with uv: hadolint, or Node."""
         if stage == "lint" and (member.path / "Dockerfile").exists():
             return True
-        node = self._programs.versions("node", "npm", folder=member.path)
-        return not (node["npm"] and node_program.runs_vite(node["node"]))
+        found = self._programs.versions("node", "npm", folder=member.path)
+        wanted = node_version.wanted(self.root, member.path)
+        return not (found["npm"] and wanted.fits(found["node"]))
 
     def _tools(self, member: Member) -> dict[str, str]:
         found = self._programs.versions(*PROGRAMS[member.language], folder=member.path)

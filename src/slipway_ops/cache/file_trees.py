@@ -22,20 +22,32 @@ from slipway_ops.cache.memory import Memory
 # What sessions and people's tools leave behind: wherever it lies, and directly below a member.
 ANYWHERE = (
     ".DS_Store",
+    ".angular",
+    ".astro",
+    ".eslintcache",
     ".git",
     ".hypothesis",
     ".idea",
     ".mypy_cache",
+    ".next",
     ".nox",
+    ".nuxt",
+    ".output",
+    ".pnp.*",
     ".pytest_cache",
     ".ruff_cache",
+    ".svelte-kit",
+    ".turbo",
     ".venv",
     "*.egg-info",
     "*.pyc",
     "*.swp",
     "*.tsbuildinfo",
     "__pycache__",
+    "install-state.gz",
+    "next-env.d.ts",
     "node_modules",
+    "unplugged",
 )
 ON_TOP = (".coverage", ".coverage.*", ".dev", "coverage", "dist", "htmlcov")
 FRESH = 2_000_000_000  # nanoseconds: the coarsest clock of a file system

@@ -67,6 +67,11 @@ class Run:
         self._skips: dict[str, Skip] = {}  # by session, until a session has run
         self._only_stages = False  # whether no other session may change the inputs
 
+    @property
+    def inputs(self) -> cache_key.Inputs:
+        """What the sessions depend on: the members and their files."""
+        return self._results.inputs
+
     def begin(self, words: list[str], defined: Collection[str] = ()) -> int:
         """Decides how many sessions run at a time without `-j`.
 

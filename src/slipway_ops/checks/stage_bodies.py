@@ -19,7 +19,7 @@ from slipway_ops.errors import SlipwayError
 
 NOXFILE = "noxfile.py"
 # These are given the session to prepare it, and check nothing.
-PREPARING = {"enter", "install", "node", "node_modules", "sync", "sync_all"}
+PREPARING = {"enter", "install", "node", "node_modules", "sync", "sync_all", "web_commands"}
 SAYING = {"debug", "error", "log", "skip", "warn"}
 ENDING = {"_exit", "exit", "quit", "skip"}
 # Options with which pytest, vitest, flake8 and bandit check less, or forgive; `-k` has its value.

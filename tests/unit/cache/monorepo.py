@@ -81,7 +81,7 @@ skips = []
 [tool.semantic_release]
 allow_zero_version = false
 """,
-    "apps/web/package.json": "{}\n",
+    "apps/web/package.json": '{"devDependencies": {"vite": "^8"}}\n',
     "apps/web/package-lock.json": "{}\n",
     "apps/web/src/main.ts": "main\n",
 }

@@ -1,0 +1,48 @@
+"""What a session has written: compares the files of the project before and after it."""
+
+from __future__ import annotations
+
+from slipway_ops import project, shell
+from slipway_ops.cache.cache_key import Inputs
+from slipway_ops.project import Member
+
+BY_ITS_BUILD = "build"  # where setuptools works, in the folder of a Python member
+
+
+def files(inputs: Inputs) -> dict[str, str]:
+    """Every file of the project by its path from the root, with a digest of what is in it.
+
+    Caches, environments and `dist` are left out, and what `exclude` in [tool.slipway.results] names.
+
+    Args:
+        inputs: of the project; its files are read anew.
+    """
+    inputs.forget()
+    now = inputs.now
+    found = dict(now.outside)
+    for folder, member in now.folders.items():
+        for name, what in now.tree(member).items() if folder != "." else ():
+            if member.language == "web" or not name.startswith(f"{BY_ITS_BUILD}/"):
+                found[f"{folder}/{name}"] = what
+    return found
+
+
+def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
+    """The paths of the files that were written, changed or removed."""
+    return sorted({name for name, _ in before.items() ^ after.items()})
+
+
+def inside(inputs: Inputs, names: list[str], member: Member) -> list[str]:
+    """Those of some paths that lie in a member, and not in one below it."""
+    return [
+        name
+        for name in names
+        if project.owner(inputs.root / name, inputs.root).folder == member.folder
+    ]
+
+
+def kept_by_git(inputs: Inputs, names: list[str]) -> list[str]:
+    """Those of some paths that git has, or would add."""
+    command = ("git", "check-ignore", "--stdin", "-z")
+    ignored = shell.ask(*command, cwd=inputs.root, text="\0".join(names)).stdout.split("\0")
+    return [name for name in names if name not in ignored]

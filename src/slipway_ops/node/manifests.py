@@ -1,0 +1,124 @@
+"""package.json: of a member, and of the workspace that it is a package of."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from slipway_ops.errors import SlipwayError
+
+# What a manifest declares; the first two are what its own programs come from.
+DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The package.json of a folder; empty where there is none.
+
+    Raises:
+        SlipwayError: it cannot be read.
+    """
+    file = folder / "package.json"
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise SlipwayError(f"{file} cannot be read: {error}. Fix the file.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def declared(manifest: dict[str, Any], *kinds: str) -> dict[str, str]:
+    """What a manifest depends on, by name, with the ranges.
+
+    Args:
+        manifest: the content of a package.json.
+        kinds: `dependencies`, `devDependencies` and so on; all four if none is given.
+    """
+    return {
+        str(name): str(wanted)
+        for kind in kinds or DEPENDENCIES
+        for name, wanted in (manifest.get(kind) or {}).items()
+    }
+
+
+def patterns(folder: Path) -> list[str]:
+    """The globs of the packages of a workspace: of npm, yarn and bun, or of pnpm.
+
+    Raises:
+        SlipwayError: a manifest cannot be read.
+    """
+    file = folder / "pnpm-workspace.yaml"
+    if file.is_file():
+        try:
+            found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise SlipwayError(f"{file} cannot be read: {error}. Fix the file.") from error
+        return [str(pattern) for pattern in found.get("packages") or []]
+    found = read(folder).get("workspaces") or []
+    return [str(each) for each in (found.get("packages", []) if isinstance(found, dict) else found)]
+
+
+def packages(folder: Path) -> list[Path]:
+    """The folders of a workspace's packages, with that of the workspace first.
+
+    Raises:
+        SlipwayError: a manifest cannot be read.
+    """
+    globs = patterns(folder)
+    left_out = {path for glob in globs if glob.startswith("!") for path in _glob(folder, glob[1:])}
+    found = [path for glob in globs if not glob.startswith("!") for path in _glob(folder, glob)]
+    return [folder, *sorted(set(found) - left_out - {folder})]
+
+
+def local(folder: Path, workspace: Path) -> set[Path]:
+    """The folders of other packages here that a package depends on, directly or not.
+
+    These are packages of its workspace, and folders that it names: `file:../ui`, `link:../ui`.
+
+    Args:
+        folder: that of the package.
+        workspace: that of the lock.
+
+    Raises:
+        SlipwayError: a manifest cannot be read.
+    """
+    named = {read(path).get("name"): path for path in packages(workspace)}
+    found: set[Path] = set()
+    waiting = [folder]
+    while waiting:
+        one = waiting.pop()
+        for name, wanted in declared(read(one)).items():
+            kind, _, place = wanted.partition(":")
+            path = (
+                Path(os.path.normpath(one / place))
+                if kind in ("file", "link", "portal")
+                else named.get(name)
+            )
+            if path and path.is_dir() and path != folder and path not in found:
+                found.add(path)
+                waiting.append(path)
+    return found
+
+
+def _glob(folder: Path, pattern: str) -> Iterator[Path]:
+    pattern = pattern.removeprefix("./").rstrip("/") or "."
+    # `**` would also look into every node_modules.
+    found = _walked(folder, pattern) if "**" in pattern else folder.glob(pattern)
+    for path in found:
+        if "node_modules" not in path.parts and (path / "package.json").is_file():
+            yield path
+
+
+def _walked(folder: Path, pattern: str) -> Iterator[Path]:
+    parts = re.split(r"(\*\*/|\*\*|\*)", pattern)
+    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*"}
+    matching = re.compile("".join(meaning.get(part, re.escape(part)) for part in parts))
+    for place, folders, _ in os.walk(folder):
+        folders[:] = [name for name in folders if name != "node_modules" and name[0] != "."]
+        path = Path(place)
+        if matching.fullmatch(path.relative_to(folder).as_posix()):
+            yield path

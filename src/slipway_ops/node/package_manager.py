@@ -1,0 +1,309 @@
+"""The package manager of a web member: npm, pnpm, yarn or bun, and what it installs.
+
+A member belongs to the nearest lock from its folder upwards: its own, or that of the workspace of
+npm, pnpm, yarn or bun that it is a package of. Only what that lock says is installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway_ops import file_lock, shell
+from slipway_ops.errors import SlipwayError
+from slipway_ops.node import lock_files, manifests
+
+# Of two that one manager writes, the first counts.
+LOCKS = {
+    "npm-shrinkwrap.json": "npm",
+    "package-lock.json": "npm",
+    "pnpm-lock.yaml": "pnpm",
+    "yarn.lock": "yarn",
+    "bun.lock": "bun",
+    "bun.lockb": "bun",
+}
+# Besides the lock and the manifests, what says how packages are installed.
+CONFIGURATIONS = (
+    ".npmrc",
+    ".pnpmfile.cjs",
+    ".yarnrc",
+    ".yarnrc.yml",
+    "bunfig.toml",
+    "pnpm-workspace.yaml",
+)
+# The versions that write a lock of this kind, where `packageManager` names none: by what the lock
+# says of its form. Others would rewrite it, or refuse it.
+VERSIONS = {
+    "pnpm": {"9": "10.34.9", "6": "8.15.9", "5": "7.33.7"},
+    "yarn": {"1": "1.22.22"},
+    "berry": {"10": "4.18.1", "9": "4.14.1", "8": "4.12.0", "6": "3.8.7", "5": "3.1.1"},
+    "bun": {"": "1.4.5"},
+}
+FORM = {
+    "pnpm": r"^lockfileVersion: '?(\d+)",
+    "yarn": r"^# yarn lockfile v(\d+)",
+    "berry": r"^__metadata:\n(?:.*\n)*?  version: (\d+)",
+    "bun": r"()",
+}
+PACKAGES = {"berry": "@yarnpkg/cli-dist"}  # the rest has its own name in the registry
+INSTALL = {
+    "npm": ("ci", "--no-fund", "--no-audit"),
+    "pnpm": ("install", "--frozen-lockfile"),
+    "yarn": ("install", "--frozen-lockfile", "--non-interactive"),
+    "berry": ("install", "--immutable"),
+    "bun": ("install", "--frozen-lockfile"),
+}
+STAMP = ".from-lock"
+
+
+@dataclass(frozen=True)
+class PackageManager:
+    """The package manager of a member.
+
+    Attributes:
+        name: the program: `npm`, `pnpm`, `yarn` or `bun`.
+        form: what its lock looks like: the same, but `berry` for yarn from 2 on.
+        version: the exact version that is used; empty for the npm that comes with Node.
+        lock: the path of the lock.
+    """
+
+    name: str
+    form: str
+    version: str
+    lock: Path
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which it installs: that of the lock."""
+        return self.lock.parent
+
+    @property
+    def plug_n_play(self) -> bool:
+        """Whether yarn has installed into a .pnp.cjs, and not into node_modules."""
+        return self.form == "berry" and (self.folder / ".pnp.cjs").is_file()
+
+    def files(self) -> list[Path]:
+        """All files that say what is installed: lock, manifests, configuration.
+
+        Raises:
+            SlipwayError: a manifest cannot be read.
+        """
+        configured = [self.folder / name for name in CONFIGURATIONS]
+        listed = [path / "package.json" for path in manifests.packages(self.folder)]
+        return [self.lock, *listed, *(path for path in configured if path.is_file())]
+
+    def locked(self) -> set[lock_files.Locked]:
+        """The packages that the lock holds.
+
+        Raises:
+            SlipwayError: it cannot be read.
+        """
+        if self.lock.suffix == ".lockb":
+            raise SlipwayError(
+                f"{self.lock} is binary. Write it as text: bun install --save-text-lockfile "
+                "--frozen-lockfile --lockfile-only"
+            )
+        try:
+            return lock_files.packages(self.form, self.lock.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise SlipwayError(f"{self.lock} cannot be read: {error}. {self.remedy}") from error
+
+    @property
+    def remedy(self) -> str:
+        """What to type where its lock is missing or does not fit."""
+        return f"Type `{self.name} install` in {self.folder}, then commit {self.lock.name}."
+
+    def script(self, name: str, *words: str) -> list[str]:
+        """The command that runs a script of package.json, with words for its last program."""
+        dashes = ["--"] if self.name == "npm" and words else []
+        return [self.name, "run", name, *dashes, *words]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}".strip()
+
+
+def of(root: Path, member: Path) -> PackageManager:
+    """The package manager of a web member.
+
+    Args:
+        root: the root of the project, above which nothing counts.
+        member: the folder of the member.
+
+    Raises:
+        SlipwayError: there is no lock, there are locks of several managers, or the form of the lock
+            is unknown; the text says what to do.
+    """
+    for folder in (member, *member.parents):
+        if not folder.is_relative_to(root):
+            break
+        found = {name: LOCKS[name] for name in LOCKS if (folder / name).is_file()}
+        if found and member in manifests.packages(folder):
+            return _chosen(member, folder, found)
+    raise SlipwayError(
+        f"{member.name} has no lock: no {', '.join(LOCKS)} in {member}, nor in a workspace that it "
+        "is a package of. Install it with its package manager, such as `npm install`, and commit "
+        "the lock."
+    )
+
+
+def install(root: Path, manager: PackageManager, path: str) -> None:
+    """Makes node_modules what the lock says; does nothing where it was made from this very state.
+
+    Args:
+        root: the root of the project.
+        manager: of the member.
+        path: the PATH to find node and the manager on.
+
+    Raises:
+        SlipwayError: the lock does not fit the manifests, or the manager failed.
+    """
+    place = manager.folder.relative_to(root).as_posix().replace("/", "-")
+    content = [str(manager).encode(), *(file.read_bytes() for file in manager.files())]
+    digest = hashlib.sha256(b"\0".join(content)).hexdigest()
+    stamp = manager.folder / "node_modules" / STAMP
+    with file_lock.hold(root, f"install-{place}"):
+        if stamp.exists() and stamp.read_text(encoding="utf-8") == digest:
+            return
+        _check_classic(manager)
+        words = INSTALL[manager.form]
+        # Without a terminal they ask nothing where CI is set; husky would change git's settings.
+        environment = {**os.environ, "PATH": path, "CI": "true", "HUSKY": "0"}
+        done = _run(manager.name, *words, folder=manager.folder, environment=environment)
+        if done:
+            command = " ".join([manager.name, *words[:2]])
+            raise SlipwayError(f"`{command}` failed in {manager.folder}:\n{done}")
+        if stamp.parent.is_dir():
+            stamp.write_text(digest, encoding="utf-8")
+
+
+def provide(root: Path, manager: PackageManager, path: str) -> str:
+    """A PATH on which the member's package manager is in its very version.
+
+    The machine's counts if it has that version; otherwise it is installed from the npm registry,
+    below `.nox`.
+
+    Args:
+        root: the root of the project.
+        manager: of the member.
+        path: the PATH with node and npm.
+
+    Raises:
+        SlipwayError: the registry does not have it.
+    """
+    if not manager.version or _version(manager.name, path) == manager.version:
+        return path
+    folder = root / ".nox" / "package-managers" / f"{manager.name}-{manager.version}"
+    with file_lock.hold(root, f"{manager.name}-{manager.version}"):
+        if not folder.exists():
+            made = folder.with_name(f"{folder.name}.new")
+            shutil.rmtree(made, ignore_errors=True)
+            made.mkdir(parents=True)
+            if (manager.folder / ".npmrc").is_file():  # of which registry
+                shutil.copy(manager.folder / ".npmrc", made)
+            package = f"{PACKAGES.get(manager.form, manager.name)}@{manager.version}"
+            words = ("install", "--no-save", "--no-package-lock", "--no-fund", "--no-audit")
+            own = ("--ignore-scripts=false", "--prefix", str(made), package)
+            environment = {**os.environ, "PATH": path}
+            if said := _run("npm", *words, *own, folder=made, environment=environment):
+                raise SlipwayError(
+                    f"{manager} is not on this machine, and `npm install {package}` failed. Install"
+                    f" it, or name another version in `packageManager` of package.json.\n{said}"
+                )
+            made.rename(folder)
+    return os.pathsep.join([str(folder / "node_modules" / ".bin"), path])
+
+
+def programs(manager: PackageManager, member: Path) -> list[Path]:
+    """The folders with the programs that a member's packages bring: its own, then its lock's."""
+    return [folder / "node_modules" / ".bin" for folder in dict.fromkeys((member, manager.folder))]
+
+
+def _chosen(member: Path, folder: Path, found: Mapping[str, str]) -> PackageManager:
+    """The manager of a folder with these locks."""
+    name, version = _named(member, folder)
+    managers = list(dict.fromkeys(found.values()))
+    if name not in managers:
+        if name:
+            raise SlipwayError(
+                f"`packageManager` of {member.name} is {name}, and its lock is of "
+                f"{' and '.join(managers)} ({', '.join(found)} in {folder}). Remove one of the two."
+            )
+        if len(managers) > 1:
+            raise SlipwayError(
+                f"{folder} has locks of {' and '.join(managers)}: {', '.join(found)}. Delete the "
+                f'one that is not used, or say which is: "packageManager": "{managers[0]}@…" in '
+                "package.json."
+            )
+        name = managers[0]
+    lock = folder / next(file for file, manager in found.items() if manager == name)
+    form = name
+    text = "" if lock.suffix == ".lockb" else lock.read_text(encoding="utf-8")
+    if name == "yarn":
+        later = version.partition(".")[0] not in ("", "1") or (folder / ".yarnrc.yml").is_file()
+        form = "berry" if "__metadata:" in text or (later and not text.strip()) else "yarn"
+    if not version and name != "npm":
+        known = re.search(FORM[form], text, re.MULTILINE)
+        version = VERSIONS[form].get(known[1] if known else "", "")
+        if not version:
+            raise SlipwayError(
+                f"{lock} is of an unknown version of {name}. Name the one that you use in "
+                f'package.json: "packageManager": "{name}@…"'
+            )
+    return PackageManager(name, form, version, lock)
+
+
+def _named(member: Path, folder: Path) -> tuple[str, str]:
+    """What `packageManager` says, in the nearest package.json from the member to the lock."""
+    for place in (member, *member.parents):
+        if named := str(manifests.read(place).get("packageManager") or ""):
+            name, _, version = named.partition("@")
+            return name, version.partition("+")[0]
+        if place == folder:
+            break
+    return "", ""
+
+
+def _version(name: str, path: str) -> str:
+    """The version of a manager on a PATH; empty where there is none.
+
+    Asked at the root of the file system: in a member's folder it may turn into another version.
+    """
+    found = shutil.which(name, path=path)
+    if found is None:
+        return ""
+    environment = {**os.environ, "PATH": path, "COREPACK_ENABLE_NETWORK": "0"}
+    done = shell.ask(found, "--version", cwd=Path("/"), env=environment)
+    return done.stdout.strip() if not done.returncode else ""
+
+
+def _check_classic(manager: PackageManager) -> None:
+    """Refuses a lock of yarn 1 that lacks what a manifest wants: in workspaces yarn accepts it."""
+    if manager.form != "yarn":
+        return
+    known = lock_files.descriptors(manager.lock.read_text(encoding="utf-8"))
+    folders = manifests.packages(manager.folder)
+    own = {manifests.read(folder).get("name") for folder in folders}
+    overrides = manifests.read(manager.folder).get("resolutions") or {}
+    for folder in folders:
+        kinds = ("dependencies", "devDependencies", "optionalDependencies")
+        for name, wanted in manifests.declared(manifests.read(folder), *kinds).items():
+            foreign = name in own or wanted.startswith(("file:", "link:"))
+            if not foreign and not overrides and f"{name}@{wanted}" not in known:
+                raise SlipwayError(
+                    f"yarn.lock does not fit {folder / 'package.json'}: it lacks {name}@{wanted}. "
+                    f"{manager.remedy}"
+                )
+
+
+def _run(name: str, *words: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Runs a manager; returns what it said if it failed, and nothing if it did not."""
+    program = shutil.which(name, path=environment["PATH"]) or name
+    done = shell.ask(program, *words, cwd=folder, env=environment)
+    if not done.returncode:
+        return ""
+    return f"{done.stdout.strip()}\n{done.stderr.strip()}".strip() or "it gave no reason"

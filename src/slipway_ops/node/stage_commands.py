@@ -1,0 +1,150 @@
+"""What a stage of a web member runs: its own script, or our defaults for the tools that it has."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from slipway_ops.node import manifests, package_manager
+
+# Programs, and the packages that bring them.
+TOOLS = {
+    "biome": "@biomejs/biome",
+    "eslint": "eslint",
+    "jest": "jest",
+    "prettier": "prettier",
+    "tsc": "typescript",
+    "vite": "vite",
+    "vitest": "vitest",
+}
+OF_STAGE = {
+    "lint": ("eslint", "biome", "prettier", "tsc"),
+    "test": ("vitest", "jest"),
+    "build": ("vite",),
+}
+# Where frameworks put what they build; the first that a member has counts, because some are built
+# on others.
+MADE_BY = {
+    "next": (".next", "out"),
+    "nuxt": (".output",),
+    "@sveltejs/kit": (".svelte-kit", "build"),
+    "astro": ("dist",),
+    "react-scripts": ("build",),
+    "@angular/core": ("dist",),
+    "vite": ("dist",),
+}
+COVERAGE = ("@vitest/coverage-v8", "@vitest/coverage-istanbul")
+NO_TEST = re.compile(r'echo "Error: no test specified" && exit 1')  # what `npm init` writes
+# Scripts that start a watcher even where CI is set, and the words with which they do not.
+WATCHING = (
+    (r"\bjest\b[^&|;]*--watch", ("--watch=false", "--watchAll=false")),
+    (r"\bvitest\b[^&|;]*(\s(watch|dev)\b|--watch\b|\s-w\b)", ("--run",)),
+)
+
+
+def script(root: Path, member: Path, stage: str, words: tuple[str, ...] = ()) -> list[str]:
+    """The command that runs a member's own script for a stage; empty where it has none.
+
+    Args:
+        root: the root of the project.
+        member: the folder of the member.
+        stage: `lint`, `test` or `build`, as the script is called.
+        words: what the script's last program gets.
+
+    Raises:
+        SlipwayError: the manifest cannot be read, or the member has no lock.
+    """
+    text = _script(manifests.read(member), stage)
+    if not text:
+        return []
+    once = [word for pattern, off in WATCHING if re.search(pattern, text) for word in off]
+    return package_manager.of(root, member).script(stage, *once, *words)
+
+
+def tools(root: Path, member: Path) -> dict[str, str]:
+    """The tools that our defaults can run, with the ranges that the manifests declare.
+
+    The manifest of the member counts, and that of the workspace that it is a package of. TypeScript
+    needs a tsconfig.json. Before version 9, eslint has to be told which files to look at: what
+    says that is a script.
+
+    Raises:
+        SlipwayError: a manifest cannot be read, or the member has no lock.
+    """
+    declared = _declared(root, member)
+    found = {tool: declared[name] for tool, name in TOOLS.items() if name in declared}
+    if not (member / "tsconfig.json").is_file():
+        found.pop("tsc", None)
+    if _is_old_eslint(found.get("eslint", "")):
+        del found["eslint"]
+    return found
+
+
+def unchecked(root: Path, member: Path, stage: str) -> str:
+    """Why a stage has nothing to run for a member; empty where it has.
+
+    Raises:
+        SlipwayError: a manifest cannot be read, or the member has no lock.
+    """
+    if _script(manifests.read(member), stage) or stage not in OF_STAGE:
+        return ""
+    known = tools(root, member)
+    if any(tool in known for tool in OF_STAGE[stage]):
+        return ""
+    reasons = [f"no script {stage}"]
+    for tool in OF_STAGE[stage]:
+        declared = TOOLS[tool] in _declared(root, member)
+        why = {"tsc": "no tsconfig.json", "eslint": "eslint is older than 9"}.get(tool, "")
+        reasons.append(why if declared and why else f"no {tool}")
+    return f"not checked: {', '.join(reasons)}"
+
+
+def fitting(root: Path, member: Path, command: list[str]) -> list[str]:
+    """A default command as this member can run it.
+
+    tsc also checks the projects that a tsconfig.json only lists. vitest measures coverage where the
+    member has what does that. Where yarn installs no programs, yarn runs them.
+
+    Raises:
+        SlipwayError: a manifest cannot be read, or the member has no lock.
+    """
+    tool, *words = command
+    if tool == "tsc":
+        text = (member / "tsconfig.json").read_text(encoding="utf-8")
+        if re.search(r'^\s*"references"\s*:', text, re.MULTILINE):
+            words = ["--build", *words]
+    if tool == "vitest" and not any(name in _declared(root, member) for name in COVERAGE):
+        words = [word for word in words if word != "--coverage"]
+    manager = package_manager.of(root, member)
+    if not manager.plug_n_play:
+        return [tool, *words]
+    own = manifests.declared(manifests.read(member))
+    return [manager.name, "run", *([] if TOOLS[tool] in own else ["-T"]), tool, *words]
+
+
+def made(member: Path) -> tuple[str, ...]:
+    """The folders in which the build of a member puts what it makes; none where nobody knows.
+
+    Raises:
+        SlipwayError: the manifest cannot be read.
+    """
+    declared = manifests.declared(manifests.read(member))
+    return next((folders for name, folders in MADE_BY.items() if name in declared), ())
+
+
+def _script(manifest: dict[str, Any], name: str) -> str:
+    text = str((manifest.get("scripts") or {}).get(name) or "").strip()
+    return "" if NO_TEST.fullmatch(text) else text
+
+
+def _declared(root: Path, member: Path) -> dict[str, str]:
+    """What member and workspace declare for their own use."""
+    kinds = ("dependencies", "devDependencies", "optionalDependencies")
+    above = manifests.read(package_manager.of(root, member).folder)
+    return manifests.declared(above, *kinds) | manifests.declared(manifests.read(member), *kinds)
+
+
+def _is_old_eslint(wanted: str) -> bool:
+    version = re.match(r"[\^~>=v\s]*(\d+)", wanted)
+    return version is not None and int(version[1]) < 9
