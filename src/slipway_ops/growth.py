@@ -19,6 +19,7 @@ from slipway_ops import install, project, shell, uv
 from slipway_ops.environments import contract, contract_files
 from slipway_ops.environments.variable import Variable
 from slipway_ops.errors import SlipwayError
+from slipway_ops.node import package_manager
 
 QUESTIONS = {"api": "apis", "worker": "workers", "app": "apps", "library": "libraries"}
 DAY = re.compile(r'^exclude-newer = "\d[^" ]*"', re.MULTILINE)  # not a span, such as "2 weeks"
@@ -70,8 +71,10 @@ def remove(root: Path, kind: str, name: str, say: Say) -> None:
     _grow(root, kind, left, f"Removing the {kind} {name}", say)
 
 
-def upgrade(root: Path) -> None:
-    """Writes uv.lock and every package-lock.json anew, within the ranges of the manifests.
+def upgrade(root: Path) -> list[str]:
+    """Writes uv.lock and every lock of npm anew, within the ranges of the manifests.
+
+    Returns a sentence for each other lock, which stays as it is: its manager updates it.
 
     A new project has the day of its template's tests as `exclude-newer` in pyproject.toml: from now
     on it is a week before each lock. npm gets the same.
@@ -85,11 +88,17 @@ def upgrade(root: Path) -> None:
     cutoff = (date.today() - timedelta(days=7)).isoformat()
     npm = ["npm", "update", "--package-lock-only", "--save", f"--before={cutoff}"]
     _uv_lock(root, "--upgrade")
-    for member in project.members(root):
-        if member.language == "web":
-            done = shell.ask(*npm, "--omit-lockfile-registry-resolved", cwd=member.path)
-            if done.returncode:  # npm says why before its last line
-                raise SlipwayError(f"`npm update` failed in {member}:\n{done.stderr.strip()}")
+    apps = [member.path for member in project.members(root) if member.language == "web"]
+    managers = list(dict.fromkeys(package_manager.of(root, app) for app in apps))
+    for manager in (each for each in managers if each.name == "npm"):
+        done = shell.ask(*npm, "--omit-lockfile-registry-resolved", cwd=manager.folder)
+        if done.returncode:  # npm says why before its last line
+            raise SlipwayError(f"`npm update` failed in {manager.folder}:\n{done.stderr.strip()}")
+    return [
+        f"{manager.lock.relative_to(root)} stays as it is: update it with {manager.name}."
+        for manager in managers
+        if manager.name != "npm"
+    ]
 
 
 def _answered(root: Path, kind: str) -> list[str]:

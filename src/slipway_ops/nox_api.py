@@ -29,6 +29,7 @@ from slipway_ops.project import Member as Member
 
 if TYPE_CHECKING:
     from slipway_ops.cache import skipping
+    from slipway_ops.node.package_manager import PackageManager
 
 LISTING = ("-l", "-h", "--help", "--json", "--version", "--usage", "--list", "--list-sessions")
 FINDING = ("pytest", "ruff")
@@ -416,7 +417,7 @@ def audit(session: nox.Session, member: Member) -> None:
     from slipway_ops.stages.audit import audits
 
     if member.language == "web":
-        node(session, member)
+        _package_manager(session, member)
         audits.web(ROOT, session, member)
     else:
         audits.python(ROOT, session, member)
@@ -460,10 +461,8 @@ def node_modules(session: nox.Session, member: Member) -> None:
 
     Node, the manager and the packages' programs are then on the session's PATH.
     """
-    node(session, member)
+    manager = _package_manager(session, member)
     try:
-        manager = package_manager.of(ROOT, member.path)
-        session.env["PATH"] = package_manager.provide(ROOT, manager, _path(session))
         package_manager.install(ROOT, manager, _path(session))
     except SlipwayError as error:
         session.error(str(error))
@@ -689,6 +688,17 @@ def deliver(session: nox.Session, stage: str) -> None:
     python = str(TOOLS / ".venv" / "bin" / "python")
     command = [python, "-m", "slipway_ops.release.delivery", stage, *session.posargs]
     session.run(*command, external=True, env={"PATH": _path(session)})
+
+
+def _package_manager(session: nox.Session, member: Member) -> PackageManager:
+    """Puts Node and a web member's package manager on the session's PATH; returns the manager."""
+    node(session, member)
+    try:
+        manager = package_manager.of(ROOT, member.path)
+        session.env["PATH"] = package_manager.provide(ROOT, manager, _path(session))
+        return manager
+    except SlipwayError as error:
+        session.error(str(error))
 
 
 def _say_python(session: nox.Session) -> None:

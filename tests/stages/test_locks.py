@@ -87,7 +87,8 @@ def test_a_lock_that_cannot_be_made_leaves_nothing_and_names_the_cause(bench: Pr
 def test_an_app_without_a_lock_says_what_to_type(bench: Project) -> None:
     (bench.path / "apps/frontend/package-lock.json").unlink()
     output = bench.red("-s", "lint(frontend)")
-    assert "frontend has no package-lock.json. Type `npm install` in its folder." in output
+    assert "frontend has no lock" in output and "package-lock.json" in output
+    assert "`npm install`" in output
 
 
 def test_an_app_whose_lock_does_not_fit_its_manifest_is_refused(bench: Project) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from slipway_ops import project
 from slipway_ops.checks.finding import Finding
 from slipway_ops.errors import SlipwayError
+from slipway_ops.node import stage_commands
 
 NOXFILE = "noxfile.py"
 # These are given the session to prepare it, and check nothing.
@@ -41,7 +42,7 @@ def findings(root: Path, stages: Iterable[str]) -> Iterator[Finding]:
         stages: the names of the sessions that `nox` alone runs.
 
     Raises:
-        SlipwayError: the noxfile, or a member's manifest, cannot be read.
+        SlipwayError: the noxfile, or a member's manifest, cannot be read, or its lock is missing.
     """
     sessions, shared = _read(root / NOXFILE)
     for stage in sorted(stages):
@@ -230,7 +231,12 @@ def _floors(root: Path, tables: dict[str, Any], words: set[str]) -> Iterator[Fin
         words: what the stages give to their tools.
     """
     members = project.members(root)
-    apps = [member for member in members if member.language == "web"]
+    apps = [
+        member
+        for member in members
+        if member.language == "web"
+        and stage_commands.is_default(root, member.path, "test", "vitest")
+    ]
     if any(member.language == "python" for member in members):
         if not tables.get("coverage", {}).get("report", {}).get("fail_under"):
             yield Finding(

@@ -25,6 +25,7 @@ from slipway_ops import install, project, shell, text_table, uv
 from slipway_ops.dev import postgres, reaper
 from slipway_ops.dev.processes import Console, Died, Program, Stopped, Supervisor
 from slipway_ops.errors import SlipwayError
+from slipway_ops.node import package_manager, stage_commands
 from slipway_ops.project import Member
 
 HOST = "127.0.0.1"
@@ -43,7 +44,11 @@ def run(root: Path, base: int) -> int:
             or a program that ended by itself.
     """
     found = project.members(root)
-    chosen = [member for kind in KINDS for member in found if member.kind == kind]
+    left_out = [
+        m for m in found if m.kind == "app" and "vite" not in stage_commands.tools(root, m.path)
+    ]
+    startable = [member for member in found if member not in left_out]
+    chosen = [member for kind in KINDS for member in startable if member.kind == kind]
     if not chosen:
         raise SlipwayError(
             "There is nothing to start: this project has no API, no worker and no app. "
@@ -58,7 +63,9 @@ def run(root: Path, base: int) -> int:
     with hold_project(root, ports[chosen[0]]) as lock, postgres.socket_folder(root) as sockets:
         _check_ports(ports)
         console = Console(["setup", "postgres", "migrate", *(m.name for m in chosen)], sys.stdout)
-        for member in found:
+        for member in left_out:
+            console.say(f"{member.name} is left out: it does not have vite. Start it yourself.")
+        for member in startable:
             if member.path.parent.name == "services" and member not in ports:
                 console.say(f"{member.name} is left out: its kind is neither api nor worker.")
         try:
@@ -102,7 +109,8 @@ def program(member: Member, root: Path, ports: dict[Member, int], database: str)
         proxy = {f"/api/{m.name}": url(p) for m, p in ports.items() if m.kind == "api"}
         path = os.pathsep.join([str(root / ".venv" / "bin"), os.environ["PATH"]])
         env = {"API_PROXY": json.dumps(proxy), "PATH": path}
-        vite = str(member.path / "node_modules" / ".bin" / "vite")
+        places = package_manager.programs(package_manager.of(root, member.path), member.path)
+        vite = str(next((place / "vite" for place in places if (place / "vite").exists()), "vite"))
         command = [vite, "--host", HOST, "--port", port, "--clearScreen", "false"]
         cwd, health = member.path, url(ports[member])
     else:

@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from slipway_ops import project, python_member, shell, uv
 from slipway_ops.errors import SlipwayError
+from slipway_ops.node import package_manager
 from slipway_ops.project import Member
 
 
@@ -33,7 +34,7 @@ def of(root: Path, member: str, commit: str, repository: str, digest: str) -> di
     """
     shell.git(root, "checkout", "--quiet", "--force", "--detach", commit)
     found = next(m for m in project.members(root) if m.name == member)
-    document = _npm(found) if found.language == "web" else _python(found)
+    document = _web(root, found) if found.language == "web" else _python(found)
     name = repository.rpartition("/")[2]
     purl = f"pkg:oci/{name}@{quote(digest, safe='')}?repository_url={quote(repository, safe='')}"
     component = document["metadata"]["component"]
@@ -45,6 +46,30 @@ def _python(member: Member) -> dict[str, Any]:
     words = ["export", "--quiet", "--frozen", "--no-dev", "--format=cyclonedx1.5"]
     words += ["--package", python_member.distribution(member)]
     return _document(python_member.lock_folder(member), uv.find(), *words)
+
+
+def _web(root: Path, member: Member) -> dict[str, Any]:
+    """The document of an app, of npm's where the app has a lock of npm of its own.
+
+    Other locks, and those of workspaces, are listed whole: names and versions, with what only
+    builds and tests the app.
+    """
+    manager = package_manager.of(root, member.path)
+    if manager.form == "npm" and manager.folder == member.path:
+        return _npm(member)
+    path = package_manager.provide(root, manager, os.environ["PATH"])
+    components = []
+    for each in sorted(manager.locked(path)):
+        purl = f"pkg:npm/{quote(each.name)}@{quote(each.version)}"
+        known = {"version": each.version, "purl": purl, "bom-ref": purl} if each.version else {}
+        components.append({"type": "library", "name": each.name, **known})
+    return {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.5",
+        "version": 1,
+        "metadata": {"component": {"bom-ref": member.name}},
+        "components": components,
+    }
 
 
 def _npm(member: Member) -> dict[str, Any]:

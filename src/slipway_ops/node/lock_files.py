@@ -45,7 +45,7 @@ def packages(form: str, text: str) -> set[Locked]:
 
     Args:
         form: `npm`, `pnpm`, `yarn` (its first version), `berry` (the later ones) or `bun`.
-        text: the content of the lock; of bun, of bun.lock.
+        text: the content of the lock.
 
     Raises:
         ValueError: it is not of this form.
@@ -102,8 +102,10 @@ def _pnpm(text: str) -> Iterator[Locked]:
         if found and "integrity" in resolution and "repo" not in resolution:
             yield Locked(found["name"], found["version"])
         else:
-            name = str(entry.get("name") or (found and found["name"]) or key)
-            yield Locked(name, "", NOT_FROM_AN_INDEX)
+            name = re.match(rf"/?({NAME})@", key)
+            yield Locked(
+                str(entry.get("name") or (name[1] if name else key)), "", NOT_FROM_AN_INDEX
+            )
 
 
 def _classic(text: str) -> Iterator[Locked]:
@@ -118,9 +120,10 @@ def _classic(text: str) -> Iterator[Locked]:
             name = alias[1]
         foreign = bool(re.match(r"(file|link|git|github|gitlab|bitbucket|https?)\b|git\+", wanted))
         foreign = foreign or "/" in wanted.removeprefix(f"npm:{name}")
-        if OWN.fullmatch(wanted):
+        number = version[1] if version else ""
+        if OWN.fullmatch(wanted) or OWN.fullmatch(number):
             continue
-        yield _locked(name, version[1] if version else "", foreign)
+        yield _locked(name, number, foreign)
     if read != len(re.findall(r"^[^\s#].*$", text, re.MULTILINE)):
         raise ValueError("it has lines that cannot be read")
 

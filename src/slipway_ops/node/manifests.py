@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from slipway_ops.errors import SlipwayError
 
 # What a manifest declares; the first two are what its own programs come from.
@@ -53,6 +51,8 @@ def patterns(folder: Path) -> list[str]:
     """
     file = folder / "pnpm-workspace.yaml"
     if file.is_file():
+        import yaml  # here: a listing of sessions needs none
+
         try:
             found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         except yaml.YAMLError as error:

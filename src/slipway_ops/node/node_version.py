@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-
-from nodesemver import satisfies  # type: ignore[import-untyped]
 
 from slipway_ops import shell
 from slipway_ops.node import manifests
@@ -33,6 +32,9 @@ class Wanted:
 
     def fits(self, version: str) -> bool:
         """Whether the Node whose `node --version` is this, such as `v20.19.0`, is one of them."""
+        logging.getLogger("nodesemver").setLevel(logging.WARNING)  # nox shows what it logs
+        from nodesemver import satisfies  # type: ignore[import-untyped]
+
         return bool(version) and bool(satisfies(version.strip(), self.range, loose=True))
 
     def __str__(self) -> str:

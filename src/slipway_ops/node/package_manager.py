@@ -13,10 +13,14 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway_ops import file_lock, shell
 from slipway_ops.errors import SlipwayError
-from slipway_ops.node import lock_files, manifests
+from slipway_ops.node import manifests
+
+if TYPE_CHECKING:
+    from slipway_ops.node.lock_files import Locked
 
 # Of two that one manager writes, the first counts.
 LOCKS = {
@@ -97,18 +101,21 @@ class PackageManager:
         listed = [path / "package.json" for path in manifests.packages(self.folder)]
         return [self.lock, *listed, *(path for path in configured if path.is_file())]
 
-    def locked(self) -> set[lock_files.Locked]:
+    def locked(self, path: str) -> set[Locked]:
         """The packages that the lock holds.
+
+        Args:
+            path: the PATH to find bun on, which reads its binary lock.
 
         Raises:
             SlipwayError: it cannot be read.
         """
-        if self.lock.suffix == ".lockb":
-            raise SlipwayError(
-                f"{self.lock} is binary. Write it as text: bun install --save-text-lockfile "
-                "--frozen-lockfile --lockfile-only"
-            )
+        from slipway_ops.node import lock_files  # here: a listing of sessions needs none
+
         try:
+            if self.lock.suffix == ".lockb":
+                bun = shutil.which("bun", path=path) or "bun"
+                return lock_files.packages("yarn", shell.run(bun, self.lock))  # says it so
             return lock_files.packages(self.form, self.lock.read_text(encoding="utf-8"))
         except ValueError as error:
             raise SlipwayError(f"{self.lock} cannot be read: {error}. {self.remedy}") from error
@@ -283,6 +290,8 @@ def _version(name: str, path: str) -> str:
 
 def _check_classic(manager: PackageManager) -> None:
     """Refuses a lock of yarn 1 that lacks what a manifest wants: in workspaces yarn accepts it."""
+    from slipway_ops.node import lock_files
+
     if manager.form != "yarn":
         return
     known = lock_files.descriptors(manager.lock.read_text(encoding="utf-8"))

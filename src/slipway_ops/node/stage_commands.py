@@ -34,7 +34,6 @@ MADE_BY = {
     "@angular/core": ("dist",),
     "vite": ("dist",),
 }
-COVERAGE = ("@vitest/coverage-v8", "@vitest/coverage-istanbul")
 NO_TEST = re.compile(r'echo "Error: no test specified" && exit 1')  # what `npm init` writes
 # Scripts that start a watcher even where CI is set, and the words with which they do not.
 WATCHING = (
@@ -81,6 +80,16 @@ def tools(root: Path, member: Path) -> dict[str, str]:
     return found
 
 
+def is_default(root: Path, member: Path, stage: str, tool: str) -> bool:
+    """Whether a stage of a member is our default for a tool: it has the tool and no own script.
+
+    Raises:
+        SlipwayError: a manifest cannot be read, or the member has no lock.
+    """
+    own = _script(manifests.read(member), stage)
+    return not own and tool in tools(root, member)
+
+
 def unchecked(root: Path, member: Path, stage: str) -> str:
     """Why a stage has nothing to run for a member; empty where it has.
 
@@ -103,8 +112,8 @@ def unchecked(root: Path, member: Path, stage: str) -> str:
 def fitting(root: Path, member: Path, command: list[str]) -> list[str]:
     """A default command as this member can run it.
 
-    tsc also checks the projects that a tsconfig.json only lists. vitest measures coverage where the
-    member has what does that. Where yarn installs no programs, yarn runs them.
+    tsc also checks the projects that a tsconfig.json only lists. Where yarn installs no programs,
+    yarn runs them.
 
     Raises:
         SlipwayError: a manifest cannot be read, or the member has no lock.
@@ -114,8 +123,6 @@ def fitting(root: Path, member: Path, command: list[str]) -> list[str]:
         text = (member / "tsconfig.json").read_text(encoding="utf-8")
         if re.search(r'^\s*"references"\s*:', text, re.MULTILINE):
             words = ["--build", *words]
-    if tool == "vitest" and not any(name in _declared(root, member) for name in COVERAGE):
-        words = [word for word in words if word != "--coverage"]
     manager = package_manager.of(root, member)
     if not manager.plug_n_play:
         return [tool, *words]

@@ -14,7 +14,9 @@ from slipway_ops.stages import comparison
 from slipway_ops.stages.baseline import FILE
 from slipway_ops.stages.findings import Finding
 
-LOCKS = r"(^|/)(uv\.lock|package-lock\.json)$"  # thousands of digests that look like secrets
+# Thousands of digests that look like secrets.
+NAMES = r"uv\.lock|package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|yarn\.lock|bun\.lockb?"
+LOCKS = rf"(^|/)({NAMES})$"
 # Where the template came from: any long path or commit looks random to a measure of entropy, and a
 # token in a URL does not need one to be found.
 SOURCE = {".copier-answers.yml": ("_commit:", "_src_path:"), "pyproject.toml": ("git =", "rev =")}

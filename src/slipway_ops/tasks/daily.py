@@ -22,7 +22,8 @@ def upgrade(root: Path) -> None:
     """Move every dependency on, within the ranges of the manifests and a week behind the newest."""
     from slipway_ops import growth
 
-    growth.upgrade(root)
+    for sentence in growth.upgrade(root):
+        print(sentence)
     print("The locks have moved on. Check them with `nox`, then commit them.")
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from slipway_ops import growth, install, node
+from slipway_ops import growth, install
 from slipway_ops.environments import contract_files
 from slipway_ops.errors import SlipwayError
+from slipway_ops.node import node_version
 from support import BIN, IDENTITY, Project, copy
 
 LIST = "\n{}:\n  type: yaml\n  default: []\n"
@@ -105,7 +106,7 @@ def _shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def shop(_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
     """The project, in a folder of its own."""
     subprocess.run(["git", "clone", "--quiet", _shop, tmp_path / "shop"], check=True)
-    monkeypatch.setattr(node, "is_suitable", lambda: True)
+    monkeypatch.setattr(node_version, "of_path", lambda path: "v24.0.0")
     for name, value in {**IDENTITY, "CI": ""}.items():
         monkeypatch.setenv(name, value)
     yield Shop(tmp_path / "shop")

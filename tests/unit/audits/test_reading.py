@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,7 @@ from doubles import KNOWN_FOR_YEARS, Advisory, absent_services, advisory_service
 from slipway_ops.stages.audit import audits
 from slipway_ops.stages.audit.policy import (
     Finding,
+    advice,
     cause,
     host,
     npm_findings,
@@ -65,6 +67,9 @@ def test_a_package_that_pip_audit_skipped_is_not_among_its_answers() -> None:
     assert pip_audit_findings({"dependencies": [skipped, clean]}) == {("deep-thought", "1"): []}
 
 
+NPM = advice("npm", Path("/shop/apps/frontend"), Path("/shop"))
+
+
 def test_a_circle_of_npm_packages_ends_the_chain() -> None:
     advisory = {"url": "https://x.invalid/GHSA-1", "source": 1, "title": "t", "severity": "info"}
     entry = {"nodes": ["node_modules/a"], "isDirect": False, "fixAvailable": False}
@@ -76,7 +81,7 @@ def test_a_circle_of_npm_packages_ends_the_chain() -> None:
         },
         "b": entry | {"via": ["a"], "effects": ["a"], "nodes": ["node_modules/b"]},
     }
-    (finding,) = npm_findings(vulnerable, {"node_modules/a": {"version": "1.0.0"}}, "npm")
+    (finding,) = npm_findings(vulnerable, {"node_modules/a": {"version": "1.0.0"}}, NPM)
     assert (finding.brought_by, finding.fixed_in) == ("b", "1.2.0, 2.1.0-rc.1")
 
 

@@ -71,7 +71,8 @@ def shop(tmp_path: Path) -> Project:
         "noxfile.py": NOXFILE,
         "pyproject.toml": PYPROJECT,
         "libs/core/pyproject.toml": '[project]\nname = "core"\n',
-        "apps/web/package.json": "{}",
+        "apps/web/package.json": '{"devDependencies": {"vitest": "^4"}}',
+        "apps/web/package-lock.json": "{}",
         VITE: FLOORED,
     }.items():
         project.write(name, text)

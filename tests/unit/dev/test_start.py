@@ -38,7 +38,8 @@ def make(tmp_path: Path) -> Make:
         project.write("tasks.py", "from slipway_ops.tasks import namespace\n")
         for name, kind in kinds.items():
             if kind == "app":
-                project.write(f"apps/{name}/package.json", "{}")
+                project.write(f"apps/{name}/package.json", '{"dependencies": {"vite": "^8"}}')
+                project.write(f"apps/{name}/package-lock.json", "{}")
             else:
                 table = f'[tool.slipway]\nkind = "{kind}"\n'
                 project.write(f"services/{name}/pyproject.toml", table)
@@ -173,6 +174,8 @@ def test_every_app_reaches_every_api_and_services_listen_on_this_machine_only(
         for name, kind in (("web", "app"), ("shop", "api"), ("billing", "api"))
     )
     ports = {web: 8000, billing: 8001, shop: 8002}
+    web.path.mkdir()
+    (web.path / "package-lock.json").touch()
     assert product.program(web, tmp_path, ports, "").env["API_PROXY"] == (
         '{"/api/billing": "http://127.0.0.1:8001", "/api/shop": "http://127.0.0.1:8002"}'
     )

@@ -1,8 +1,9 @@
 """Audits of locked dependencies with three outcomes: clean, vulnerable, not audited.
 
 A session ends with `audit.python(session, member)` (pip-audit) or `audit.web(session, member)`
-(npm audit). A Python member is what it ships; `repo` is the rest of uv.lock (tools, extras,
-groups), so that nothing locked goes unasked. `audit.toml` accepts findings until a date.
+(npm audit, also for the locks of pnpm, yarn and bun). A Python member is what it ships; `repo` is
+the rest of uv.lock (tools, extras, groups), so that nothing locked goes unasked. `audit.toml`
+accepts findings until a date.
 
 Both tools call it a success when they could not ask: pip-audit leaves packages out, `npm audit`
 finds nothing when npm is offline, and so do many mirrors. So each audit also asks about a version
@@ -23,9 +24,9 @@ Variables:
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway_ops import project, python_member, shell, uv
+from slipway_ops.node import package_manager
 from slipway_ops.stages.audit import policy
 from slipway_ops.errors import SlipwayError
 from slipway_ops.stages.audit.policy import Finding, Outcome, Report
@@ -45,6 +47,8 @@ from slipway_ops.stages.audit.policy import Finding, Outcome, Report
 if TYPE_CHECKING:
     import nox
 
+    from slipway_ops.node.lock_files import Locked
+    from slipway_ops.node.package_manager import PackageManager
     from slipway_ops.project import Member
 
     Ask = Callable[[Member, Path, "Environment"], Report]
@@ -56,11 +60,10 @@ KNOWN_NPM = ("growl", "1.9.2")
 KNOWN_NODE = "node_modules/.known-to-be-vulnerable"
 HINT = """What needs a package: uv tree --frozen --invert --package NAME
 For a fix from the last days: exclude-newer-package = { NAME = false } under [tool.uv]"""
-NPM_NAME = r'node_modules/((?:@[^/"]+/)?[^/"]+)": '
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 Environment = Mapping[str, str]
-Locked = tuple[str, str, str]  # name, version, and why no service can know it ("" for most)
+Pinned = tuple[str, str, str]  # name, version, and why no service can know it ("" for most)
 
 
 def python(root: Path, session: nox.Session, member: Member) -> None:
@@ -107,8 +110,8 @@ def ask_osv(member: Member, root: Path, environment: Environment) -> Report:
     report = Report(member.name, policy.host(url), "AUDIT_OSV_URL", hint=HINT)
     if member.kind == "repo":
         members = project.members(root)
-        locked: set[Locked] = set()
-        names = set(re.findall(NPM_NAME, "".join(map(_text, _npm_locks(members)))))
+        locked: set[Pinned] = set()
+        names: set[str] = set().union(*_of_web(root, members, environment))
         for folder in _lock_folders(root, members):
             held = tomllib.loads(_text(_lock(folder))).get("package", [])
             locked |= set(_packages(held)) - _export(folder, environment, "--all-packages")
@@ -172,34 +175,28 @@ def _pip_audit(
 
 
 def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
-    """Ask npm's registry, through `npm audit`, about a web member's package-lock.json.
+    """Ask npm's registry, through `npm audit`, about what a web member's lock holds.
 
-    Works in a copy, because the lock gets one more entry: the version that every service knows.
+    That is one auditor for npm, pnpm, yarn and bun: it gets their locks in the form of npm's own,
+    with one more entry, the version that every service knows. It works in a copy.
 
     Raises:
         SlipwayError: there is no usable lock file, or npm is missing.
     """
-    folder = root / member.path
-    prefix = f"npm --prefix {folder.relative_to(root).as_posix()}"
-    try:
-        lock = json.loads(_text(folder / "package-lock.json"))
-        nodes = {
-            place: {"name": place.rpartition("node_modules/")[2]} | node
-            for place, node in lock["packages"].items()
-            if "node_modules/" in place and not node.get("link")
-        }
-    except UNREADABLE:
-        raise SlipwayError(
-            f"{member.name} has no package-lock.json that can be read. Type `{prefix} install "
-            "--package-lock-only`, then commit it."
-        ) from None
+    manager = package_manager.of(root, member.path)
+    locked = manager.locked(environment["PATH"])
     report = Report(member.name, variable="AUDIT_NPM_REGISTRY")
-    report.hint = f"What needs a package: {prefix} explain NAME"
-    report.packages = frozenset(node["name"] for node in nodes.values())
-    without = [node["name"] for node in nodes.values() if "version" not in node]
-    report.unaudited = dict.fromkeys(without, "package-lock.json gives no version of it")
-    if not nodes:
+    report.hint = f"What needs a package: {policy.advice(manager.form, manager.folder, root).why}"
+    report.packages = frozenset(each.name for each in locked)
+    report.unaudited = {each.name: each.why_unknown for each in locked if each.why_unknown}
+    if not any(each.version for each in locked):
         return report
+    lock = _as_npm(manager, locked)
+    nodes = {
+        place: {"name": place.rpartition("node_modules/")[2]} | node
+        for place, node in lock["packages"].items()
+        if "node_modules/" in place and not node.get("link") and "version" in node
+    }
     seconds = _seconds(environment)
     command = ["npm", "audit", "--json", "--offline=false", "--include=dev", "--include=optional"]
     command += ["--include=peer", "--fetch-retries=0", f"--fetch-timeout={int(seconds * 1000)}"]
@@ -211,9 +208,9 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
         known = {"name": KNOWN_NPM[0], "version": KNOWN_NPM[1]}
         lock["packages"][KNOWN_NODE] = known | {"dev": True, "optional": True, "peer": True}
         Path(copy, "package-lock.json").write_text(json.dumps(lock), encoding="utf-8")
-        for file in ("package.json", ".npmrc"):
-            if (folder / file).exists():
-                shutil.copy(folder / file, copy)
+        Path(copy, "package.json").write_text(json.dumps(lock["packages"][""]), encoding="utf-8")
+        if (manager.folder / ".npmrc").exists():
+            shutil.copy(manager.folder / ".npmrc", copy)
         try:
             output, errors = run_tool(command, Path(copy), environment, seconds)
         except TimeoutError:
@@ -224,16 +221,48 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
         answer = json.loads(output)
         vulnerable = answer["vulnerabilities"]
         if KNOWN_NODE in vulnerable.get(KNOWN_NPM[0], {}).get("nodes", []):
-            report.findings = policy.npm_findings(vulnerable, nodes, prefix)
+            advice = policy.advice(manager.form, manager.folder, root)
+            report.findings = policy.npm_findings(vulnerable, nodes, advice)
         else:
             report.failure = f"knows no advisory for {' '.join(KNOWN_NPM)}, so it knows too little"
     except UNREADABLE:
         message = answer.get("message") if isinstance(answer, dict) else None
         report.failure = report.failure or policy.cause(str(message or errors), "npm audit")
     if report.failure and not registry:
-        registry = run_tool(["npm", "config", "get", "registry"], folder, environment, seconds)[0]
+        command = ["npm", "config", "get", "registry"]
+        registry = run_tool(command, manager.folder, environment, seconds)[0]
     report.service = policy.host(registry.strip()) or "npm's registry"
     return report
+
+
+def _as_npm(manager: PackageManager, locked: set[Locked]) -> dict[str, Any]:
+    """A lock as npm reads it: npm's own as it is, else one with every package at its version.
+
+    npm's own says which package brings another, and without workspaces: their folders are not in
+    the copy. Of the others only names and versions are taken, each in a place of its own.
+    """
+    if manager.form == "npm":
+        lock: dict[str, Any] = json.loads(_text(manager.lock))
+        lock["packages"].setdefault("", {}).pop("workspaces", None)
+        return lock
+    known = sorted(each for each in locked if each.version)
+    places = {
+        f"node_modules/.locked/{number}/node_modules/{each.name}": {
+            "name": each.name,
+            "version": each.version,
+        }
+        for number, each in enumerate(known)
+    }
+    return {"name": "locked", "lockfileVersion": 3, "packages": {"": {"name": "locked"}, **places}}
+
+
+def _of_web(root: Path, members: Iterable[Member], environment: Environment) -> Iterator[set[str]]:
+    """The names in the locks of web members, but for a lock that their own audit refuses."""
+    for member in members:
+        if member.language == "web":
+            with contextlib.suppress(SlipwayError):
+                manager = package_manager.of(root, member.path)
+                yield {each.name for each in manager.locked(environment["PATH"])}
 
 
 def _lock(folder: Path) -> Path:
@@ -256,12 +285,7 @@ def _lock_folders(root: Path, members: Iterable[Member]) -> list[Path]:
     return [tools, *sorted(own - {tools})]
 
 
-def _npm_locks(members: Iterable[Member]) -> list[Path]:
-    locks = (m.path / "package-lock.json" for m in members if m.language == "web")
-    return [lock for lock in locks if lock.exists()]
-
-
-def _export(folder: Path, environment: Environment, *selection: str) -> set[Locked]:
+def _export(folder: Path, environment: Environment, *selection: str) -> set[Pinned]:
     """What a lock holds for a selection of members, without groups.
 
     Raises:
@@ -277,7 +301,7 @@ def _export(folder: Path, environment: Environment, *selection: str) -> set[Lock
     return set(_packages(tomllib.loads(output).get("packages", [])))
 
 
-def _packages(entries: Iterable[Mapping[str, Any]]) -> Iterator[Locked]:
+def _packages(entries: Iterable[Mapping[str, Any]]) -> Iterator[Pinned]:
     """The packages in uv.lock or in uv's export of it, without those of this project."""
     for entry in entries:
         source = set(entry.get("source", entry))

@@ -144,8 +144,44 @@ def pip_audit_findings(answer: Any) -> dict[tuple[str, str], list[Finding]]:
     return found
 
 
-def npm_findings(vulnerable: Any, nodes: Mapping[str, Any], prefix: str) -> list[Finding]:
-    """The advisories in npm's JSON that apply to `nodes`, which package-lock.json holds.
+@dataclass(frozen=True)
+class Advice:
+    """What is typed to change what a lock holds.
+
+    Attributes:
+        why: says what needs a package NAME.
+        update: takes a newer version within the ranges; the name follows.
+        install: changes a range; name and version follow. Empty where npm's advice does not apply.
+    """
+
+    why: str
+    update: str
+    install: str = ""
+
+
+def advice(form: str, folder: Path, root: Path) -> Advice:
+    """What is typed for the lock of a package manager.
+
+    Args:
+        form: of the lock: `npm`, `pnpm`, `yarn`, `berry` or `bun`.
+        folder: that of the lock.
+        root: the root of the project, where it is typed.
+    """
+    place = folder.relative_to(root).as_posix()
+    npm = f"npm --prefix {place}"
+    return {
+        "npm": Advice(f"{npm} explain NAME", f"{npm} update", f"{npm} install"),
+        "pnpm": Advice(
+            f"pnpm --dir {place} why --recursive NAME", f"pnpm --dir {place} update --recursive"
+        ),
+        "yarn": Advice(f"yarn --cwd {place} why NAME", f"yarn --cwd {place} upgrade"),
+        "berry": Advice(f"yarn --cwd {place} why -R NAME", f"yarn --cwd {place} up -R"),
+        "bun": Advice(f"bun why --cwd {place} NAME", f"bun update --cwd {place}"),
+    }[form]
+
+
+def npm_findings(vulnerable: Any, nodes: Mapping[str, Any], typed: Advice) -> list[Finding]:
+    """The advisories in npm's JSON that apply to `nodes`, which the lock holds.
 
     Leaves out what npm calls vulnerable for its dependencies only: it is in `brought_by`.
     """
@@ -153,10 +189,12 @@ def npm_findings(vulnerable: Any, nodes: Mapping[str, Any], prefix: str) -> list
     for name, entry in sorted(vulnerable.items()):
         versions = {str(nodes[node]["version"]) for node in entry["nodes"] if node in nodes}
         fix = entry["fixAvailable"]
-        if isinstance(fix, dict):
-            command = f"{prefix} install {fix['name']}@{fix['version']}"
+        if not typed.install:
+            command = f"{typed.update} {name}"
+        elif isinstance(fix, dict):
+            command = f"{typed.install} {fix['name']}@{fix['version']}"
         else:
-            command = f"{prefix} update {name}" if fix else _no_fix(name)
+            command = f"{typed.update} {name}" if fix else _no_fix(name)
         chain = [name]
         while not vulnerable[chain[0]]["isDirect"]:
             above = [each for each in vulnerable[chain[0]]["effects"] if each not in chain]
