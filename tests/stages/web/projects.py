@@ -138,7 +138,9 @@ def project(folder: Path, manifest: Mapping[str, object], **files: str) -> Proje
     made.write("pyproject.toml", ROOT)
     made.write("noxfile.py", recipe())
     made.write(".gitignore", "__pycache__/\n.nox/\nnode_modules/\ndist/\n.pnp.*\n.yarn/\n")
-    made.write("apps/web/package.json", json.dumps({"name": "web", "private": True, **manifest}))
+    # As yarn formats it; it would do so when it installs.
+    table = {"name": "web", "private": True, **manifest}
+    made.write("apps/web/package.json", json.dumps(table, indent=2) + "\n")
     made.write("apps/web/check.mjs", CHECK)
     made.write("apps/web/src/index.js", "export const one = 1;\n")
     for name, text in files.items():
