@@ -184,7 +184,7 @@ def install(root: Path, manager: PackageManager, path: str) -> None:
         if done:
             command = " ".join([manager.name, *words[:2]])
             raise SlipwayError(f"`{command}` failed in {manager.folder}:\n{done}")
-        if stamp.parent.is_dir():
+        if stamp.parent.is_dir() and not manager.plug_n_play:
             stamp.write_text(digest, encoding="utf-8")
 
 

@@ -71,7 +71,7 @@ def test_yarn_without_node_modules_runs_the_tools_that_it_has(tmp_path: Path) ->
     assert "All matched files use Prettier code style!" in output
     assert "test(web): skipped (not checked: no script test, no vitest, no jest)" in output
     assert "build(web): skipped (not checked: no script build, no vite)" in output
-    assert not (tiny.path / "apps/web/node_modules").exists()
+    assert (tiny.path / "apps/web/.pnp.cjs").exists()
     assert tiny.tree() == before
     tiny.write("apps/web/src/index.js", "export const one   = 1\n")
     assert "yarn found something" in tiny.red("-s", "lint(web)")
@@ -82,7 +82,7 @@ def test_biome_and_jest_are_the_defaults_of_a_member_that_has_them(tmp_path: Pat
         tmp_path / "tiny",
         {
             "scripts": {"test": "jest --watch"},
-            "devDependencies": {"@biomejs/biome": "2.5.1", "jest": "30.4.2"},
+            "devDependencies": {"@biomejs/biome": "2.6.8", "jest": "30.5.2"},
         },
     )
     tiny.write("apps/web/src/one.test.js", 'test("one", () => expect(1).toBe(1));\n')

@@ -19,7 +19,7 @@ def web(tmp_path: Path) -> Path:
     return folder
 
 
-def manifest(folder: Path, scripts: dict[str, str] | None = None, **ranges: str) -> None:
+def manifest(folder: Path, scripts: dict[str, str] | None = None, /, **ranges: str) -> None:
     """Writes a package.json with scripts and developers' dependencies."""
     table = {"scripts": scripts or {}, "devDependencies": ranges}
     (folder / "package.json").write_text(json.dumps(table), encoding="utf-8")
