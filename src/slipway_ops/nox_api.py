@@ -29,7 +29,6 @@ from slipway_ops.project import Member as Member
 
 if TYPE_CHECKING:
     from slipway_ops.cache import skipping
-    from slipway_ops.node.package_manager import PackageManager
 
 LISTING = ("-l", "-h", "--help", "--json", "--version", "--usage", "--list", "--list-sessions")
 FINDING = ("pytest", "ruff")
@@ -417,7 +416,7 @@ def audit(session: nox.Session, member: Member) -> None:
     from slipway_ops.stages.audit import audits
 
     if member.language == "web":
-        _package_manager(session, member)
+        node(session, member)
         audits.web(ROOT, session, member)
     else:
         audits.python(ROOT, session, member)
@@ -461,8 +460,10 @@ def node_modules(session: nox.Session, member: Member) -> None:
 
     Node, the manager and the packages' programs are then on the session's PATH.
     """
-    manager = _package_manager(session, member)
+    node(session, member)
     try:
+        manager = package_manager.of(ROOT, member.path)
+        session.env["PATH"] = package_manager.provide(ROOT, manager, _path(session))
         package_manager.install(ROOT, manager, _path(session))
     except SlipwayError as error:
         session.error(str(error))
@@ -683,22 +684,10 @@ def deliver(session: nox.Session, stage: str) -> None:
     """Runs one stage of the delivery in .venv, which is made whole for it."""
     groups = ["--all-packages", "--inexact", "--group=dev", "--group=release"]
     _uv_sync(session, TOOLS, TOOLS / ".venv", *groups)
-    # npm says what is in the images of apps.
-    node(session, *(member for member in MEMBERS if member.language == "web"))
+    node(session)  # npm says what is in the images of apps
     python = str(TOOLS / ".venv" / "bin" / "python")
     command = [python, "-m", "slipway_ops.release.delivery", stage, *session.posargs]
     session.run(*command, external=True, env={"PATH": _path(session)})
-
-
-def _package_manager(session: nox.Session, member: Member) -> PackageManager:
-    """Puts Node and a web member's package manager on the session's PATH; returns the manager."""
-    node(session, member)
-    try:
-        manager = package_manager.of(ROOT, member.path)
-        session.env["PATH"] = package_manager.provide(ROOT, manager, _path(session))
-        return manager
-    except SlipwayError as error:
-        session.error(str(error))
 
 
 def _say_python(session: nox.Session) -> None:

@@ -19,7 +19,12 @@ from slipway_ops.errors import SlipwayError
 MEMBERS = ("services/*", "libs/*", "apps/*")  # where `members` in [tool.slipway] says nothing
 TOOLS = "pipeline"  # has the tools' pyproject.toml where that of the root has another purpose
 RECIPE = 2  # what a project's noxfile, tasks and workflows have to be written for
-WEB = (".ts", ".tsx", ".js", ".jsx", ".css", ".html", ".json")  # what the linters of the web read
+# The code of web members, and what else their linters read.
+WEB_CODE = (
+    *(".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs"),
+    *(".astro", ".svelte", ".vue"),
+)
+WEB = (*WEB_CODE, ".css", ".html", ".json")
 # The ignore files that everybody has, and not those of one machine.
 PER_FOLDER = "--exclude-per-directory=.gitignore"
 # What tools make, where no git says what it ignores.
@@ -74,7 +79,7 @@ class Member:
         if self.kind == "repo":
             return ["noxfile.py", "tasks.py"]
         web = self.language == "web"
-        kinds = (".ts", ".tsx", ".js", ".jsx") if web else (".py",)
+        kinds = WEB_CODE if web else (".py",)
         files = [name for name in self.files if name.endswith(kinds) and ".config." not in name]
         if not files:
             manifest = "package.json" if web else "pyproject.toml"

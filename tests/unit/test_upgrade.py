@@ -35,3 +35,20 @@ def test_a_day_becomes_a_week_before_the_lock_is_made(
     monkeypatch.setattr(uv, "run", run)
     growth.upgrade(tmp_path)
     assert read == [f"[tool.uv]\n{after}\n"]
+
+
+def test_a_lock_of_another_manager_than_npm_is_named_and_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.uv]\n", encoding="utf-8")
+    web = tmp_path / "apps" / "web"
+    web.mkdir(parents=True)
+    (web / "package.json").write_text("{}", encoding="utf-8")
+    lock = web / "pnpm-lock.yaml"
+    lock.write_text("lockfileVersion: '9.0'\n", encoding="utf-8")
+    monkeypatch.setattr(
+        uv, "run", lambda *words, **more: subprocess.CompletedProcess(words, 0, "", "")
+    )
+    [sentence] = growth.upgrade(tmp_path)
+    assert "apps/web/pnpm-lock.yaml stays as it is" in sentence and "pnpm" in sentence
+    assert lock.read_text(encoding="utf-8") == "lockfileVersion: '9.0'\n"

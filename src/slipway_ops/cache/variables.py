@@ -32,6 +32,7 @@ PASSING: tuple[str, ...] = (
     *("CLICOLOR*", "COLUMNS", "FORCE_COLOR", "LINES", "NO_COLOR", "PY_COLORS", "TERM"),
     *("*_PROXY", "*_proxy", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE"),
     *("SSL_CERT_*", "NPM_CONFIG_*", "npm_config_*", "PIP_*", "UV_*", "BUILDX_*", "DOCKER_*"),
+    *("BUN_*", "NODE_AUTH_TOKEN", "NPM_TOKEN", "PNPM_HOME", "YARN_*"),
     *("GIT_ASKPASS", "GIT_CONFIG_*", "GIT_SSH*", "SSH_AUTH_SOCK"),
     *("ACTIONS_*", "GITHUB_*", "RUNNER_*"),
 )

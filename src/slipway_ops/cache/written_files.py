@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway_ops import project, shell
+from slipway_ops import shell
 from slipway_ops.cache.cache_key import Inputs
 from slipway_ops.project import Member
 
@@ -34,11 +34,12 @@ def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
 
 def inside(inputs: Inputs, names: list[str], member: Member) -> list[str]:
     """Those of some paths that lie in a member, and not in one below it."""
-    return [
-        name
-        for name in names
-        if project.owner(inputs.root / name, inputs.root).folder == member.folder
-    ]
+    folders = sorted((each for each in inputs.now.folders if each != "."), key=len, reverse=True)
+
+    def folder_of(name: str) -> str:
+        return next((folder for folder in folders if name.startswith(f"{folder}/")), ".")
+
+    return [name for name in names if folder_of(name) == member.folder]
 
 
 def kept_by_git(inputs: Inputs, names: list[str]) -> list[str]:

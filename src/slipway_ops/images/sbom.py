@@ -57,9 +57,8 @@ def _web(root: Path, member: Member) -> dict[str, Any]:
     manager = package_manager.of(root, member.path)
     if manager.form == "npm" and manager.folder == member.path:
         return _npm(member)
-    path = package_manager.provide(root, manager, os.environ["PATH"])
     components = []
-    for each in sorted(manager.locked(path)):
+    for each in sorted(manager.locked(root, os.environ["PATH"])):
         purl = f"pkg:npm/{quote(each.name)}@{quote(each.version)}"
         known = {"version": each.version, "purl": purl, "bom-ref": purl} if each.version else {}
         components.append({"type": "library", "name": each.name, **known})

@@ -48,6 +48,7 @@ VERSIONS = {
     "berry": {"10": "4.18.1", "9": "4.14.1", "8": "4.12.0", "6": "3.8.7", "5": "3.1.1"},
     "bun": {"": "1.4.5"},
 }
+ANY_BERRY = VERSIONS["berry"]["10"]
 FORM = {
     "pnpm": r"^lockfileVersion: '?(\d+)",
     "yarn": r"^# yarn lockfile v(\d+)",
@@ -101,11 +102,12 @@ class PackageManager:
         listed = [path / "package.json" for path in manifests.packages(self.folder)]
         return [self.lock, *listed, *(path for path in configured if path.is_file())]
 
-    def locked(self, path: str) -> set[Locked]:
+    def locked(self, root: Path, path: str) -> set[Locked]:
         """The packages that the lock holds.
 
         Args:
-            path: the PATH to find bun on, which reads its binary lock.
+            root: the root of the project.
+            path: the PATH with node and npm: bun itself reads its binary lock.
 
         Raises:
             SlipwayError: it cannot be read.
@@ -114,7 +116,7 @@ class PackageManager:
 
         try:
             if self.lock.suffix == ".lockb":
-                bun = shutil.which("bun", path=path) or "bun"
+                bun = shutil.which("bun", path=provide(root, self, path)) or "bun"
                 return lock_files.packages("yarn", shell.run(bun, self.lock))  # says it so
             return lock_files.packages(self.form, self.lock.read_text(encoding="utf-8"))
         except ValueError as error:
@@ -253,6 +255,8 @@ def _chosen(member: Path, folder: Path, found: Mapping[str, str]) -> PackageMana
     if name == "yarn":
         later = version.partition(".")[0] not in ("", "1") or (folder / ".yarnrc.yml").is_file()
         form = "berry" if "__metadata:" in text or (later and not text.strip()) else "yarn"
+        if form == "berry" and _keeps_yarn(folder):
+            version = ANY_BERRY
     if not version and name != "npm":
         known = re.search(FORM[form], text, re.MULTILINE)
         version = VERSIONS[form].get(known[1] if known else "", "")
@@ -273,6 +277,14 @@ def _named(member: Path, folder: Path) -> tuple[str, str]:
         if place == folder:
             break
     return "", ""
+
+
+def _keeps_yarn(folder: Path) -> bool:
+    """Whether a folder has yarn in it (`yarnPath`), which every other yarn then starts."""
+    file = folder / ".yarnrc.yml"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    found = re.search(r"^yarnPath:\s*[\"']?([^\s\"']+)", text, re.MULTILINE)
+    return found is not None and (folder / found[1]).is_file()
 
 
 def _version(name: str, path: str) -> str:

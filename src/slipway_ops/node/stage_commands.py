@@ -109,6 +109,17 @@ def unchecked(root: Path, member: Path, stage: str) -> str:
     return f"not checked: {', '.join(reasons)}"
 
 
+def described(root: Path, member: Path, stage: str) -> str:
+    """What a stage runs, in a few words: a script, the tools, or what is not checked.
+
+    Raises:
+        SlipwayError: a manifest cannot be read, or the member has no lock.
+    """
+    known = tools(root, member)
+    having = ", ".join(tool for tool in OF_STAGE[stage] if tool in known)
+    return " ".join(script(root, member, stage)) or having or unchecked(root, member, stage)
+
+
 def fitting(root: Path, member: Path, command: list[str]) -> list[str]:
     """A default command as this member can run it.
 

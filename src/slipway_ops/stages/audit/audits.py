@@ -184,7 +184,7 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
         SlipwayError: there is no usable lock file, or npm is missing.
     """
     manager = package_manager.of(root, member.path)
-    locked = manager.locked(environment["PATH"])
+    locked = manager.locked(root, environment["PATH"])
     report = Report(member.name, variable="AUDIT_NPM_REGISTRY")
     report.hint = f"What needs a package: {policy.advice(manager.form, manager.folder, root).why}"
     report.packages = frozenset(each.name for each in locked)
@@ -262,7 +262,7 @@ def _of_web(root: Path, members: Iterable[Member], environment: Environment) -> 
         if member.language == "web":
             with contextlib.suppress(SlipwayError):
                 manager = package_manager.of(root, member.path)
-                yield {each.name for each in manager.locked(environment["PATH"])}
+                yield {each.name for each in manager.locked(root, environment["PATH"])}
 
 
 def _lock(folder: Path) -> Path:
