@@ -57,7 +57,7 @@ FORM = {
 }
 PACKAGES = {"berry": "@yarnpkg/cli-dist"}  # the rest has its own name in the registry
 INSTALL = {
-    "npm": ("ci", "--no-fund", "--no-audit"),
+    "npm": ("ci",),
     "pnpm": ("install", "--frozen-lockfile"),
     "yarn": ("install", "--frozen-lockfile", "--non-interactive"),
     "berry": ("install", "--immutable"),
@@ -182,9 +182,10 @@ def install(root: Path, manager: PackageManager, path: str) -> None:
         words = INSTALL[manager.form]
         # Without a terminal they ask nothing where CI is set; husky would change git's settings.
         environment = {**os.environ, "PATH": path, "CI": "true", "HUSKY": "0"}
+        environment |= {"npm_config_fund": "false", "npm_config_audit": "false"}
         done = _run(manager.name, *words, folder=manager.folder, environment=environment)
         if done:
-            command = " ".join([manager.name, *words[:2]])
+            command = " ".join([manager.name, *words])
             raise SlipwayError(f"`{command}` failed in {manager.folder}:\n{done}")
         if stamp.parent.is_dir() and not manager.plug_n_play:
             stamp.write_text(digest, encoding="utf-8")
