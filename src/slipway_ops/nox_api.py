@@ -145,9 +145,9 @@ def _guarded(session: nox.Session, stage: str, member: Member) -> Iterator[None]
     own = written_files.inside(inputs, names, member)
     if stage == "build" and (strays := [name for name in names if name not in own]):
         session.error(
-            f"The build of {member} wrote outside of {member.folder}: {_listed(strays)}. Its result "
-            "is not kept apart from that of others then: let it write into its own folder. If "
-            "another program wrote that, name it in `exclude` of [tool.slipway.results]."
+            f"The build of {member} wrote outside of {member.folder}: {_listed(strays)}. Let it "
+            "write into its own folder. If that is meant, or another program wrote it, name it in "
+            "`exclude` of [tool.slipway.results]: no result depends on it then."
         )
     if stage == "lint" and (repaired := written_files.kept_by_git(inputs, own)):
         session.error(

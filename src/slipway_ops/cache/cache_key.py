@@ -21,7 +21,7 @@ from slipway_ops.cache.file_trees import Tree, Trees
 from slipway_ops.cache.locked import Locked
 from slipway_ops.cache.memory import Memory
 from slipway_ops.errors import SlipwayError
-from slipway_ops.node import manifests, node_version, package_manager, stage_commands
+from slipway_ops.node import node_version, package_manager, stage_commands
 from slipway_ops.project import Member
 from slipway_ops.stages import baseline
 

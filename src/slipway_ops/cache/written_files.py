@@ -12,7 +12,7 @@ BY_ITS_BUILD = "build"  # where setuptools works, in the folder of a Python memb
 def files(inputs: Inputs) -> dict[str, str]:
     """Every file of the project by its path from the root, with a digest of what is in it.
 
-    Caches, environments and `dist` are left out, and what `exclude` in [tool.slipway.results] names.
+    Caches, environments and `dist` are left out, and `exclude` of [tool.slipway.results].
 
     Args:
         inputs: of the project; its files are read anew.

@@ -74,36 +74,6 @@ def packages(folder: Path) -> list[Path]:
     return [folder, *sorted(set(found) - left_out - {folder})]
 
 
-def local(folder: Path, workspace: Path) -> set[Path]:
-    """The folders of other packages here that a package depends on, directly or not.
-
-    These are packages of its workspace, and folders that it names: `file:../ui`, `link:../ui`.
-
-    Args:
-        folder: that of the package.
-        workspace: that of the lock.
-
-    Raises:
-        SlipwayError: a manifest cannot be read.
-    """
-    named = {read(path).get("name"): path for path in packages(workspace)}
-    found: set[Path] = set()
-    waiting = [folder]
-    while waiting:
-        one = waiting.pop()
-        for name, wanted in declared(read(one)).items():
-            kind, _, place = wanted.partition(":")
-            path = (
-                Path(os.path.normpath(one / place))
-                if kind in ("file", "link", "portal")
-                else named.get(name)
-            )
-            if path and path.is_dir() and path != folder and path not in found:
-                found.add(path)
-                waiting.append(path)
-    return found
-
-
 def _glob(folder: Path, pattern: str) -> Iterator[Path]:
     pattern = pattern.removeprefix("./").rstrip("/") or "."
     # `**` would also look into every node_modules.

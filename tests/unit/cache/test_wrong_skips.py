@@ -169,9 +169,13 @@ def test_a_document_touches_nobody_but_repo(monorepo: Monorepo) -> None:
 def test_a_package_of_this_tree_that_an_app_depends_on_counts(
     version: str, monorepo: Monorepo
 ) -> None:
-    monorepo.write("apps/ui/package.json", '{"name": "@shop/ui"}\n')
+    vite = {"devDependencies": {"vite": "^8"}}  # what it builds is known, and kept
+    monorepo.write("apps/ui/package.json", json.dumps({"name": "@shop/ui", **vite}))
+    monorepo.write("apps/ui/package-lock.json", "{}\n")
     monorepo.write("apps/ui/src/index.ts", "ui\n")
-    monorepo.write("apps/web/package.json", json.dumps({"dependencies": {"@shop/ui": version}}))
+    monorepo.write(
+        "apps/web/package.json", json.dumps({"dependencies": {"@shop/ui": version}, **vite})
+    )
     settle(monorepo)
     commit(monorepo)
     monorepo.write("apps/ui/src/index.ts", "other\n")
@@ -181,7 +185,7 @@ def test_a_package_of_this_tree_that_an_app_depends_on_counts(
 
 def test_a_folder_by_path_that_is_no_member_counts(monorepo: Monorepo) -> None:
     monorepo.write("packages/kit/index.js", "kit\n")
-    manifest = {"devDependencies": {"kit": "file:../../packages/kit"}}
+    manifest = {"devDependencies": {"kit": "file:../../packages/kit", "vite": "^8"}}
     monorepo.write("apps/web/package.json", json.dumps(manifest))
     settle(monorepo)
     monorepo.write("packages/kit/index.js", "other\n")

@@ -32,7 +32,7 @@ packages:
   '@x/is@7.0.0': {resolution: {integrity: sha512-a}}
   is-number@6.0.0: {resolution: {integrity: sha512-a}}
   is-number@7.0.0: {resolution: {integrity: sha512-a}}
-  away@https://x.invalid/away.tgz: {resolution: {tarball: https://x.invalid/away.tgz}, version: 1.0.0}
+  away@https://x.invalid/a.tgz: {resolution: {tarball: https://x.invalid/a.tgz}, version: 1.0.0}
   ui@file:ui: {resolution: {directory: ui, type: directory}}
 snapshots:
   is-number@6.0.0: {}
