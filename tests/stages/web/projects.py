@@ -24,7 +24,9 @@ lint = []
 test = []
 dev = []
 """
-DIGEST = "sha512-41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng=="
+DIGEST = "sha512-" + (
+    "41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng=="
+)
 NPM = {
     "name": "web",
     "lockfileVersion": 3,
