@@ -146,8 +146,8 @@ def _guarded(session: nox.Session, stage: str, member: Member) -> Iterator[None]
     if stage == "build" and (strays := [name for name in names if name not in own]):
         session.error(
             f"The build of {member} wrote outside of {member.folder}: {_listed(strays)}. Let it "
-            "write into its own folder. If that is meant, or another program wrote it, name it in "
-            "`exclude` of [tool.slipway.results]: no result depends on it then."
+            "write into its own folder. If that is meant, or another program wrote it, say so in "
+            f'[tool.slipway.results]: exclude = ["{os.path.commonpath(strays)}"]'
         )
     if stage == "lint" and (repaired := written_files.kept_by_git(inputs, own)):
         session.error(
