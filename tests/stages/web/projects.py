@@ -23,6 +23,7 @@ python = "3.13"
 lint = []
 test = []
 dev = []
+node = []
 """
 DIGEST = "sha512-" + (
     "41Cifkg6e8TylSpdtTpeLVMqvSBEVzTttHvERD741+pnZ8ANv0004MRL43QKPDlK9cGvNp6NZWZUBlbGXYxxng=="

@@ -118,6 +118,12 @@ def test_a_build_that_writes_outside_of_its_member_names_the_files(tmp_path: Pat
     assert "wrote outside of apps/web: astray.html" in output
 
 
+def test_a_node_that_is_not_here_is_named_with_the_file_that_says_so(tmp_path: Path) -> None:
+    tiny = make("npm", tmp_path / "tiny")
+    tiny.write("apps/web/.nvmrc", "16.1\n")
+    assert "Node ^16.1 (apps/web/.nvmrc) is needed" in tiny.red("-s", "test(web)")
+
+
 def test_a_lint_that_repairs_is_no_lint(tmp_path: Path) -> None:
     tiny = make("npm", tmp_path / "tiny")
     tiny.replace("apps/web/package.json", "node check.mjs lint", "touch src/new.js dist")
