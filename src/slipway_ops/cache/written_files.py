@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from slipway_ops import shell
 from slipway_ops.cache.cache_key import Inputs
 from slipway_ops.project import Member
 
+BY_SESSIONS = "uv.lock"  # a session beside this one may make it
 BY_ITS_BUILD = "build"  # where setuptools works, in the folder of a Python member
 
 
@@ -24,7 +27,7 @@ def files(inputs: Inputs) -> dict[str, str]:
         for name, what in now.tree(member).items() if folder != "." else ():
             if member.language == "web" or not name.startswith(f"{BY_ITS_BUILD}/"):
                 found[f"{folder}/{name}"] = what
-    return found
+    return {name: what for name, what in found.items() if Path(name).name != BY_SESSIONS}
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
