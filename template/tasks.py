@@ -3,14 +3,14 @@
 Those of the package slipway-ops are all in `namespace`. A task of the same name replaces one of
 them, and can call it by its module:
 
-    from slipway_ops.tasks import containers
+    from slipway_ops.tasks import daily
 
     @task
-    def up(context: Context) -> None:
+    def dev(context: Context) -> None:
         context.run("…")
-        containers.up(context, observability=True)
+        daily.dev(context, port=9000)
 
-    namespace.add_task(up)
+    namespace.add_task(dev)
 """
 
 import sys

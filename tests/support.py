@@ -208,11 +208,16 @@ def render(template: Path, destination: Path, **answers: object) -> Project:
     return project
 
 
-def recipe(*capabilities: str) -> str:
-    """The text of a project's noxfile.py with these capabilities."""
-    source = (REPOSITORY / "template/noxfile.py.jinja").read_text(encoding="utf-8")
-    template = jinja2.Environment(keep_trailing_newline=True).from_string(source)
+def filled(text: str, *capabilities: str) -> str:
+    """A text of the template in a project with these capabilities; no other answer is known."""
+    template = jinja2.Environment(keep_trailing_newline=True).from_string(text)
     return template.render(capabilities=capabilities)
+
+
+def recipe(*capabilities: str) -> str:
+    """The noxfile.py of a project with these capabilities."""
+    source = REPOSITORY / "template/noxfile.py.jinja"
+    return filled(source.read_text(encoding="utf-8"), *capabilities)
 
 
 def need(present: bool, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""The monorepo grows by answers: one more member is one more name in .copier-answers.yml."""
+"""The monorepo grows by answers: one more member or capability is one more name in one of them."""
 
 from __future__ import annotations
 
@@ -43,13 +43,9 @@ def add(root: Path, kind: str, name: str, say: Say) -> list[Variable]:
         SlipwayError: the kind or the name is refused, there is uncommitted work, an edit of yours
             conflicts with the new files, or uv or npm failed. Nothing has changed then.
     """
-    names = _answered(root, kind)
-    if name in names:
-        say(f"{name} is already in {QUESTIONS[kind]}.")
-        _uv_lock(root)
-        install.everything(root, lambda text: say(f"{text} …"))
-    else:
-        _grow(root, kind, [*names, name], f"Rendering the {kind} {name}", say)
+    _ensure(root, _question(kind), name, f"Rendering the {kind} {name}", say)
+    if "environments" not in project.capabilities(root):
+        return []
     committed = shell.ask("git", "show", f"HEAD:{contract_files.EXAMPLE}", cwd=root).stdout
     known = re.findall(r"^(?:# )?(\w+)=", committed, re.MULTILINE)
     return [v for v in contract.read(root) if not v.given and v.name not in known]
@@ -63,12 +59,32 @@ def remove(root: Path, kind: str, name: str, say: Say) -> None:
             with the change, a service has files that you added, or uv or npm failed. Nothing has
             changed then.
     """
-    names = _answered(root, kind)
+    question = _question(kind)
+    names = _answered(root, question)
     if name not in names:
         known = ", ".join(names) or "empty"
-        raise SlipwayError(f"{name} is not in {QUESTIONS[kind]} ({known}).")
+        raise SlipwayError(f"{name} is not in {question} ({known}).")
     left = [known for known in names if known != name]
-    _grow(root, kind, left, f"Removing the {kind} {name}", say)
+    _grow(root, question, left, f"Removing the {kind} {name}", say)
+
+
+def enable(root: Path, name: str, say: Say) -> None:
+    """Renders what a capability brings at the template's present version, locks and installs it.
+
+    One that is there already is only locked and installed, which completes an earlier run.
+
+    Raises:
+        SlipwayError: there is no such capability, it needs one that is not there, there is
+            uncommitted work, an edit of yours conflicts with it, or uv or npm failed. Nothing has
+            changed then.
+    """
+    if name not in project.CAPABILITIES:
+        known = ", ".join(project.CAPABILITIES)
+        raise SlipwayError(f"{name!r} is not a capability: type one of {known}.")
+    needed = project.CAPABILITIES[name].needs
+    if needed and needed not in project.capabilities(root):
+        raise SlipwayError(f"{name} needs {needed}. Type first: inv enable {needed}")
+    _ensure(root, "capabilities", name, f"Rendering {name}", say)
 
 
 def upgrade(root: Path) -> list[str]:
@@ -101,14 +117,29 @@ def upgrade(root: Path) -> list[str]:
     ]
 
 
-def _answered(root: Path, kind: str) -> list[str]:
+def _question(kind: str) -> str:
     if kind not in QUESTIONS:
         raise SlipwayError(f"{kind!r} is not a kind of member: type one of {', '.join(QUESTIONS)}.")
+    return QUESTIONS[kind]
+
+
+def _answered(root: Path, question: str) -> list[str]:
     answers = yaml.safe_load((root / ".copier-answers.yml").read_text(encoding="utf-8"))
-    return [str(name) for name in answers[QUESTIONS[kind]]]
+    return [str(name) for name in answers[question]]
 
 
-def _grow(root: Path, kind: str, names: list[str], step: str, say: Say) -> None:
+def _ensure(root: Path, question: str, name: str, step: str, say: Say) -> None:
+    """Adds a name to an answer; where it is there already, locks and installs everything."""
+    names = _answered(root, question)
+    if name in names:
+        say(f"{name} is already in {question}.")
+        _uv_lock(root)
+        install.everything(root, lambda text: say(f"{text} …"))
+    else:
+        _grow(root, question, [*names, name], step, say)
+
+
+def _grow(root: Path, question: str, names: list[str], step: str, say: Say) -> None:
     """Gives a question another answer: all that follows from it happens, or nothing."""
     if shell.git(root, "status", "--porcelain"):
         raise SlipwayError(
@@ -117,7 +148,7 @@ def _grow(root: Path, kind: str, names: list[str], step: str, say: Say) -> None:
         )
     say(f"{step} …")
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
-        patch = _rendered(root, QUESTIONS[kind], names, Path(folder))
+        patch = _rendered(root, question, names, Path(folder))
         lock = root / "uv.lock"
         locked = lock.read_bytes() if lock.exists() else None
         before = project.members(root)

@@ -378,15 +378,17 @@ def all_checks(session: nox.Session) -> list[list[str]]:
     """The commands of `lint(repo)` besides those for Python; none if there are words after `--`."""
     if session.posargs:
         return []
+    composed = "environments" in project.capabilities(ROOT)
     schemas = [
         ["check-jsonschema", f"--builtin-schema={schema}", *files]
         for schema, pattern in SCHEMAS.items()
-        if (files := sorted(str(file) for file in ROOT.glob(pattern)))
+        if (composed or not pattern.startswith("deploy/"))
+        and (files := sorted(str(file) for file in ROOT.glob(pattern)))
     ]
     return [
         ["python", "-m", "slipway_ops.checks"],
         ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", ".github"],
-        ["yamllint", "--strict", ".github", "deploy", ".pre-commit-config.yaml"],
+        ["yamllint", "--strict", ".github", *["deploy"] * composed, ".pre-commit-config.yaml"],
         *schemas,
     ]
 

@@ -31,6 +31,28 @@ PER_FOLDER = "--exclude-per-directory=.gitignore"
 MADE = ("*.egg-info", "__pycache__", "build", "dist", "node_modules", "site-packages", "venv")
 
 
+@dataclass(frozen=True)
+class Capability:
+    """What a project may have besides its stages.
+
+    Attributes:
+        brings: what it is, in a few words.
+        needs: the capability without which there is none of it; "" if it needs nothing.
+    """
+
+    brings: str
+    needs: str = ""
+
+
+CAPABILITIES = {  # copier.yml asks for them, and says which files are whose
+    "images": Capability("Dockerfiles, the registry of their images, tasks for both"),
+    "environments": Capability("development, staging and production, by compose", "images"),
+    "releases": Capability("versions, a changelog and GitHub Releases", "images"),
+    "observability": Capability("Prometheus, Grafana, Loki and alerts", "environments"),
+    "many-machines": Capability("a plan of what CI has to run, for as many machines"),
+}
+
+
 class WorkspaceError(SlipwayError):
     """A folder that should be a member and cannot be one; the text says what to do."""
 
@@ -153,6 +175,11 @@ def tools_folder(root: Path) -> Path:
 def settings(root: Path) -> dict[str, Any]:
     """The table `[tool.slipway]` of the tools' pyproject.toml: `slug`, `python`, …."""
     return _own_table(tools_folder(root) / "pyproject.toml")
+
+
+def capabilities(root: Path) -> list[str]:
+    """The capabilities that a project has: all of them where it does not say."""
+    return list(settings(root).get("capabilities", CAPABILITIES))
 
 
 def members(root: Path) -> list[Member]:

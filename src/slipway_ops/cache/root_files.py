@@ -47,7 +47,17 @@ READERS |= dict.fromkeys(
     ("", "repo"),
 )
 # Of [tool.slipway]:
-OF_REPO = ("ci", "capabilities", "registry", "registry_realm", "release", "results", "slug", "uses")
+OF_REPO = (
+    "capabilities",
+    "ci",
+    "observability",
+    "registry",
+    "registry_realm",
+    "release",
+    "results",
+    "slug",
+    "uses",
+)
 
 
 def tables(manifest: Mapping[str, Any]) -> dict[str, str]:

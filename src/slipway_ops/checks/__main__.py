@@ -35,7 +35,8 @@ def main() -> None:
 
 def _findings(root: Path, others: list[Path]) -> Iterator[Finding]:
     """What the checks find, one after the other: what one cannot read hides no other."""
-    yield from contract_check.findings(root, Path(sys.executable))
+    if "environments" in project.capabilities(root):
+        yield from contract_check.findings(root, Path(sys.executable))
     known = names(root)
     for other in others:
         known |= names(other)

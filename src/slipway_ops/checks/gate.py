@@ -30,6 +30,7 @@ GROUPED = re.compile(r"\|\||\((?!\))")  # what may turn a part of a condition ar
 UNPLANNED = "!failure() && !cancelled()"
 OUTPUT = re.compile(r"\$\{\{ steps\.([\w-]+)\.outputs\.groups \}\}")
 TRIGGERS = {"pull_request", "merge_group"}
+DEFAULT_TYPES = ("opened", "synchronize", "reopened")  # of pull_request, where none are named
 # With others, such as --list or --install-only, nox does less than the stage.
 WHOLE = re.compile(r"-[sevjx]|--sessions?|--report(=.+)?|--verbose|--parallel|--forcecolor")
 
@@ -86,7 +87,7 @@ def findings(
     file, gate = shown[0]
     others = jobs(contents[file])
     own = others.pop(gate)
-    yield from (Finding(file, text) for text in _triggers(contents[file]))
+    yield from (Finding(file, text) for text in _triggers(contents[file], known))
     yield from (Finding(file, text) for text in _main(file, contents))
     aside = _aside(own, others)
     needed = {name: job for name, job in others.items() if name not in aside}
@@ -212,7 +213,7 @@ def _less(command: Command, document: Part, job: Part, step: Part) -> Iterator[s
             yield f"{name} is not set where people type nox. Set it in noxfile.py."
 
 
-def _triggers(document: Part) -> Iterator[str]:
+def _triggers(document: Part, known: Names) -> Iterator[str]:
     """Why the gate might not run, or run without all jobs."""
     triggers = _on(document)
     for name in sorted(TRIGGERS - triggers.keys()):
@@ -221,8 +222,8 @@ def _triggers(document: Part) -> Iterator[str]:
         for key in triggers[name] or {}:
             if key != "types":
                 yield f"{name} has the filter {key}: elsewhere the required check would be missing."
-    types = (triggers.get("pull_request") or {}).get("types") or []
-    for kind in ("opened", "synchronize", "reopened", "edited"):
+    types = (triggers.get("pull_request") or {}).get("types") or DEFAULT_TYPES
+    for kind in (*DEFAULT_TYPES, *["edited"] * known.sessions.issuperset(BESIDES)):
         if kind not in types:
             yield f"pull_request lacks the type {kind}."
 

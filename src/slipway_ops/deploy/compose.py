@@ -97,6 +97,8 @@ class Stack:
     def observed(self) -> bool:
         """Whether Prometheus, Grafana, Loki and the like are part of it: the environment says so,
         or for staging and production the settings of the project."""
+        if "observability" not in project.capabilities(self.root):
+            return False
         own = self.values.get("OBSERVABILITY")
         if own or self.environment == "development":
             return own == "true"

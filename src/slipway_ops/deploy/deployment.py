@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from slipway_ops import project
 from slipway_ops.deploy import compose, host_lock, records
 from slipway_ops.deploy.compose import ComposeError, Stack
 from slipway_ops.deploy.records import Record
@@ -31,9 +32,13 @@ def up(root: Path, environment: str, say: Say = print, *, observability: bool = 
 
     Raises:
         SlipwayError: nothing was deployed there yet, the contract is not met, an image cannot be
-            built, or another command is changing the environment.
+            built, another command is changing the environment, or there is nothing that observes.
         ComposeError: a container is not healthy.
     """
+    if observability and "observability" not in project.capabilities(root):
+        raise SlipwayError(
+            "This project has no Prometheus, Grafana and Loki. Type: inv enable observability"
+        )
     stack = _checked(root, environment)
     if observability:
         stack = replace(stack, values={**stack.values, "OBSERVABILITY": "true"})

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from slipway_ops import project
 from slipway_ops.environments.variable import Format, Variable
 from slipway_ops.images import bake
 
@@ -105,7 +106,7 @@ def variables(root: Path) -> list[Variable]:
         # Only one container can have a port of the host, so what is published has no replicas.
         if member.kind == "worker" or (apps and member.kind == "api")
     ]
-    if found:
+    if found and "observability" in project.capabilities(root):
         found += _observability()
     engine = f"such as {EXAMPLE_ENGINE}. Without it, this machine's."
     return [

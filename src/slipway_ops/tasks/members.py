@@ -1,4 +1,4 @@
-"""`inv add` and `inv remove`: one member more or less, wired everywhere."""
+"""`inv add`, `inv remove`, `inv enable`: one member more or less, one capability more."""
 
 from __future__ import annotations
 
@@ -30,3 +30,22 @@ def remove(root: Path, kind: str, name: str) -> None:
 
     growth.remove(root, kind, name, say)
     print(f"{name} is gone. Look at what changed with `git status`.")
+
+
+@operation(help={"name": "The capability's name; without one, they are listed."})
+def enable(root: Path, name: str = "") -> None:
+    """Add a capability, such as releases: its files, sessions, tasks; your edits are kept."""
+    from slipway_ops import growth, project, text_table
+
+    if not name:
+        on = project.capabilities(root)
+        rows = (
+            (key, "on" if key in on else f"needs {c.needs}" if c.needs else "", c.brings)
+            for key, c in project.CAPABILITIES.items()
+        )
+        print(*text_table.lines(rows), sep="\n")
+        return
+    growth.enable(root, name, say)
+    print(f"{name} is ready. Look at it with `git status`, check it with `nox -s lint`.")
+    if (root / "docs" / f"{name}.md").exists():
+        print(f"docs/{name}.md says how to set it up.")

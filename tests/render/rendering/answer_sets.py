@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
+from collections.abc import Iterable
 from pathlib import Path
 
 from allpairspy import AllPairs  # type: ignore[import-untyped]
 from copier import run_copy
+
+from slipway_ops.project import CAPABILITIES
 
 Answers = dict[str, object]
 
@@ -21,7 +25,10 @@ BY_HAND: dict[str, Answers] = {
     "web-only": NOTHING | {"apps": ["frontend"]},
     "library-only": NOTHING | {"libraries": ["money"]},
     "no-api": {"apis": [], "libraries": ["money"]},
+    "no-worker": {"workers": []},
     "tag-only": {"release_mode": "tag-only"},
+    "everything": {"capabilities": list(CAPABILITIES)},
+    "no-capability": NOTHING | {"capabilities": []},
     "odd-texts": {"project_name": ODD, "description": ODD, "repository": "a-b/c.d_e-F"},
     "short-names": {"apis": ["a"], "workers": ["b"], "apps": ["c"], "libraries": ["d"]},
     "long-names": {
@@ -51,17 +58,39 @@ FACTORS: OrderedDict[str, list[object]] = OrderedDict(
 LISTS = ("apis", "workers", "apps", "libraries")
 
 
+def complete(capabilities: Iterable[str]) -> bool:
+    """Whether each capability has what it needs."""
+    chosen = {"", *capabilities}
+    return all(CAPABILITIES[name].needs in chosen for name in chosen - {""})
+
+
+# All that there can be, the smallest first.
+CHOICES = [
+    list(chosen)
+    for size in range(len(CAPABILITIES) + 1)
+    for chosen in itertools.combinations(CAPABILITIES, size)
+    if complete(chosen)
+]
+
+
 def named(answers: Answers) -> str:
     """The shape in short, such as `2-apis-1-workers-0-apps-1-libraries-3.12-MIT`."""
     shape = [f"{len(answers[name])}-{name}" for name in LISTS]  # type: ignore[arg-type]
     return "-".join([*shape, str(answers["python_version"]), str(answers["licence"])])
 
 
+ROWS = [dict(zip(FACTORS, row, strict=True)) for row in AllPairs(FACTORS)]
 MATRIX: dict[str, Answers] = {
-    named(answers): answers
-    for answers in (dict(zip(FACTORS, row, strict=True)) for row in AllPairs(FACTORS))
+    named(answers): answers | {"capabilities": capabilities}
+    for answers, capabilities in zip(ROWS, itertools.cycle(CHOICES))
 }
 SETS = BY_HAND | MATRIX
+
+
+def capabilities(name: str) -> list[str]:
+    """The capabilities that the project of a set has."""
+    default = ["images", "environments", "releases", "observability"]
+    return list(SETS[name].get("capabilities", default))  # type: ignore[call-overload]
 
 
 def rendered(template: Path, root: Path, answers: Answers) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from render.rendering.answer_sets import BY_HAND, LISTS, MATRIX, ODD, SETS, rendered
+from render.rendering.answer_sets import BY_HAND, LISTS, MATRIX, ODD, SETS, capabilities, rendered
 
 from slipway_ops import uv
 from slipway_ops.checks import contract_check
@@ -288,8 +288,12 @@ def test_every_set_keeps_the_contract_of_variables(
     renderings: Renderings, home: Path, python: Path, tmp_path: Path
 ) -> None:
     [packages] = python.parent.parent.glob("lib/*/site-packages")
-    # Of the answers only the names of the deployed members are in the contract.
-    different = {str([SETS[name].get(kind) for kind in LISTS[:3]]): name for name in renderings}
+    # Of the answers only the names of the deployed members are in the contract, and what observes.
+    different = {
+        str([SETS[name].get(kind) for kind in LISTS[:3]] + ["observability" in chosen]): name
+        for name in renderings
+        if "environments" in (chosen := capabilities(name))
+    }
     for name in different.values():
         root = shutil.copytree(home / name, tmp_path / name)
         members = "\n".join(str(folder) for folder in root.glob("*/*/src"))

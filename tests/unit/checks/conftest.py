@@ -12,7 +12,8 @@ from unit.checks.faults import ACTION, SETUP
 from slipway_ops.checks import workflows
 from slipway_ops.checks.command_names import Names
 from slipway_ops.checks.workflows import Document
-from support import REPOSITORY
+from slipway_ops.project import CAPABILITIES
+from support import REPOSITORY, filled
 
 TEMPLATE = REPOSITORY / "template"
 STARTS = re.compile(r"uv run (--locked )?nox|\.venv/bin/nox")  # all the same: test_command_names
@@ -34,16 +35,17 @@ def table() -> dict[str, Any]:
     """`[tool.slipway.ci]` of a project."""
     text = (TEMPLATE / "pyproject.toml.jinja").read_text(encoding="utf-8")
     own = text[text.index("[tool.slipway.ci]") : text.index("[tool.uv]")]
-    found: dict[str, Any] = tomllib.loads(own)["tool"]["slipway"]["ci"]
+    found: dict[str, Any] = tomllib.loads(filled(own, *CAPABILITIES))["tool"]["slipway"]["ci"]
     return found
 
 
 @pytest.fixture(scope="session")
 def texts() -> dict[str, str]:
-    """The workflows of a project, with a small action for its set-up, by their paths."""
-    files = sorted((TEMPLATE / ".github/workflows").glob("*.yml"))
-    read = {file.name: STARTS.sub("nox", file.read_text(encoding="utf-8")) for file in files}
-    return {f".github/workflows/{name}": text for name, text in read.items()} | {SETUP: ACTION}
+    """The workflows of a project that has all capabilities, with a small action, by their paths."""
+    files = sorted((TEMPLATE / ".github/workflows").glob("*.jinja"))
+    read = {file.stem: filled(file.read_text(encoding="utf-8"), *CAPABILITIES) for file in files}
+    texts = {name: STARTS.sub("nox", text) for name, text in read.items()}
+    return {f".github/workflows/{name}": text for name, text in texts.items()} | {SETUP: ACTION}
 
 
 @pytest.fixture(scope="session")

@@ -96,8 +96,8 @@ FAULTS: dict[str, Fault] = {
     "a gate that never runs": (CI, IF, "    if: always() && false\n", ALWAYS),
     "a verdict with a condition": (
         CI,
-        "        env:\n          NEEDS",
-        "        if: success()\n        env:\n          NEEDS",
+        "        env: { NEEDS",
+        "        if: success()\n        env: { NEEDS",
         JUDGE,
     ),
     "a verdict that accepts what was skipped": (
@@ -106,15 +106,15 @@ FAULTS: dict[str, Fault] = {
         'all(. == "success" or . == "skipped")',
         [(f"{GATE}, step 1", "jq --exit-status")],
     ),
-    "a verdict on something else": (CI, "${{ toJSON(needs) }}", '{"a": {}}', JUDGE),
+    "a verdict on something else": (CI, "${{ toJSON(needs) }}", "{}", JUDGE),
     # The ruleset requires the gate.
-    "a gate with another title": (CI, "name: gate", "name: done", [(RULESET, "no job")]),
-    "a gate with another name": (
+    "a gate with another title": (
         CI,
-        "  gate:\n    if: always()\n    needs: [stage]\n    name: gate\n",
-        "  done:\n    if: always()\n    needs: [stage]\n",
+        "  gate:\n",
+        "  gate:\n    name: done\n",
         [(RULESET, "no job")],
     ),
+    "a gate with another name": (CI, "  gate:\n", "  done:\n", [(RULESET, "no job")]),
     "a second gate": (
         SCAN,
         "name: scan",

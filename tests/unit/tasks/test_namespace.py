@@ -10,12 +10,15 @@ import pytest
 
 from support import BIN, REPOSITORY, Project
 
-OPERATIONS = {
-    *("add", "deploy", "dev", "down", "logs", "protect", "release", "remove", "rollback", "smoke"),
-    *("status", "tag", "up", "upgrade", "why"),
-    *("env.check", "env.contract", "env.current", "env.diff", "env.init", "env.list", "env.show"),
-    *("env.use", "image.build", "image.list", "image.promote", "image.prune", "image.push"),
+ALWAYS = {"add", "dev", "enable", "protect", "remove", "upgrade", "why"}
+OWN = {  # of a capability
+    "images": {f"image.{name}" for name in ("build", "list", "promote", "prune", "push")},
+    "environments": {"deploy", "down", "logs", "rollback", "smoke", "status", "up"}
+    | {f"env.{name}" for name in ("check", "contract", "current", "diff", "init", "list", "show")}
+    | {"env.use"},
+    "releases": {"release", "tag"},
 }
+OPERATIONS = ALWAYS.union(*OWN.values())
 CHANGED = """
 @task
 def why(context: Context) -> None:
@@ -55,6 +58,16 @@ def listed(project: Project) -> set[str]:
 
 def test_a_project_has_every_operation_and_its_own_example(project: Project) -> None:
     assert listed(project) == OPERATIONS | {"version"}
+
+
+@pytest.mark.parametrize(
+    "capabilities", [[], ["images"], ["images", "releases"], ["images", "environments"]], ids=str
+)
+def test_what_belongs_to_a_capability_that_is_off_is_no_operation(
+    project: Project, capabilities: list[str]
+) -> None:
+    project.replace("pyproject.toml", "slug", f"capabilities = {capabilities}\nslug")
+    assert listed(project) == ALWAYS.union({"version"}, *(OWN[name] for name in capabilities))
 
 
 def test_a_task_is_added_replaced_and_removed_in_tasks_py(project: Project) -> None:
