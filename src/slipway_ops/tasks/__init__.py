@@ -17,6 +17,7 @@ ALWAYS = (
     daily.why,
     members.add,
     members.remove,
+    members.capabilities,
     members.enable,
 )
 BY_CAPABILITY: dict[str, tuple[Any, ...]] = {

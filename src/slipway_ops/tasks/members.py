@@ -32,19 +32,24 @@ def remove(root: Path, kind: str, name: str) -> None:
     print(f"{name} is gone. Look at what changed with `git status`.")
 
 
-@operation(help={"name": "The capability's name; without one, they are listed."})
-def enable(root: Path, name: str = "") -> None:
-    """Add a capability, such as releases: its files, sessions, tasks; your edits are kept."""
-    from slipway_ops import growth, project, text_table
+@operation()
+def capabilities(root: Path) -> None:
+    """List what the project has besides its stages, and what `inv enable` can add."""
+    from slipway_ops import project, text_table
 
-    if not name:
-        on = project.capabilities(root)
-        rows = (
-            (key, "on" if key in on else f"needs {c.needs}" if c.needs else "", c.brings)
-            for key, c in project.CAPABILITIES.items()
-        )
-        print(*text_table.lines(rows), sep="\n")
-        return
+    on = project.capabilities(root)
+    rows = (
+        (name, "on" if name in on else f"needs {each.needs}" if each.needs else "", each.brings)
+        for name, each in project.CAPABILITIES.items()
+    )
+    print(*text_table.lines(rows), sep="\n")
+
+
+@operation(help={"name": "One of those that `inv capabilities` lists."})
+def enable(root: Path, name: str) -> None:
+    """Add a capability: its files, sessions, tasks; your edits are kept."""
+    from slipway_ops import growth
+
     growth.enable(root, name, say)
     print(f"{name} is ready. Look at it with `git status`, check it with `nox -s lint`.")
     if (root / "docs" / f"{name}.md").exists():

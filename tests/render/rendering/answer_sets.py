@@ -6,6 +6,7 @@ import itertools
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import cast
 
 from allpairspy import AllPairs  # type: ignore[import-untyped]
 from copier import run_copy
@@ -90,7 +91,7 @@ SETS = BY_HAND | MATRIX
 def capabilities(name: str) -> list[str]:
     """The capabilities that the project of a set has."""
     default = ["images", "environments", "releases", "observability"]
-    return list(SETS[name].get("capabilities", default))  # type: ignore[call-overload]
+    return cast(list[str], SETS[name].get("capabilities", default))
 
 
 def rendered(template: Path, root: Path, answers: Answers) -> dict[str, bytes]:

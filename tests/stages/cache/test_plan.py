@@ -68,6 +68,18 @@ def test_what_has_not_changed_is_not_planned_and_it_is_said(planned: Stage) -> N
     assert "scan(web)" not in found["scan"]
 
 
+def test_without_titles_the_quickest_session_is_planned_where_nothing_has_changed(
+    planned: Stage,
+) -> None:
+    planned.replace("pyproject.toml", "recipe = 2", 'recipe = 2\ncapabilities = ["many-machines"]')
+    planned.commit("chore: without releases")
+    assert "title" not in plan(planned)
+    planned.green()
+    found = plan(planned)
+    found.pop("said")
+    assert [len(sessions) for sessions in found.values()] == [1], "GitHub takes no empty matrix"
+
+
 def test_what_is_planned_is_what_nox_then_runs(planned: Stage) -> None:
     planned.green()
     planned.write("services/api/src/api/__init__.py", "other\n")

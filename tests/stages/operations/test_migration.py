@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 
+from slipway_ops.project import CAPABILITIES
 from support import BIN, REPOSITORY, Project, copy, need, run
 
 BEFORE = "3e455ff"  # the last commit whose projects hold the pipeline themselves
@@ -28,7 +29,7 @@ def test_an_update_removes_the_old_pipeline_names_edits_and_keeps_what_was_locke
     source.git("checkout", "--quiet", "--detach", BEFORE)
 
     # A team has a project of that time, and has edited its pipeline.
-    assert copy(source.path, shop.path).returncode == 0
+    assert copy(source.path, shop.path, observability=True).returncode == 0
     shop.git("init", "--quiet", "--initial-branch", "main")
     old = ("lock", "--quiet", "--exclude-newer")
     assert shop.run(BIN / "uv", *old, "2026-11-13").returncode == 0
@@ -54,6 +55,13 @@ def test_an_update_removes_the_old_pipeline_names_edits_and_keeps_what_was_locke
     assert conflicts == ["README.md"], "only where both have changed the same lines"
     shop.git("checkout", "--ours", "README.md")
     shop.git("add", "README.md")
+
+    # It keeps everything that it had.
+    settings = tomllib.loads((shop.path / "pyproject.toml").read_text(encoding="utf-8"))
+    assert settings["tool"]["slipway"]["capabilities"] == list(CAPABILITIES)
+    assert settings["tool"]["slipway"]["observability"] is True
+    assert "vars.PLAN" in (shop.path / ".github/workflows/ci.yml").read_text(encoding="utf-8")
+    assert (shop.path / "deploy/grafana").is_dir() and (shop.path / "docs/releases.md").exists()
 
     # Its next step installs the package; nothing else changes its version.
     done = shop.run("uv", "run", "nox", "-s", "setup")

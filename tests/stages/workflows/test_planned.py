@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from stages.workflows.runner import Ran, Runner
 
+from slipway_ops.project import CAPABILITIES
 from support import Project, render
 
 pytestmark = pytest.mark.xdist_group("planned")
@@ -90,6 +91,7 @@ class Repository:
 @pytest.fixture(scope="module")
 def _project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
     shape = {"apis": [], "workers": [], "apps": [], "libraries": ["texts", "dates"]}
+    shape |= {"capabilities": list(CAPABILITIES)}
     project = render(
         template, tmp_path_factory.mktemp("planned") / "shop", python_version=HERE, **shape
     )

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import yaml
 
-from support import Project
+from slipway_ops.project import CAPABILITIES
+from support import render
 
 ON_MAIN = re.compile(r"(^|&& |\{\{ )github\.ref == 'refs/heads/main'( &&|$)")
 
 
-def test_cve_2025_36852_what_main_reads_only_main_has_written(rendered: Project) -> None:
+def test_cve_2025_36852_what_main_reads_only_main_has_written(
+    template: Path, tmp_path: Path
+) -> None:
     found = []
-    for file in sorted((rendered.path / ".github").glob("*/**/*.yml")):
+    project = render(template, tmp_path / "shop", capabilities=list(CAPABILITIES))
+    for file in sorted((project.path / ".github").glob("*/**/*.yml")):
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
         for job in (document.get("jobs") or {"": document.get("runs") or {}}).values():
             for step in job.get("steps") or []:
