@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from datetime import datetime
@@ -13,6 +14,7 @@ import yaml
 from copier import run_copy, run_update
 from hypothesis import given, settings, strategies as st
 
+from slipway_ops.project import CAPABILITIES
 from support import REPOSITORY, Project
 
 CONFIGURATION: dict[str, Any] = yaml.safe_load((REPOSITORY / "copier.yml").read_text("utf-8"))
@@ -65,6 +67,35 @@ def test_the_answers_file_holds_every_answer_as_what_it_is(ask: Any, tmp_path: P
     answers = yaml.safe_load((tmp_path / "project" / ".copier-answers.yml").read_text("utf-8"))
     kept = {name: answers[name] for name in DEFAULTS}
     assert kept == DEFAULTS | {"python_version": "3.11", "apis": ["shop", "billing"]}
+
+
+def test_a_project_of_before_one_could_choose_has_every_capability_and_an_adopted_one_none(
+    ask: Any, tmp_path: Path
+) -> None:
+    assert ask(adopt="true")["capabilities"] == []
+    file = tmp_path / "project" / ".copier-answers.yml"
+    answers = yaml.safe_load(file.read_text("utf-8"))
+    del answers["capabilities"], answers["adopt"]
+    file.write_text(yaml.safe_dump(answers), encoding="utf-8")
+    assert ask()["capabilities"] == list(CAPABILITIES)
+
+
+def test_what_is_asked_for_a_capability_is_not_kept_without_it(ask: Any, tmp_path: Path) -> None:
+    ask(capabilities="[many-machines]")
+    answers = yaml.safe_load((tmp_path / "project" / ".copier-answers.yml").read_text("utf-8"))
+    assert {"registry", "release_mode"}.isdisjoint(answers)
+
+
+def test_a_choice_is_accepted_where_each_capability_has_what_it_needs(render: Any) -> None:
+    details = ASKED["capabilities"]
+    assert list(details["choices"].values()) == list(CAPABILITIES)
+    for size in range(len(CAPABILITIES) + 1):
+        for chosen in itertools.combinations(CAPABILITIES, size):
+            lacking = [name for name in chosen if CAPABILITIES[name].needs not in ("", *chosen)]
+            told = render(details["validator"], capabilities=chosen).strip()
+            assert bool(told) == bool(lacking), chosen
+            if lacking:
+                assert told.startswith(f"{lacking[0]} needs {CAPABILITIES[lacking[0]].needs}: ")
 
 
 def test_a_new_project_takes_the_versions_of_a_day_and_remembers_it_unasked(
