@@ -30,22 +30,33 @@ def known() -> Names:
     return Names(STAGES | others | of_members, STAGES, MEMBERS | {"python", "web"}, tasks)
 
 
-@pytest.fixture(scope="session")
-def table() -> dict[str, Any]:
-    """`[tool.slipway.ci]` of a project."""
+def table_of(*capabilities: str) -> dict[str, Any]:
+    """`[tool.slipway.ci]` of a project with these capabilities."""
     text = (TEMPLATE / "pyproject.toml.jinja").read_text(encoding="utf-8")
     own = text[text.index("[tool.slipway.ci]") : text.index("[tool.uv]")]
-    found: dict[str, Any] = tomllib.loads(filled(own, *CAPABILITIES))["tool"]["slipway"]["ci"]
+    found: dict[str, Any] = tomllib.loads(filled(own, *capabilities))["tool"]["slipway"]["ci"]
     return found
+
+
+def texts_of(*capabilities: str) -> dict[str, str]:
+    """The workflows of a project with these capabilities, by their paths."""
+    files = sorted((TEMPLATE / ".github/workflows").glob("*.jinja"))
+    if "releases" not in capabilities:
+        files = [file for file in files if file.stem != "release.yml"]
+    read = {file.stem: filled(file.read_text(encoding="utf-8"), *capabilities) for file in files}
+    return {f".github/workflows/{n}": STARTS.sub("nox", text) for n, text in read.items()}
+
+
+@pytest.fixture(scope="session")
+def table() -> dict[str, Any]:
+    """`[tool.slipway.ci]` of a project that has all capabilities."""
+    return table_of(*CAPABILITIES)
 
 
 @pytest.fixture(scope="session")
 def texts() -> dict[str, str]:
-    """The workflows of a project that has all capabilities, with a small action, by their paths."""
-    files = sorted((TEMPLATE / ".github/workflows").glob("*.jinja"))
-    read = {file.stem: filled(file.read_text(encoding="utf-8"), *CAPABILITIES) for file in files}
-    texts = {name: STARTS.sub("nox", text) for name, text in read.items()}
-    return {f".github/workflows/{name}": text for name, text in texts.items()} | {SETUP: ACTION}
+    """The workflows of a project that has all capabilities, with a small action for its set-up."""
+    return texts_of(*CAPABILITIES) | {SETUP: ACTION}
 
 
 @pytest.fixture(scope="session")

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
 import yaml
-from unit.checks.faults import CI, COMMENTED, FAULTS, JOB, PLANNED, RULESET, SCAN, VERIFY, unrun
+from unit.checks.conftest import table_of, texts_of
+from unit.checks.faults import (
+    CI,
+    COMMENTED,
+    FAULTS,
+    JOB,
+    PLANNED,
+    RULESET,
+    SCAN,
+    SETUP,
+    VERIFY,
+    unrun,
+)
 
 from slipway_ops.checks import gate, workflows
 from slipway_ops.checks.command_names import Names
 from slipway_ops.checks.finding import Finding
-from slipway_ops.checks.workflows import Document
+from slipway_ops.checks.workflows import Document, steps
 from slipway_ops.errors import SlipwayError
+from support import recipe
 
 Check = Callable[..., list[Finding]]
 
@@ -190,6 +204,33 @@ jobs:
     uses: ./.github/workflows/scan.yml
 """
     assert check({CI: own, ".github/workflows/nightly.yaml": nightly}) == []
+
+
+@pytest.mark.parametrize(
+    "capabilities",
+    [
+        [],
+        ["many-machines"],
+        ["images", "environments"],
+        ["images", "releases"],
+        ["images", "environments", "releases", "observability"],
+    ],
+    ids=str,
+)
+def test_the_workflows_of_a_project_name_only_the_sessions_and_need_only_what_it_has(
+    capabilities: list[str],
+) -> None:
+    sessions = set(re.findall(r"^def (\w+)", recipe(*capabilities), re.MULTILINE))
+    known = Names(sessions, {"lint", "test", "scan", "build"})
+    texts = texts_of(*capabilities) | {SETUP: "runs: { using: composite }"}
+    files = {name: workflows.parse(name, text) for name, text in texts.items()}
+    table = table_of(*capabilities)
+    found = [*workflows.findings(files, known, table["allowed"], table["permissions"])]
+    assert [*found, *gate.findings(["gate"], files, known)] == []
+    used = {str(step.get("uses")) for each in files.values() for *_, step in steps(each.content)}
+    actions = {name.partition("@")[0] for name in used if "@" in name}
+    own = {"actions/cache/restore", "actions/setup-node", "astral-sh/setup-uv"}  # of the set-up
+    assert {name for name in table["allowed"] if " " not in name} == actions | own
 
 
 def test_a_gate_may_name_the_one_job_that_it_needs_without_a_list(

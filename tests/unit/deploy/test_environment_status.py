@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from unit.deploy.docker_host import BACKEND, RUNNING, DockerHost, container
 
-from slipway_ops.deploy import compose, environment_status
+from slipway_ops.deploy import compose, deployment, environment_status
 from slipway_ops.deploy.compose import Stack
+from slipway_ops.errors import SlipwayError
 
 
 def status(host: DockerHost) -> str:
@@ -60,6 +61,19 @@ def test_prometheus_and_the_others_should_run_where_observability_is_on(host: Do
     text = status(host)
     assert "drift: grafana should run" in text
     assert "drift: prometheus" not in text
+
+
+def test_what_observes_is_neither_missed_nor_started_where_the_project_has_it_not(
+    host: DockerHost,
+) -> None:
+    manifest = host.root / "pyproject.toml"
+    own = 'observability = true\ncapabilities = ["images", "environments"]'
+    manifest.write_text(manifest.read_text().replace("observability = false", own))
+    host.deploy("v1.0.0")
+    host.containers = RUNNING
+    assert "drift" not in status(host)
+    with pytest.raises(SlipwayError, match="inv enable observability"):
+        deployment.up(host.root, "staging", observability=True)
 
 
 def test_an_environment_without_deployments_says_so(host: DockerHost) -> None:
