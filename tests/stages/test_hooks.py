@@ -5,20 +5,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 from support import REPOSITORY, Project, snapshot
 
 
-@pytest.mark.parametrize("folder", [".", "template"])
-def test_no_hook_is_cloned_from_elsewhere(folder: str) -> None:
-    file = REPOSITORY / folder / ".pre-commit-config.yaml"
-    config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    assert config["default_stages"] == ["pre-commit"]
-    assert [repo["repo"] for repo in config["repos"]] == ["local"]
-    for hook in config["repos"][0]["hooks"]:
-        assert hook["language"] == "system" and hook["entry"].startswith(".venv/bin/")
+def test_no_hook_is_cloned_from_elsewhere(rendered: Project) -> None:
+    for folder in (REPOSITORY, rendered.path):
+        text = (folder / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+        config = yaml.safe_load(text)
+        assert config["default_stages"] == ["pre-commit"]
+        assert [repo["repo"] for repo in config["repos"]] == ["local"]
+        for hook in config["repos"][0]["hooks"]:
+            assert hook["language"] == "system" and hook["entry"].startswith(".venv/bin/")
 
 
 def test_the_hooks_of_this_repository_are_green_and_catch_faults(tmp_path: Path) -> None:
