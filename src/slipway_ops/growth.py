@@ -124,6 +124,8 @@ def _question(kind: str) -> str:
 
 def _answered(root: Path, question: str) -> list[str]:
     answers = yaml.safe_load((root / ".copier-answers.yml").read_text(encoding="utf-8"))
+    if question not in answers:
+        raise SlipwayError(f"This project has no answer to {question} yet. Type: copier update")
     return [str(name) for name in answers[question]]
 
 

@@ -121,6 +121,17 @@ def test_a_new_member_is_locked_and_installed_and_its_variables_are_named(shop: 
     assert [line.split()[0] for line in shop.said] == ["Rendering", "Locking", "Installing"]
 
 
+def test_without_environments_no_variables_are_named(shop: Shop) -> None:
+    shop.replace("pyproject.toml", "recipe = 2", "recipe = 2\ncapabilities = []")
+    shop.commit("chore: without environments")
+    assert shop.add("second") == []
+
+
+def test_a_capability_waits_for_an_update_that_asks_for_them(shop: Shop) -> None:
+    told = shop.refused(lambda: growth.enable(shop.path, "images", print), SlipwayError)
+    assert "copier update" in told
+
+
 def test_adding_twice_completes_what_the_first_time_did_not_get_to(shop: Shop) -> None:
     shop.add("second")
     lock = (shop.path / "uv.lock").read_bytes()
