@@ -38,10 +38,10 @@ def capabilities(root: Path) -> None:
     from slipway_ops import project, text_table
 
     on = project.capabilities(root)
-    rows = (
-        (name, "on" if name in on else f"needs {each.needs}" if each.needs else "", each.brings)
-        for name, each in project.CAPABILITIES.items()
-    )
+    rows = []
+    for name, each in project.CAPABILITIES.items():
+        lacking = f"needs {each.needs}" if each.needs not in ("", *on) else ""
+        rows.append((name, "on" if name in on else lacking, each.brings))
     print(*text_table.lines(rows), sep="\n")
 
 
