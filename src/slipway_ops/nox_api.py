@@ -100,10 +100,10 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
             if stage.__name__ not in cache_key.STAGES:
                 stage(session, chosen[member])
                 return
-            with _this_run().kept(session, stage.__name__, chosen[member]):
+            with _this_run().kept(session, stage.__name__, chosen[member]) as observed:
                 _check_body(session, stage.__name__)
                 with _guarded(session, stage.__name__, chosen[member]):
-                    stage(session, chosen[member])
+                    stage(observed, chosen[member])
                 if reason := UNCHECKED.get(session.name):
                     session.skip(reason)
 
@@ -292,7 +292,11 @@ def config(member: Member, tool: str) -> list[str]:
     if found is None or tool in FINDING and found.parent != TOOLS:
         return []
     if tool == "pytest":
-        return ["--config-file", str(found), "--rootdir", "."]
+        above = [folder for folder in member.path.parents if folder.is_relative_to(ROOT)]
+        # Without it, pytest lists every folder from that of the configuration on.
+        shared = any((folder / "conftest.py").exists() for folder in above)
+        cut = [] if shared else ["--confcutdir", "."]
+        return ["--config-file", str(found), "--rootdir", ".", *cut]
     options = {"bandit": "--configfile", "coverage": "--cov-config", "mypy": "--config-file"}
     option = "--ini" if found.name == ".bandit" else options.get(tool, "--config")
     return [option, str(found)]

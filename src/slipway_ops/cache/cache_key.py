@@ -58,9 +58,9 @@ class Snapshot:
         for member in members.values():
             if member.kind != "repo":
                 self.folders.setdefault(member.folder, member)
-        # Each of these is a field of its own: the selection of packages, the tables.
+        # Each of these is a field of its own: the recipe, the selection of packages, the tables.
         tools_folder = project.tools_folder(root)
-        self._fields = {
+        self.fields = {
             RECIPE,
             *(f"{tools_folder.relative_to(root) / name}" for name in ("uv.lock", "pyproject.toml")),
         }
@@ -95,6 +95,13 @@ class Snapshot:
         found = self.trees.read(self._root, inside)
         return {name: what for name, what in found.items() if name != baseline.FILE}
 
+    def place(self, place: str) -> Tree:
+        """The files of a folder, seen from the root; of a file, itself without a name."""
+        path = self._root / place
+        if place == "." or path.is_dir():
+            return self.outside if place == "." else self.trees.read(path)
+        return {"": self.trees.file(path)}
+
     def tree(self, member: Member) -> Tree:
         """The files of a member; of `repo`, those outside of every member."""
         return self.outside if member.folder == "." else self.trees.read(member.path)
@@ -107,7 +114,7 @@ class Snapshot:
         """
         if path == baseline.FILE:
             return False
-        if path in self._fields or member.kind == "repo":
+        if path in self.fields or member.kind == "repo":
             return True
         inside = any(path.startswith(f"{folder}/") for folder in self.folders)
         return inside or root_files.reads(path, stage, member.language)
@@ -124,7 +131,7 @@ class Snapshot:
     @functools.cached_property
     def at_root(self) -> dict[str, str]:
         """Of these, all that no other field holds; and the tables of pyproject.toml."""
-        files = {name: what for name, what in self.outside.items() if name not in self._fields}
+        files = {name: what for name, what in self.outside.items() if name not in self.fields}
         return files | root_files.tables(self.manifest)
 
     @functools.cached_property
@@ -274,7 +281,7 @@ class Inputs:
             "tools": self._tools(member),
             "locked": self._packages(stage, member) | self._node(member),
             "files": now.tree(member),
-            "members": self._others(stage, member),
+            "members": {place: now.digest(place) for place in self._others(stage, member)},
             "root": self._root_of(stage, member),
             "baseline": self._baseline(f"{stage}({member.name})"),
             "variables": variables.values(self.counting(stage, member), self._environment),
@@ -294,13 +301,23 @@ class Inputs:
         """Slipway-ops as this process has imported it."""
         return tools.package(self.now.trees)
 
-    def _others(self, stage: str, member: Member) -> dict[str, str]:
-        """The trees of the members that count; a path that is declared is one too."""
+    def _others(self, stage: str, member: Member) -> set[str]:
+        """The folders of the members that count; a path that is declared is one too."""
         if member.kind == "repo":
-            folders = set(self.now.folders)
-        else:
-            folders = set() if stage == "scan" else self.used(member, stage)
-        return {folder: self.now.digest(folder) for folder in folders}
+            return set(self.now.folders)
+        return set() if stage == "scan" else self.used(member, stage)
+
+    def trees(self, stage: str, member: Member) -> dict[str, Tree]:
+        """The files that are in the key of a session, by folder, seen from the root.
+
+        Raises:
+            SlipwayError: it has no key.
+            OSError: one cannot be read.
+        """
+        names = [*self._root_of(stage, member), *self.now.fields]
+        root = {name: "" for name in names if not name.startswith("[")}
+        others = {place: self.now.place(place) for place in self._others(stage, member)}
+        return {".": root} | others | {member.folder: self.now.tree(member)}
 
     def _declared(self, member: Member) -> list[str]:
         """What [tool.slipway.uses] says of it: names of members, or paths from the root."""

@@ -70,7 +70,7 @@ class Trees:
         self._memory = memory
         self._excluded = tuple(excluded)
         self._anywhere = _matcher((*ANYWHERE, *(p for p in self._excluded if "/" not in p)))
-        self._on_top = _matcher(ON_TOP)
+        self._on_top = is_made
         self._below = _matcher(p for p in self._excluded if "/" in p)
         self._found: dict[tuple[str, bool], Tree] = {}
         self.times: dict[str, int] = {}  # when each file that was read has last changed, by path
@@ -206,3 +206,7 @@ def digest(tree: Mapping[str, str]) -> str:
 def _matcher(patterns: Iterable[str]) -> Callable[[str], object]:
     joined = "|".join(fnmatch.translate(pattern) for pattern in patterns)
     return re.compile(joined or r"(?!)").match
+
+
+is_left = _matcher(ANYWHERE)  # whether a name is of what tools leave behind
+is_made = _matcher(ON_TOP)  # whether one directly below a member is of what stages make

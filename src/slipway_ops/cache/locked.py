@@ -15,7 +15,11 @@ EXPORT = ("--frozen", "--no-default-groups", "--no-annotate", "--no-header", "--
 
 
 class Locked:
-    """The answers of uv for one state of uv.lock and of the manifests."""
+    """The answers of uv for one state of uv.lock and of the manifests.
+
+    Attributes:
+        manifests: the paths of all these files.
+    """
 
     def __init__(
         self, folder: Path, manifests: Mapping[str, str], memory: Memory, python: str = ""
@@ -28,6 +32,7 @@ class Locked:
             memory: where answers are remembered.
             python: an interpreter that the lock is for, by default the one that runs this.
         """
+        self.manifests = [folder / name for name in manifests]
         self._folder, self._memory = folder, memory
         self._variables = {"UV_PYTHON": python} if python else {}
         state = {name: manifests[name] for name in ("uv.lock", "pyproject.toml")}

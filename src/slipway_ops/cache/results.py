@@ -3,7 +3,8 @@
 A record says that a session with this key (see cache_key.py) succeeded, when, in how many seconds,
 and what it made. The variable `RESULTS` says what is done with records: `on` (the default), `off`,
 `read`, `write`, or `verify`, which runs what would be skipped and fails where that would have been
-wrong. A run that records a baseline neither uses records nor keeps any.
+wrong, or `trace`, which does that and observes what sessions access (trace.py). A run that records
+a baseline neither uses records nor keeps any.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from slipway_ops.stages import baseline
 FORMAT = 1
 FOLDER = Path(".nox", "results")  # below the root; what CI carries from run to run
 KEPT = 20  # records of one session: states of the tree that one comes back to
-MODES = ("on", "off", "read", "write", "verify")
+MODES = ("on", "off", "read", "write", "verify", "trace")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,14 @@ class Records:
         except OSError as error:
             self._say(f"the result of {record.session} is not kept: {error}")
 
+    def drop(self, session: str) -> list[Record]:
+        """Drops every record of a session, because one was wrong; returns them."""
+        files = self._files(session)
+        found = [self.find(session, file.stem) for file in files]
+        for file in files:
+            file.unlink(missing_ok=True)
+        return [record for record in found if record]
+
     def tidy(self) -> None:
         """Drops the oldest, where records of several machines have been put together."""
         for folder in self._folder.glob("*/"):
@@ -148,6 +157,11 @@ class Results:
     def writes(self) -> bool:
         """Whether successes are kept."""
         return self.mode in ("on", "write")
+
+    @property
+    def verifies(self) -> bool:
+        """Whether what would be skipped is run, and has to succeed."""
+        return self.mode in ("verify", "trace")
 
     def fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields | None:
         """The key of a session by field; None where it has none, so that it runs unrecorded."""

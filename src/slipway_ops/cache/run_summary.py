@@ -35,16 +35,29 @@ def note(session: str, result: str, seconds: float = 0.0, saved: float = 0.0) ->
         seconds: how long it took.
         saved: how long it took when it last ran, if it was skipped for that.
     """
+    _write([session, result, seconds, saved])
+
+
+def remark(text: str) -> None:
+    """Notes something about a session that stands below the table."""
+    _write(text)
+
+
+def _write(entry: object) -> None:
     if DIARY in os.environ:
         with suppress(OSError), open(os.environ[DIARY], "a", encoding="utf-8") as diary:
-            diary.write(json.dumps([session, result, seconds, saved]) + "\n")
+            diary.write(json.dumps(entry) + "\n")
 
 
 def _show(diary: Path, began: float) -> None:
-    ran = [json.loads(line) for line in diary.read_text(encoding="utf-8").splitlines()]
+    entries = [json.loads(line) for line in diary.read_text(encoding="utf-8").splitlines()]
     diary.unlink()
+    ran = [entry for entry in entries if not isinstance(entry, str)]
     if len(ran) > 1:
         print(table(ran, time.monotonic() - began), file=sys.stderr)
+    for entry in entries:
+        if isinstance(entry, str):
+            print(entry, file=sys.stderr)
 
 
 def table(ran: Iterable[tuple[str, str, float, float]], total: float) -> str:

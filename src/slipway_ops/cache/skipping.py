@@ -10,8 +10,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -19,7 +19,15 @@ from typing import NoReturn
 import nox
 
 from slipway_ops import project, python_member, shell, uv
-from slipway_ops.cache import affected, cache_key, run_summary, undeclared_imports, variables
+from slipway_ops.cache import (
+    affected,
+    cache_key,
+    run_summary,
+    strace,
+    trace,
+    undeclared_imports,
+    variables,
+)
 from slipway_ops.cache.cache_key import Fields
 from slipway_ops.cache.results import Record, Results
 from slipway_ops.checks import command_names
@@ -57,10 +65,12 @@ class Run:
         """Takes the root of the project.
 
         Raises:
-            SlipwayError: `RESULTS` or `SINCE` has a value that cannot be used.
+            SlipwayError: `RESULTS` or `SINCE` has a value that cannot be used here.
         """
         self._root = root
         self._results = Results(root)
+        if self._results.mode == "trace":
+            strace.ensure()
         self._since = os.environ.get("SINCE")
         inputs = self._results.inputs
         self._touched = affected.members(self._since, inputs) if self._since else set()
@@ -129,10 +139,11 @@ class Run:
         return skips, misses
 
     @contextmanager
-    def kept(self, session: nox.Session, stage: str, member: Member) -> Iterator[None]:
+    def kept(self, session: nox.Session, stage: str, member: Member) -> Iterator[nox.Session]:
         """Runs the body as a session whose success is kept, or skips it because one is kept.
 
-        Meanwhile this process has no variables but those of variables.py.
+        Meanwhile this process has no variables but those of variables.py. Gives the session, or
+        with RESULTS=trace one whose programs are observed.
         """
         results, began = self._results, time.monotonic()
         if skip := self._skips.get(session.name):
@@ -147,34 +158,70 @@ class Run:
         record = results.hit(stage, member, fields)
         if skip := self._skip(member, record):
             self._end(session, skip)
-        result = "failed"
+        traced = self._trace(session)
+        counting = results.inputs.counting(stage, member)
+        result, wrong, findings = "failed", "", list[str]()
         try:
-            counting = results.inputs.counting(stage, member)
-            with variables.confined((*counting, BESIDE, baseline.VARIABLE)):
-                yield
-            result = "succeeded"
+            with (
+                variables.confined((*counting, BESIDE, baseline.VARIABLE)),
+                traced.observe(session) if traced else nullcontext(session) as one,
+            ):
+                yield one
+            results.inputs.forget()
+            if record and results.verifies and not results.hit(stage, member, fields):
+                wrong = f"would have been skipped ({record}), and makes other files"
+            elif traced and fields is not None:
+                findings = traced.report(results.inputs, stage, member, fields)
+                wrong = "accesses what is not in its key" if findings else ""
+            result = "failed" if wrong else "succeeded"
         except Exception as error:
             if isinstance(error, _raised_by_skip(session)):
                 result = "skipped"
             elif stage == "test":
                 self._say_hidden(session, member)
             if record and result == "failed":
-                session.warn(
-                    f"RESULTS=verify: it would have been skipped ({record}), and it fails."
-                )
+                session.warn(self._wrong(session, f"would have been skipped ({record}), and fails"))
             raise
         finally:
             self._skips = {}
             results.inputs.forget()
             seconds = time.monotonic() - began
             run_summary.note(session.name, result, seconds)
-        if record and results.mode == "verify" and not results.hit(stage, member, fields):
-            session.error(
-                f"RESULTS=verify: it would have been skipped ({record}), and makes other files."
-            )
+        if wrong:
+            session.error(self._wrong(session, wrong, findings))
         if fields is not None and results.writes and self._is_whole(session, stage, member, fields):
             results.keep(stage, member, fields, seconds, times)
         results.inputs.save()
+
+    def _trace(self, session: nox.Session) -> trace.Trace | None:
+        """What observes the programs of a session, with RESULTS=trace."""
+        if self._results.mode != "trace":
+            return None
+        try:
+            return trace.Trace(self._root, self._results.inputs, session.name)
+        except SlipwayError as error:
+            session.error(str(error))
+
+    def _wrong(self, session: nox.Session, what: str, lines: Sequence[str] = ()) -> str:
+        """Drops what is kept of a session, and says which runs may be wrong because of it.
+
+        Args:
+            session: the session.
+            what: what has been found of it.
+            lines: more of that, for the end of the run.
+        """
+        dropped = self._results.records.drop(session.name)
+        text = f"{session.name} {what}."
+        if dropped:
+            oldest = min(dropped, key=lambda record: record.at)
+            text += (
+                f" Runs that skipped it since {oldest.when} may have been wrong; what was kept of "
+                f"it is dropped ({len(dropped)})."
+            )
+        if lines:
+            lines = [*lines, f"all of it: {trace.FOLDER / session.name}.json"]
+        run_summary.remark("\n    ".join([text, *lines]))
+        return f"RESULTS={self._results.mode}: {text}"
 
     def _end(self, session: nox.Session, skip: Skip) -> NoReturn:
         run_summary.note(session.name, skip.result, saved=skip.saved)

@@ -82,7 +82,7 @@ class Programs:
         if path is None:
             return ""
         real = os.path.realpath(path)
-        if _may_be_shim(path, real):
+        if may_be_shim(path, real):
             if (path, folder) not in self._asked:
                 said = shell.ask(path, "--version", cwd=folder).stdout.strip()
                 self._asked[path, folder] = said
@@ -101,7 +101,7 @@ class Programs:
         return {name: self.version(shutil.which(name), folder) for name in names}
 
 
-def _may_be_shim(path: str, real: str) -> bool:
+def may_be_shim(path: str, real: str) -> bool:
     """Whether a program may start another one: it is a script, or a link to something else.
 
     npm is a script too, but of a package: another version of it is another file.

@@ -27,12 +27,20 @@ def upgrade(root: Path) -> None:
     print("The locks have moved on. Check them with `nox`, then commit them.")
 
 
-@operation(help={"stage": "One of: lint, test, scan, build.", "member": "A member, or repo."})
-def why(root: Path, stage: str, member: str) -> None:
+@operation(
+    help={
+        "stage": "One of: lint, test, scan, build.",
+        "member": "A member, or repo.",
+        "trace": "Show its key beside what it accessed when it was traced.",
+    }
+)
+def why(root: Path, stage: str, member: str, trace: bool = False) -> None:
     """Say what has changed since a session last succeeded, or that it would be skipped."""
-    from slipway_ops.cache import results
+    from slipway_ops.cache import results, trace as traces
 
     print(results.why(root, stage, member))
+    if trace:
+        print(traces.show(root, f"{stage}({member})"))
 
 
 @operation(help={"check": "Only look; exit status 1 if something differs."})

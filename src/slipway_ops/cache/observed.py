@@ -1,0 +1,363 @@
+"""What a session has accessed beside its key: what is in neither is a finding.
+
+The key itself is asked (cache_key.py), so that there is no second list of what counts. Besides it
+there are places that cannot make another result, or only together with something in the key; they
+are known by rules.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import json
+import os
+import shutil
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slipway_ops import python_member, uv
+from slipway_ops.cache import file_trees, tools
+from slipway_ops.cache.cache_key import PROGRAMS, Inputs
+from slipway_ops.cache.strace import Access
+from slipway_ops.errors import SlipwayError
+from slipway_ops.project import Member
+
+USES = "[tool.slipway.uses]"
+EXCLUSIONS = "[tool.slipway.results.trace]"
+MANY = 3  # paths of one folder are shown one by one
+SHOWN = 12  # lines of findings; all of them are in a file
+# What the system of the key brings, which `machine` names; a program there is another matter.
+SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/etc")
+KERNEL = ("/proc", "/sys", "/dev")
+# https://pubs.opengroup.org/onlinepubs/9799919799/idx/utilities.html and what a libc comes with
+PLAIN_PROGRAMS = (
+    *("awk", "basename", "bash", "cat", "chmod", "cp", "cut", "dash", "date", "dirname", "echo"),
+    *(
+        "env",
+        "expr",
+        "false",
+        "file",
+        "find",
+        "getconf",
+        "grep",
+        "head",
+        "id",
+        "kill",
+        "ldconfig",
+        "ldd",
+    ),
+    *("ln", "locale", "ls", "mkdir", "mktemp", "mv", "nproc", "printf", "ps", "pwd", "readlink"),
+    *("realpath", "rm", "rmdir", "sed", "sh", "sleep", "sort", "stat", "tail", "tee", "test"),
+    *("touch", "tr", "true", "tty", "uname", "uniq", "wc", "which", "xargs"),
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that a session depends on and that its key does not hold.
+
+    Attributes:
+        how: as in `Access`.
+        what: a path from the root, an absolute path outside of it, or an address.
+        program: what accessed it.
+    """
+
+    how: str
+    what: str
+    program: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was observed of one session.
+
+    Attributes:
+        held: what is in each part of the key or in a place without influence, by its name.
+        findings: all the rest.
+    """
+
+    held: dict[str, list[str]]
+    findings: list[Finding]
+
+
+def exclusions(inputs: Inputs) -> dict[str, str]:
+    """The patterns of what is no finding, each with its reason.
+
+    Raises:
+        SlipwayError: one has no reason.
+    """
+    found = inputs.now.own("results").get("trace", {})
+    for pattern, reason in found.items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise SlipwayError(f"{pattern!r} in {EXCLUSIONS} of pyproject.toml has no reason.")
+    return dict(found)
+
+
+def report(
+    inputs: Inputs, stage: str, member: Member, found: Mapping[Access, str], temporary: Path
+) -> Report:
+    """Sorts what a session has accessed.
+
+    Args:
+        inputs: what sessions depend on, as it is now.
+        stage: the name of the stage.
+        member: the member whose session it is.
+        found: what was accessed, and by which program.
+        temporary: the folder for temporary files, which was empty when the session started.
+
+    Raises:
+        SlipwayError: it has no key, or an exclusion has no reason.
+        OSError: a file of the key cannot be read.
+    """
+    patterns = [os.path.expanduser(pattern) for pattern in exclusions(inputs)]
+    key = _Key(inputs, stage, member, found, temporary)
+    held: dict[str, set[str]] = {}
+    findings: dict[tuple[str, str], Finding] = {}
+    for access, program in found.items():
+        for how, path in key.points(access):
+            shown = os.path.relpath(path, key.root) if f"{path}/".startswith(key.top) else path
+            names = {shown, path, os.path.basename(path)}
+            part = key.part(path, how, program.rpartition(" ")[2])
+            if not part and any(fnmatch.fnmatchcase(n, p) for p in patterns for n in names):
+                part = "excluded"
+            if part:
+                held.setdefault(part, set()).add(shown)
+            else:
+                findings.setdefault((how, shown), Finding(how, shown, program))
+    return Report({part: sorted(paths) for part, paths in held.items()}, [*findings.values()])
+
+
+def lines(inputs: Inputs, stage: str, member: Member, findings: Collection[Finding]) -> list[str]:
+    """Findings as people read them, with what to add to pyproject.toml; many of a folder as one."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    every = {finding.what for finding in findings}
+    for finding in findings:
+        above = {str(parent) for parent in Path(finding.what).parents}
+        if above & every - {".", "/"}:  # said of the folder that it lies in
+            continue
+        folder = os.path.dirname(finding.what)
+        groups.setdefault((finding.program, folder or finding.what), []).append(finding)
+    shown: list[str] = []
+    edges: list[str] = []
+    excluded: list[str] = []
+    for (program, folder), group in groups.items():
+        if len({finding.what for finding in group}) > MANY and folder != "/":
+            hows = " or ".join(dict.fromkeys(finding.how for finding in group))
+            shown.append(f"{folder}/ ({len(group)} paths {hows} by {program})")
+            places = [folder]
+        else:
+            places = [*dict.fromkeys(finding.what for finding in group)]
+            for place in places:
+                hows = " and ".join(finding.how for finding in group if finding.what == place)
+                shown.append(f"{place} ({hows} by {program})")
+        inside = stage != "scan" and group[0].how not in ("run", "connected to")
+        for place in places:
+            is_edge = inside and not place.startswith(("/", ".git/"))
+            (edges if is_edge else excluded).append(_pattern(group[0].how, place))
+    if len(shown) > SHOWN:
+        shown[SHOWN:] = [f"and {len(shown) - SHOWN} more"]
+    if edges:
+        declared = [*map(str, inputs.now.own("uses").get(member.name, [])), *dict.fromkeys(edges)]
+        shown += [f"add to {USES}:", f"    {member.name} = {json.dumps(declared)}"]
+    if excluded:
+        reasons = [f'    {json.dumps(each)} = "…"' for each in dict.fromkeys(excluded)]
+        shown += [f"if it makes no other result, add to {EXCLUSIONS}, with the reason:", *reasons]
+    return shown
+
+
+def _pattern(how: str, place: str) -> str:
+    """The pattern that excludes a place: a program by its name, a folder of a home by `~`."""
+    home = f"{Path.home()}/"
+    if how == "run":
+        return os.path.basename(place)
+    return f"~/{place.removeprefix(home)}" if place.startswith(home) else place
+
+
+class _Key:
+    """What the key of one session holds, and what is harmless for it."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        stage: str,
+        member: Member,
+        found: Iterable[Access],
+        temporary: Path,
+    ) -> None:
+        self._inputs, self._stage, self._member = inputs, stage, member
+        self.root = os.path.realpath(inputs.root)
+        self.top = f"{self.root}/"
+        self._real = functools.cache(os.path.realpath)  # files stay as they are meanwhile
+        self._links = functools.cache(self._followed)
+        self._files: dict[str, str] = {}  # the part of the key that each is in
+        self._folders: dict[str, str] = {}  # those of which everything is in the key
+        self._bases: set[str] = set()  # of these, those with which a tree begins
+        for folder, tree in inputs.trees(stage, member).items():
+            self._hold(folder, tree)
+        self._members = {os.path.join(self.root, folder) for folder in inputs.now.folders}
+        self._programs = _programs(member, found)
+        self._manifests: set[str] = set()
+        if member.language == "python":
+            self._manifests = {str(file) for file in inputs.now.locked(member).manifests}
+        self._imports = _imports(inputs.root)
+        self._places = dict(_harmless(self.root, member, temporary, self._programs))
+        known = {self.root, *self._bases, *self._files, *self._places, *self._imports}
+        self._above = {self.root, *(str(parent) for path in known for parent in Path(path).parents)}
+
+    def _hold(self, folder: str, tree: file_trees.Tree) -> None:
+        own = folder == self._member.folder
+        part = "files" if own else "root" if folder == "." else "members"
+        base = os.path.realpath(os.path.join(self.root, folder))
+        if "" in tree:
+            self._files[base] = part
+        elif folder != "." or own:
+            self._bases.add(base)
+            self._folders[base] = part
+        for name, what in tree.items():
+            path = os.path.join(base, name)
+            if what == "empty folder":
+                self._folders[self._real(path.rstrip("/"))] = part
+            elif name.endswith("/"):  # what a link leads to
+                self._files[self._real(path.rstrip("/"))] = part
+            elif name:
+                place = os.path.join(self._real(os.path.dirname(path)), os.path.basename(path))
+                self._files[place] = part
+            for up in Path(name).parents[:-1]:
+                self._folders.setdefault(self._real(f"{base}/{up}"), part)
+
+    def points(self, access: Access) -> list[tuple[str, str]]:
+        """What an access accesses: the links on the way, and where they lead to."""
+        if not access.what.startswith("/"):  # an address
+            return [(access.how, access.what)]
+        *links, last = self._links(access.what, access.follows)
+        return [*(("looked up", link) for link in links), (access.how, last)]
+
+    def _followed(self, path: str, follows: bool, depth: int = 0) -> tuple[str, ...]:
+        folder, name = os.path.split(path)
+        if not name:
+            return (path,)
+        *links, parent = self._links(folder, True)
+        here = os.path.join(parent, name)
+        if not follows or depth > 40 or not os.path.islink(here):
+            return (*links, here)
+        target = os.path.normpath(os.path.join(parent, os.readlink(here)))
+        return (*links, here, *self._followed(target, True, depth + 1))
+
+    def part(self, path: str, how: str, program: str) -> str:
+        """The part of the key, or the harmless place, that an access belongs to; empty if none."""
+        if not path.startswith("/"):  # scan asks for what is known today
+            return "day" if self._stage == "scan" else ""
+        if path in self._files:
+            return self._files[path]
+        if how == "run":
+            return self._program(path)
+        if how == "read" and os.path.isdir(path):
+            how = "looked up"
+        if path in self._folders:
+            return self._folders[path]
+        # Of a folder outside of the tree, only what is in it can make another result.
+        outside = not f"{path}/".startswith(self.top) and os.path.isdir(path)
+        if how == "looked up" and (path in self._above or outside):
+            return "folders on the way"
+        if part := self._place(path) or self._left_out(path, how) or self._asked(path, program):
+            return part
+        if how != "read" and (path in self._imports or os.path.dirname(path) in self._imports):
+            return "imports"
+        if os.path.lexists(path):
+            return ""
+        return self._absent(path)
+
+    def _absent(self, path: str) -> str:
+        """The part that would hold a path if it were there."""
+        place = os.path.relpath(path, self.root)
+        in_member = any(path.startswith(f"{member}/") for member in self._members)
+        if path.startswith(self.top) and not in_member:
+            return "root" if self._inputs.now.counts(place, self._stage, self._member) else ""
+        near = os.path.dirname(path)
+        while not os.path.lexists(near):
+            near = os.path.dirname(near)
+        if part := self._files.get(near) or self._folders.get(near):
+            return part
+        # Outside of the root, what is not there is not there: else each look at a folder above it
+        # for configuration would be a finding.
+        return "" if in_member else "not there, outside"
+
+    def _left_out(self, path: str, how: str) -> str:
+        """What tools leave behind: caches and installed packages; but not what a stage has made."""
+        bases = [base for base in self._bases if path.startswith(f"{base}/")]
+        base = max(bases, key=len, default=self.root)
+        if not path.startswith(f"{base}/"):
+            return ""
+        if base == self.root and any(path.startswith(f"{m}/") for m in self._members):
+            return ""
+        parts = os.path.relpath(path, base).split("/")
+        if parts[0] == ".git":
+            # What is in it is in the key of `repo`; that there is one, in all.
+            return "git" if self._member.kind == "repo" or len(parts) == 1 else ""
+        if any(part != ".venv" and file_trees.is_left(part) for part in parts):
+            return "caches"
+        return "made by stages" if how != "read" and file_trees.is_made(parts[0]) else ""
+
+    def _asked(self, path: str, program: str) -> str:
+        """The part that was made by asking the same program, which reads this."""
+        if program == "uv" and path in self._manifests:  # whether they fit the lock
+            return "locked"
+        git = os.path.join(Path.home(), ".config", "git")
+        is_git = path == os.path.join(Path.home(), ".gitconfig") or path.startswith(git)
+        return "git" if program == "git" and is_git and self._member.kind == "repo" else ""
+
+    def _place(self, path: str) -> str:
+        """The harmless place that a path lies in; none in the tree but what is named there."""
+        own = path.startswith(self.top)
+        inside = [p for p in self._places if path == p or path.startswith(f"{p}/")]
+        inside = [p for p in inside if not own or p.startswith(self.top)]
+        return self._places[max(inside, key=len)] if inside else ""
+
+    def _program(self, path: str) -> str:
+        if path in self._programs:
+            return "tools"
+        part = self._place(path) or self._left_out(path, "run")
+        plain = os.path.basename(path) in PLAIN_PROGRAMS
+        return "" if part in ("machine", "tools") and not plain else part
+
+
+def _programs(member: Member, found: Iterable[Access]) -> set[str]:
+    """The programs whose versions are in the key; behind a shim, the one that it started."""
+    known = {name: path for name in PROGRAMS[member.language] if (path := shutil.which(name))}
+    own = python_member.python(member) if member.language == "python" else sys.executable
+    programs = {os.path.realpath(path) for path in (*known.values(), own, uv.find())}
+    shims = [n for n, path in known.items() if tools.may_be_shim(path, os.path.realpath(path))]
+    started = {access.what for access in found if access.how == "run"}
+    return programs | {os.path.realpath(p) for p in started if os.path.basename(p) in shims}
+
+
+def _imports(root: Path) -> set[str]:
+    """The folders of members in which programs of the environment for lint look for modules.
+
+    They list them when they start. What is imported from one and not declared keeps a result from
+    being kept (undeclared_imports.py).
+    """
+    files = root.glob(".nox/all/lib/python*/site-packages/*.pth")
+    found = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+    return {os.path.realpath(line) for line in found if line.startswith(f"{root}/")}
+
+
+def _harmless(
+    root: str, member: Member, temporary: Path, programs: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """Folders that make no other result, or none without another part of the key."""
+    yield from ((path, "machine") for path in KERNEL)
+    # The folder of such a program has what belongs to it, as that of an interpreter.
+    yield from ((os.path.dirname(os.path.dirname(path)), "tools") for path in programs)
+    yield os.path.realpath(sys.base_prefix), "tools"
+    yield os.path.realpath(sys.prefix), "nox"
+    yield os.path.realpath(tools.PACKAGE.parent), "package"
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    for path in (cache, os.environ.get("UV_CACHE_DIR"), Path.home() / ".npm"):
+        if path:
+            yield os.path.realpath(path), "caches"
+    yield from ((path, "machine") for path in SYSTEM)
+    yield f"{root}/.nox", "locked"
+    yield os.path.realpath(temporary), "temporary files"

@@ -1,0 +1,131 @@
+"""One session under observation: `RESULTS=trace nox -s "test(backend)"`.
+
+Its programs run below strace. What this process reads itself, such as the noxfile and the locks,
+is not observed; the key holds it by name.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import nox
+
+from slipway_ops import text_table
+from slipway_ops.cache import json_files, observed, strace
+from slipway_ops.cache.cache_key import Fields, Inputs
+from slipway_ops.errors import SlipwayError
+from slipway_ops.project import Member
+
+FOLDER = Path(".nox", "trace")  # below the root
+
+
+class Trace:
+    """What the programs of one session access."""
+
+    def __init__(self, root: Path, inputs: Inputs, name: str) -> None:
+        """Takes what sessions depend on, and the name of this one, such as `test(backend)`.
+
+        Raises:
+            SlipwayError: what pyproject.toml says of findings cannot be used.
+        """
+        observed.exclusions(inputs)
+        self._root, self._name = root, name
+        self._accesses = strace.Accesses()
+        self._temporary = Path()
+        self._files: list[tuple[Path, Path, str]] = []
+
+    @contextmanager
+    def observe(self, session: nox.Session) -> Iterator[nox.Session]:
+        """Gives a session whose `run` starts programs below strace.
+
+        They get a new folder for temporary files: what lies in another was there before.
+        """
+        folder = self._root / FOLDER / self._name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self._temporary = Path(tempfile.mkdtemp(prefix="nox-"))
+        self._temporary.chmod(0o1777)  # as such a folder is: a database may run as another user
+        try:
+            yield cast(nox.Session, _Session(session, folder, self._temporary, self._files))
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def report(self, inputs: Inputs, stage: str, member: Member, fields: Fields) -> list[str]:
+        """What the session has accessed and its key does not hold, as lines; nothing if it does.
+
+        Keeps the whole in `.nox/trace/SESSION.json`.
+        """
+        for file, cwd, command in self._files:
+            with file.open(encoding="utf-8", errors="surrogateescape") as text:
+                self._accesses.read(text, str(cwd), command)
+        found = observed.report(inputs, stage, member, self._accesses.found, self._temporary)
+        key = {field: sorted(parts) for field, parts in fields.items()}
+        json_files.write(
+            self._root / FOLDER / f"{self._name}.json",
+            {"at": time.time(), "key": key, **asdict(found)},
+        )
+        return observed.lines(inputs, stage, member, found.findings)
+
+
+class _Session:
+    """A session of nox, of which `run` is observed."""
+
+    def __init__(
+        self,
+        session: nox.Session,
+        folder: Path,
+        temporary: Path,
+        files: list[tuple[Path, Path, str]],
+    ) -> None:
+        self._session, self._folder, self._temporary = session, folder, temporary
+        self._files = files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, program: str | os.PathLike[str], *words: Any, **options: Any) -> Any:
+        """Runs a program below strace, with the arguments of nox.Session.run."""
+        file = self._folder / f"{len(self._files) + 1}.txt"
+        self._files.append((file, Path.cwd(), Path(program).name))
+        if options.get("log", True):
+            self._session.log(shlex.join(map(str, (program, *words))))
+        env = {**(options.get("env") or {}), "TMPDIR": str(self._temporary)}
+        options |= {"env": env, "external": True, "log": False}
+        return self._session.run(*strace.prefix(file), program, *words, **options)
+
+
+def show(root: Path, name: str) -> str:
+    """The key of a session beside what it accessed when it was last traced, in lines.
+
+    Raises:
+        SlipwayError: it has not been traced.
+    """
+    file = root / FOLDER / f"{name}.json"
+    known = json_files.read(file)
+    if not known:
+        raise SlipwayError(f'{name} has not been traced here. Type: RESULTS=trace nox -s "{name}"')
+    key, held, findings = known["key"], known["held"], known["findings"]
+    rows = [["", "in the key", "accessed"]]
+    for part in dict.fromkeys((*key, *sorted(held))):
+        rows.append([part, *(str(len(each[part])) if part in each else "" for each in (key, held))])
+    rows.append(["in neither", "", str(len(findings))])
+    shown = [f"{one['what']} ({one['how']} by {one['program']})" for one in findings]
+    at = datetime.fromtimestamp(known["at"])
+    return "\n".join(
+        [
+            f"{name} as it was traced on {at:%d %b at %H:%M}:",
+            *text_table.lines(rows),
+            *shown,
+            f"All names are in {file.relative_to(root)}.",
+        ]
+    )
