@@ -9,7 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,9 @@ import jinja2
 import pytest
 import yaml
 from filelock import FileLock
+
+from slipway_ops.cache import strace as tracer
+from slipway_ops.errors import SlipwayError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -236,6 +239,15 @@ def engine() -> bool:
         return False
     commands = (["docker", "version"], ["docker", "buildx", "version"])
     return all(run(*command, cwd=REPOSITORY).returncode == 0 for command in commands)
+
+
+@functools.cache
+def strace() -> bool:
+    """Whether strace can observe programs here."""
+    with suppress(SlipwayError):
+        tracer.ensure()
+        return True
+    return False
 
 
 @contextmanager

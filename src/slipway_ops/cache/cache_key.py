@@ -314,8 +314,8 @@ class Inputs:
             SlipwayError: it has no key.
             OSError: one cannot be read.
         """
-        names = [*self._root_of(stage, member), *self.now.fields]
-        root = {name: "" for name in names if not name.startswith("[")}
+        root = self._root_of(stage, member) | {name: "" for name in self.now.fields}
+        root = {name: what for name, what in root.items() if not name.startswith("[")}
         others = {place: self.now.place(place) for place in self._others(stage, member)}
         return {".": root} | others | {member.folder: self.now.tree(member)}
 

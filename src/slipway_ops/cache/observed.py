@@ -197,11 +197,15 @@ class _Key:
         for folder, tree in inputs.trees(stage, member).items():
             self._hold(folder, tree)
         self._members = {os.path.join(self.root, folder) for folder in inputs.now.folders}
+        if member.kind != "repo":  # what other members there are is in its key alone
+            for parent in {str(up) for path in self._members for up in Path(path).parents}:
+                if parent not in self._bases:
+                    self._folders.pop(parent, None)
         self._programs = _programs(member, found)
         self._manifests: set[str] = set()
         if member.language == "python":
             self._manifests = {str(file) for file in inputs.now.locked(member).manifests}
-        self._imports = _imports(inputs.root)
+        self._imports = _imports(inputs.root) if stage == "lint" else set()
         self._places = dict(_harmless(self.root, member, temporary, self._programs))
         known = {self.root, *self._bases, *self._files, *self._places, *self._imports}
         self._above = {self.root, *(str(parent) for path in known for parent in Path(path).parents)}
@@ -247,6 +251,8 @@ class _Key:
 
     def part(self, path: str, how: str, program: str) -> str:
         """The part of the key, or the harmless place, that an access belongs to; empty if none."""
+        if how == "connected to" and self._is_engine(program):
+            return "tools"
         if not path.startswith("/"):  # scan asks for what is known today
             return "day" if self._stage == "scan" else ""
         if path in self._files:
@@ -294,8 +300,10 @@ class _Key:
             return ""
         parts = os.path.relpath(path, base).split("/")
         if parts[0] == ".git":
-            # What is in it is in the key of `repo`; that there is one, in all.
-            return "git" if self._member.kind == "repo" or len(parts) == 1 else ""
+            # What is in it is in the key of `repo`. That there is one does not change.
+            return "git" if self._has_git or len(parts) == 1 else ""
+        if "node_modules" in parts:
+            return "locked"
         if any(part != ".venv" and file_trees.is_left(part) for part in parts):
             return "caches"
         return "made by stages" if how != "read" and file_trees.is_made(parts[0]) else ""
@@ -304,9 +312,19 @@ class _Key:
         """The part that was made by asking the same program, which reads this."""
         if program == "uv" and path in self._manifests:  # whether they fit the lock
             return "locked"
-        git = os.path.join(Path.home(), ".config", "git")
-        is_git = path == os.path.join(Path.home(), ".gitconfig") or path.startswith(git)
-        return "git" if program == "git" and is_git and self._member.kind == "repo" else ""
+        if self._is_engine(program) and path.startswith(f"{Path.home()}/.docker"):
+            return "tools"
+        git = (f"{Path.home()}/.gitconfig", f"{Path.home()}/.config/git")
+        return "git" if self._has_git and program == "git" and path.startswith(git) else ""
+
+    def _is_engine(self, program: str) -> bool:
+        """Whether it is docker where the key has that; variables say which engine it speaks to."""
+        return self._member.kind == "repo" and program == "docker"
+
+    @property
+    def _has_git(self) -> bool:
+        """Whether the key has what git lists, or the commit."""
+        return self._member.kind == "repo"
 
     def _place(self, path: str) -> str:
         """The harmless place that a path lies in; none in the tree but what is named there."""
