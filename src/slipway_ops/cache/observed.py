@@ -26,32 +26,18 @@ from slipway_ops.project import Member
 
 USES = "[tool.slipway.uses]"
 EXCLUSIONS = "[tool.slipway.results.trace]"
+FEW = 4  # lines to add of these
 MANY = 3  # paths of one folder are shown one by one
 SHOWN = 12  # lines of findings; all of them are in a file
 # What the system of the key brings, which `machine` names; a program there is another matter.
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/etc")
 KERNEL = ("/proc", "/sys", "/dev")
 # https://pubs.opengroup.org/onlinepubs/9799919799/idx/utilities.html and what a libc comes with
-PLAIN_PROGRAMS = (
-    *("awk", "basename", "bash", "cat", "chmod", "cp", "cut", "dash", "date", "dirname", "echo"),
-    *(
-        "env",
-        "expr",
-        "false",
-        "file",
-        "find",
-        "getconf",
-        "grep",
-        "head",
-        "id",
-        "kill",
-        "ldconfig",
-        "ldd",
-    ),
-    *("ln", "locale", "ls", "mkdir", "mktemp", "mv", "nproc", "printf", "ps", "pwd", "readlink"),
-    *("realpath", "rm", "rmdir", "sed", "sh", "sleep", "sort", "stat", "tail", "tee", "test"),
-    *("touch", "tr", "true", "tty", "uname", "uniq", "wc", "which", "xargs"),
-)
+PLAIN_PROGRAMS = """
+awk basename bash cat chmod cp cut dash date dirname echo env expr false file find getconf grep head
+id kill ldconfig ldd ln locale ls mkdir mktemp mv nproc printf ps pwd readlink realpath rm rmdir sed
+sh sleep sort stat tail tee test touch tr true tty uname uniq wc which xargs
+""".split()
 
 
 @dataclass(frozen=True)
@@ -162,7 +148,7 @@ def lines(inputs: Inputs, stage: str, member: Member, findings: Collection[Findi
         declared = [*map(str, inputs.now.own("uses").get(member.name, [])), *dict.fromkeys(edges)]
         shown += [f"add to {USES}:", f"    {member.name} = {json.dumps(declared)}"]
     if excluded:
-        reasons = [f'    {json.dumps(each)} = "…"' for each in dict.fromkeys(excluded)]
+        reasons = [f'    {json.dumps(each)} = "…"' for each in [*dict.fromkeys(excluded)][:FEW]]
         shown += [f"if it makes no other result, add to {EXCLUSIONS}, with the reason:", *reasons]
     return shown
 

@@ -32,7 +32,7 @@ def test(session, member):
 
 nox.options.parallel = nox_api.at_a_time()
 '''
-TEST = '''
+TEST = """
 import pathlib
 import socket
 import subprocess
@@ -42,7 +42,7 @@ def test_it(tmp_path):
     (tmp_path / "own").write_text("mine")
     assert (tmp_path / "own").read_text() == "mine"
     HERE
-'''
+"""
 CONTRACT = "services/worker/contract.json"
 
 
