@@ -190,7 +190,9 @@ class _Key:
         self._programs = _programs(member, found)
         self._manifests: set[str] = set()
         if member.language == "python":
-            self._manifests = {str(file) for file in inputs.now.locked(member).manifests}
+            # With them, the folders in which uv looks for members of the workspace.
+            for file in inputs.now.locked(member).manifests:
+                self._manifests |= {str(file), str(file.parent), str(file.parent.parent)}
         self._imports = _imports(inputs.root) if stage == "lint" else set()
         self._places = dict(_harmless(self.root, member, temporary, self._programs))
         known = {self.root, *self._bases, *self._files, *self._places, *self._imports}

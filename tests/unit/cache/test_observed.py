@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -176,7 +176,8 @@ def test_uv_reads_the_manifests_that_its_answers_are_of_and_others_may_not(
     watched: Watched,
 ) -> None:
     manifest = "services/worker/pyproject.toml"
-    assert not watched.findings("build(api)", ("read", manifest), program="uv")
+    looks = ("read", manifest), ("listed", "services"), ("looked up", "services/worker")
+    assert not watched.findings("build(api)", *looks, program="uv")
     assert watched.findings("build(api)", ("read", manifest), program="python") == {manifest}
 
 
@@ -283,8 +284,11 @@ def test_without_the_fix_an_empty_folder_that_is_listed_is_found(
     assert not watched.of_command("test(api)", "ls", "tests/inbox")
     read = Trees.read
 
-    def without(*words: Path, **options: bool) -> file_trees.Tree:
-        return {n: what for n, what in read(*words, **options).items() if what != "empty folder"}
+    def without(
+        trees: Trees, folder: Path, left_out: Iterable[Path] = (), whole: bool = False
+    ) -> file_trees.Tree:
+        tree = read(trees, folder, left_out, whole)
+        return {name: what for name, what in tree.items() if what != "empty folder"}
 
     monkeypatch.setattr(Trees, "read", without)
     assert watched.of_command("test(api)", "ls", "tests/inbox") == {"services/api/tests/inbox"}
