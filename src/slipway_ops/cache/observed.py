@@ -99,12 +99,13 @@ def report(
     """
     patterns = [os.path.expanduser(pattern) for pattern in exclusions(inputs)]
     key = _Key(inputs, stage, member, found, temporary)
+    ran = {path for each in found if each.how == "run" for _, path in key.points(each)}
     held: dict[str, set[str]] = {}
     findings: dict[tuple[str, str], Finding] = {}
     for access, program in found.items():
         for how, path in key.points(access):
             shown = os.path.relpath(path, key.root) if f"{path}/".startswith(key.top) else path
-            names = {shown, path, os.path.basename(path)}
+            names = {shown, path, os.path.basename(path) if path in ran else path}
             part = key.part(path, how, program.rpartition(" ")[2])
             if not part and any(fnmatch.fnmatchcase(n, p) for p in patterns for n in names):
                 part = "excluded"
@@ -125,6 +126,7 @@ def lines(inputs: Inputs, stage: str, member: Member, findings: Collection[Findi
             continue
         folder = os.path.dirname(finding.what)
         groups.setdefault((finding.program, folder or finding.what), []).append(finding)
+    edges_count = stage != "scan" and member.kind != "repo"
     shown: list[str] = []
     edges: list[str] = []
     excluded: list[str] = []
@@ -138,9 +140,9 @@ def lines(inputs: Inputs, stage: str, member: Member, findings: Collection[Findi
             for place in places:
                 hows = " and ".join(finding.how for finding in group if finding.what == place)
                 shown.append(f"{place} ({hows} by {program})")
-        inside = stage != "scan" and group[0].how not in ("run", "connected to")
+        read = group[0].how not in ("run", "connected to")
         for place in places:
-            is_edge = inside and not place.startswith(("/", ".git/"))
+            is_edge = read and edges_count and not place.startswith(("/", ".git/"))
             (edges if is_edge else excluded).append(_pattern(group[0].how, place))
     if len(shown) > SHOWN:
         shown[SHOWN:] = [f"and {len(shown) - SHOWN} more"]
@@ -173,6 +175,7 @@ class _Key:
         temporary: Path,
     ) -> None:
         self._inputs, self._stage, self._member = inputs, stage, member
+        self._is_repo = member.kind == "repo"
         self.root = os.path.realpath(inputs.root)
         self.top = f"{self.root}/"
         self._real = functools.cache(os.path.realpath)  # files stay as they are meanwhile
@@ -183,7 +186,7 @@ class _Key:
         for folder, tree in inputs.trees(stage, member).items():
             self._hold(folder, tree)
         self._members = {os.path.join(self.root, folder) for folder in inputs.now.folders}
-        if member.kind != "repo":  # what other members there are is in its key alone
+        if not self._is_repo:  # what other members there are is in its key alone
             for parent in {str(up) for path in self._members for up in Path(path).parents}:
                 if parent not in self._bases:
                     self._folders.pop(parent, None)
@@ -194,7 +197,7 @@ class _Key:
             for file in inputs.now.locked(member).manifests:
                 self._manifests |= {str(file), str(file.parent), str(file.parent.parent)}
         self._imports = _imports(inputs.root) if stage == "lint" else set()
-        self._places = dict(_harmless(self.root, member, temporary, self._programs))
+        self._places = dict(_harmless(self.root, temporary, self._programs))
         known = {self.root, *self._bases, *self._files, *self._places, *self._imports}
         self._above = {self.root, *(str(parent) for path in known for parent in Path(path).parents)}
 
@@ -204,7 +207,7 @@ class _Key:
         base = os.path.realpath(os.path.join(self.root, folder))
         if "" in tree:
             self._files[base] = part
-        elif folder != "." or own:
+        elif folder != "." or tree is self._inputs.now.outside:
             self._bases.add(base)
             self._folders[base] = part
         for name, what in tree.items():
@@ -239,12 +242,14 @@ class _Key:
 
     def part(self, path: str, how: str, program: str) -> str:
         """The part of the key, or the harmless place, that an access belongs to; empty if none."""
-        if how == "connected to" and self._is_engine(program):
-            return "tools"
+        if how == "connected to" and self._is_repo and program == "docker":
+            return "tools"  # variables say which engine it speaks to
         if not path.startswith("/"):  # scan asks for what is known today
             return "day" if self._stage == "scan" else ""
         if path in self._files:
             return self._files[path]
+        if path in self._programs:
+            return "tools"
         if how == "run":
             return self._program(path)
         if how == "read" and os.path.isdir(path):
@@ -289,7 +294,7 @@ class _Key:
         parts = os.path.relpath(path, base).split("/")
         if parts[0] == ".git":
             # What is in it is in the key of `repo`. That there is one does not change.
-            return "git" if self._has_git or len(parts) == 1 else ""
+            return "git" if self._is_repo or len(parts) == 1 else ""
         if "node_modules" in parts:
             return "locked"
         if any(part != ".venv" and file_trees.is_left(part) for part in parts):
@@ -300,19 +305,14 @@ class _Key:
         """The part that was made by asking the same program, which reads this."""
         if program == "uv" and path in self._manifests:  # whether they fit the lock
             return "locked"
-        if self._is_engine(program) and path.startswith(f"{Path.home()}/.docker"):
+        if not self._is_repo:
+            return ""
+        if program == "docker" and path.startswith(f"{Path.home()}/.docker"):
             return "tools"
-        git = (f"{Path.home()}/.gitconfig", f"{Path.home()}/.config/git")
-        return "git" if self._has_git and program == "git" and path.startswith(git) else ""
-
-    def _is_engine(self, program: str) -> bool:
-        """Whether it is docker where the key has that; variables say which engine it speaks to."""
-        return self._member.kind == "repo" and program == "docker"
-
-    @property
-    def _has_git(self) -> bool:
-        """Whether the key has what git lists, or the commit."""
-        return self._member.kind == "repo"
+        own = (f"{Path.home()}/.gitconfig", f"{Path.home()}/.config/git")
+        # The repository of a worktree lies elsewhere.
+        is_git = ".git" in path.split("/") or path.startswith(own)
+        return "git" if program == "git" and is_git else ""
 
     def _place(self, path: str) -> str:
         """The harmless place that a path lies in; none in the tree but what is named there."""
@@ -322,11 +322,9 @@ class _Key:
         return self._places[max(inside, key=len)] if inside else ""
 
     def _program(self, path: str) -> str:
-        if path in self._programs:
-            return "tools"
         part = self._place(path) or self._left_out(path, "run")
         plain = os.path.basename(path) in PLAIN_PROGRAMS
-        return "" if part in ("machine", "tools") and not plain else part
+        return "" if part in ("machine", "nox", "tools") and not plain else part
 
 
 def _programs(member: Member, found: Iterable[Access]) -> set[str]:
@@ -350,13 +348,12 @@ def _imports(root: Path) -> set[str]:
     return {os.path.realpath(line) for line in found if line.startswith(f"{root}/")}
 
 
-def _harmless(
-    root: str, member: Member, temporary: Path, programs: Iterable[str]
-) -> Iterator[tuple[str, str]]:
+def _harmless(root: str, temporary: Path, programs: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Folders that make no other result, or none without another part of the key."""
     yield from ((path, "machine") for path in KERNEL)
-    # The folder of such a program has what belongs to it, as that of an interpreter.
-    yield from ((os.path.dirname(os.path.dirname(path)), "tools") for path in programs)
+    for program in programs:  # those with files of their own beside them
+        if "node_modules" in program.split("/") or os.path.basename(program).startswith("python"):
+            yield os.path.dirname(os.path.dirname(program)), "tools"
     yield os.path.realpath(sys.base_prefix), "tools"
     yield os.path.realpath(sys.prefix), "nox"
     yield os.path.realpath(tools.PACKAGE.parent), "package"

@@ -6,7 +6,7 @@ import shutil
 
 from stages.cache.stage import Stage
 
-from support import BIN, Project
+from support import BIN, Project, need, strace
 
 SESSIONS = (
     *("lint(runtime)", "lint(backend)", "lint(frontend)"),
@@ -50,3 +50,9 @@ def test_a_lint_that_depends_on_what_others_declare_is_not_kept(bench: Project) 
     for _ in range(2):
         said = bench.green("-s", "lint(runtime)")
         assert "runtime imports fastapi and does not declare it: the result is not kept" in said
+
+
+def test_sessions_access_nothing_that_is_not_in_their_keys(bench: Project) -> None:
+    need(strace(), "strace observes programs only on Linux, where ptrace is allowed")
+    sessions = ("lint(backend)", "build(backend)", "test(frontend)", "build(frontend)")
+    bench.green("-s", *sessions, RESULTS="trace")

@@ -51,6 +51,8 @@ def traced(stage: Stage) -> Stage:
     """The monorepo with a session that runs pytest, which reads nothing but the member."""
     need(strace(), "strace observes programs only on Linux, where ptrace is allowed")
     stage.write("noxfile.py", NOXFILE)
+    table = '[tool.slipway.results.trace]\npytest = "as this test has it"'
+    stage.replace("pyproject.toml", "[tool.slipway.uses]", f"{table}\n[tool.slipway.uses]")
     stage.write(CONTRACT, "1\n")
     does(stage, "pass")
     return stage
@@ -104,8 +106,8 @@ def test_an_address_and_a_program_are_found_unless_they_are_excluded(
     said = traced.red("-s", SESSION, RESULTS="trace")
     assert f"{tool} (run " in said and "192.0.2.1:53 (connected to by pytest)" in said
     assert "127.0.0.1" not in said
-    table = '[tool.slipway.results.trace]\nmeasure = "prints 1"\n"192.0.2.1:*" = "sends nothing"'
-    traced.replace("pyproject.toml", "[tool.slipway.uses]", f"{table}\n[tool.slipway.uses]")
+    more = 'measure = "prints 1"\n"192.0.2.1:*" = "sends nothing"'
+    traced.replace("pyproject.toml", "[tool.slipway.uses]", f"{more}\n[tool.slipway.uses]")
     traced.green("-s", SESSION, RESULTS="trace")
 
 

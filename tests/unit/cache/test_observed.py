@@ -212,6 +212,28 @@ def test_what_is_declared_is_in_the_key(watched: Watched) -> None:
     assert watched.findings("test(solo)", ("read", "services/worker/pyproject.toml"))
 
 
+def test_a_session_that_uses_the_root_may_list_it(watched: Watched) -> None:
+    watched.monorepo.replace("pyproject.toml", 'web = ["api"]', 'web = ["api"]\nsolo = ["."]')
+    assert not watched.findings("test(solo)", ("listed", "."), ("read", "docs/guide.md"))
+    assert watched.findings("test(solo)", ("listed", "services/worker")) == {"services/worker"}
+
+
+def test_git_and_docker_of_repo_read_their_own_settings(
+    watched: Watched, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in (".gitconfig", ".docker/config.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for name, program in ((".gitconfig", "git"), (".docker/config.json", "docker")):
+        read = ("read", str(tmp_path / name))
+        assert not watched.findings("lint(repo)", read, program=program)
+        assert watched.findings("lint(repo)", read) and watched.findings("lint(api)", read)
+    engine = ("connected to", "192.0.2.1:2376")
+    assert not watched.findings("test(repo)", engine, program="docker")
+    assert watched.findings("test(repo)", engine)
+
+
 def exclude(monorepo: Monorepo, text: str) -> None:
     monorepo.replace(
         "pyproject.toml",
@@ -260,6 +282,7 @@ def test_without_the_fix_an_ignore_file_at_the_root_is_found(
 ) -> None:
     folder = watched.monorepo.path / "services/api/src"
     command = (BIN / "black", "--check", "--quiet", str(folder))
+    exclude(watched.monorepo, 'black = "in a session it is that of the environment"')
     (folder / "api/__init__.py").write_text("api = 1\n", encoding="utf-8")
     assert not watched.of_command("lint(api)", *command)
     monkeypatch.setattr(root_files, "reads", lambda name, *_: name != ".gitignore")
