@@ -13,7 +13,7 @@ import pytest
 from stages.workflows.runner import Ran, Runner
 
 from slipway_ops.project import CAPABILITIES
-from support import Project, render
+from support import Project, need, render, strace
 
 pytestmark = pytest.mark.xdist_group("planned")
 CI, VERIFY = ".github/workflows/ci.yml", ".github/workflows/verify.yml"
@@ -195,6 +195,7 @@ def test_a_pull_request_runs_what_it_changes_and_leaves_nothing_for_main(
     assert "| lint | dates | \u2705 success" in table and "| lint | repo | \u2705 success" in table
     assert repository.keys == ["results-lint-1"]
 
+    need(strace(), "strace observes programs only on Linux, where ptrace is allowed")
     given = {f"verify ({stage})": "success" for stage in ("test", "scan", "build")}
     night = repository.run(VERIFY, MAIN, given=given)
     assert night.results == {"verify": "success"}, night.log
@@ -239,6 +240,7 @@ def test_many_groups_run_everything_once_and_the_next_plan_has_the_records_of_al
     assert repository.keys == ["results-plan-1", "results-plan-2"] and repository.artifacts == {}
     assert repository.read["plan"] == every and repository.read["stage (title)"] == set()
 
+    need(strace(), "strace observes programs only on Linux, where ptrace is allowed")
     given = {f"verify ({stage})": "success" for stage in ("test", "scan", "build")}
     repository.project.git("switch", "--quiet", "--force", "--detach", "main")
     ran = repository.run(VERIFY, MAIN, given=given)

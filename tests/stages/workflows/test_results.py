@@ -45,4 +45,5 @@ def test_cve_2025_36852_what_main_reads_only_main_has_written(
         ("ci.yml", "cache/save"),
         ("scan.yml", "reads"),
         ("verify.yml", "reads"),
+        ("verify.yml", "cache/save"),
     ], "release and deployment read none"
