@@ -97,7 +97,7 @@ def upgrade(root: Path) -> list[str]:
     Raises:
         SlipwayError: uv is missing, or a tool failed; its words are in the text.
     """
-    manifest = root / "pyproject.toml"
+    manifest = project.tools_folder(root) / "pyproject.toml"
     text = manifest.read_text(encoding="utf-8")
     manifest.write_text(DAY.sub('exclude-newer = "1 week"', text), encoding="utf-8")
     cutoff = (date.today() - timedelta(days=7)).isoformat()
@@ -150,7 +150,7 @@ def _grow(root: Path, question: str, names: list[str], step: str, say: Say) -> N
     say(f"{step} …")
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
         patch = _rendered(root, question, names, Path(folder))
-        lock = root / "uv.lock"
+        lock = project.tools_folder(root) / "uv.lock"
         locked = lock.read_bytes() if lock.exists() else None
         before = project.members(root)
         shell.git(root, "apply", "--whitespace=nowarn", str(patch))
@@ -214,7 +214,7 @@ def _rendered(root: Path, question: str, names: list[str], folder: Path) -> Path
 
 
 def _uv_lock(root: Path, *words: str) -> None:
-    done = uv.run(root, "lock", "--quiet", *words)
+    done = uv.run(project.tools_folder(root), "lock", "--quiet", *words)
     if done.returncode:
         raise SlipwayError(f"`{' '.join(['uv lock', *words])}` failed.\n{done.stderr.strip()}")
 

@@ -23,13 +23,14 @@ def everything(root: Path, say: Callable[[str], object]) -> bool:
         LockError: uv.lock is missing in CI, or stale.
         SlipwayError: a tool is missing or failed.
     """
-    environment = root / ".venv"
+    tools = project.tools_folder(root)
+    environment = tools / ".venv"
     say("Installing .venv")
     apps = [member for member in project.members(root) if member.language == "web"]
     here = node_version.of_path(os.environ["PATH"])
     suits = here and all(node_version.wanted(root, app.path).fits(here) for app in apps)
     without = ["--no-group=node"] if suits else []
-    made = uv.sync(root, environment, "--all-packages", "--inexact", "--all-groups", *without)
+    made = uv.sync(tools, environment, "--all-packages", "--inexact", "--all-groups", *without)
     path = os.pathsep.join([f"{environment}/bin", os.environ["PATH"]])
     for member in apps:
         say(f"Installing node_modules of {member}")

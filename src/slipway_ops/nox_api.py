@@ -26,6 +26,7 @@ from slipway_ops import file_lock, own_config, project, python_member, shell, uv
 from slipway_ops.errors import SlipwayError
 from slipway_ops.node import node_version, package_manager, stage_commands
 from slipway_ops.project import Member as Member
+from slipway_ops.stages import shown_commands
 
 if TYPE_CHECKING:
     from slipway_ops.cache import skipping
@@ -68,7 +69,7 @@ def at_a_time() -> int:
     calls this after its stages, so that only sessions that there are count.
     """
     # The processes of sessions that run side by side do not decide this again.
-    if {"--parallel-worker", *LISTING}.intersection(sys.argv):
+    if {"--parallel-worker", *LISTING}.intersection(sys.argv) or shown_commands.wanted():
         return 1
     return _this_run().begin(sys.argv, DEFINED)
 
@@ -97,6 +98,9 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
         def of_member(session: nox.Session, member: str) -> None:
             from slipway_ops.cache import cache_key
 
+            if shown_commands.wanted():
+                _show(session, stage, chosen[member])
+                return
             if stage.__name__ not in cache_key.STAGES:
                 stage(session, chosen[member])
                 return
@@ -122,6 +126,16 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
         return decorated
 
     return decorate
+
+
+def _show(session: nox.Session, stage: Stage, member: Member) -> None:
+    """Lets a session write down what it would run, and why it would end before that."""
+    try:
+        stage(session, member)
+        shown_commands.note(session.name, why=UNCHECKED.get(session.name, ""))
+    except Exception as error:
+        shown_commands.note(session.name, why=str(error))
+        raise
 
 
 @contextlib.contextmanager
@@ -274,6 +288,8 @@ def _sync_member(
 
 def configured(member: Member, tool: str) -> bool:
     """Whether a member has settings of its own for a tool, or its repository has."""
+    if _is_ours_alone(member):
+        return False
     found = own_config.find(ROOT, member.path, tool)
     return found is not None and found.parent != TOOLS
 
@@ -288,7 +304,10 @@ def config(member: Member, tool: str) -> list[str]:
         member: whose code the tool looks at.
         tool: one of those in `own_config.FILES`.
     """
-    found = own_config.find(ROOT, member.path, tool) or own_config.find(TOOLS, TOOLS, tool)
+    found = None if _is_ours_alone(member) else own_config.find(ROOT, member.path, tool)
+    found = found or own_config.find(TOOLS, TOOLS, tool)
+    if tool == "pytest" and not _is_installed(member, found):
+        return ["--override-ini=pythonpath=."]
     if found is None or tool in FINDING and found.parent != TOOLS:
         return []
     if tool == "pytest":
@@ -303,12 +322,12 @@ def config(member: Member, tool: str) -> list[str]:
 
 
 def commands(session: nox.Session, member: Member, stage: str) -> list[list[str]] | None:
-    """What `[tool.slipway.stages]` of a member's pyproject.toml runs; None where it says nothing.
+    """What `stages` in a member's settings runs; None where they say nothing.
 
     An empty list there ends the session as skipped: nobody takes it for a success.
     """
     try:
-        found = python_member.commands(member, stage) if member.language == "python" else None
+        found = python_member.commands(member, stage)
     except SlipwayError as error:
         session.error(str(error))
     if found == []:
@@ -319,20 +338,25 @@ def commands(session: nox.Session, member: Member, stage: str) -> list[list[str]
 def coverage(session: nox.Session, member: Member, option: str) -> list[str]:
     """The options with which pytest measures coverage; none if the member's own ones do it.
 
-    A member with a lock of its own must have pytest in that. If it has no pytest-cov, the tools'
-    one is added.
+    A member with a lock of its own has pytest in that. If it has none, or no pytest-cov, that of
+    the tools is added.
 
     Args:
         option: the option of pytest-cov.
     """
-    if not _with_tools(member):
+    if commands(session, member, "test"):
+        return []
+    if not _with_tools(member) and not shown_commands.wanted():
         environment = ROOT / session.env_dir
         if not (environment / "bin" / "pytest").exists():
-            session.error(
-                f"{member} has tests, but neither its group `dev` nor `test` has pytest. Type in "
-                f"{member.folder}: uv add --group test pytest"
-            )
-        if not list(environment.glob("lib/python*/site-packages/pytest_cov")):
+            session.log(f"{member} has no pytest in its group `dev` or `test`: that of the tools …")
+            group = environment / "tests.txt"
+            words = ["export", "--quiet", "--frozen", "--no-hashes", "--only-group=test"]
+            words += ["--project", str(TOOLS), "--output-file", str(group)]
+            session.run(uv.find(), *words, external=True, log=False, silent=True)
+            words = ["pip", "install", "--quiet", "--requirements", str(group)]
+            session.run(uv.find(), *words, external=True, log=False)
+        elif not list(environment.glob("lib/python*/site-packages/pytest_cov")):
             pins = [f"{name}=={_version(name)}" for name in ("coverage", "pytest-cov")]
             words = ["pip", "install", "--quiet", "--no-deps", *pins]
             session.run(uv.find(), *words, external=True, log=False)
@@ -353,7 +377,7 @@ def build_options(session: nox.Session, member: Member) -> list[str]:
     With any other backend, uv installs that for itself, and makes the wheel of the sdist: so it
     leaves nothing beside the code. A member without a backend ends the session as skipped.
     """
-    if python_member.commands(member, "build"):
+    if commands(session, member, "build"):
         sync(session, member, "build")
         return []
     if not python_member.is_package(member):
@@ -383,18 +407,32 @@ def all_checks(session: nox.Session) -> list[list[str]]:
     if session.posargs:
         return []
     composed = "environments" in project.capabilities(ROOT)
+    own = project.is_adopted(ROOT)  # then the workflows of others are none of ours
     schemas = [
         ["check-jsonschema", f"--builtin-schema={schema}", *files]
         for schema, pattern in SCHEMAS.items()
         if (composed or not pattern.startswith("deploy/"))
-        and (files := sorted(str(file) for file in ROOT.glob(pattern)))
+        and (
+            files := [str(file) for file in sorted(ROOT.glob(pattern)) if not own or _is_ours(file)]
+        )
     ]
+    zizmor = ["zizmor", "--offline", "--no-progress", "--quiet"]
+    if own:
+        ours = [file for command in schemas for file in command[2:] if "/.github/" in file]
+        zizmor += ["--min-severity=medium", *ours]
+        return [["python", "-m", "slipway_ops.checks"], zizmor, *schemas]
     return [
         ["python", "-m", "slipway_ops.checks"],
-        ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic", ".github"],
+        [*zizmor, "--persona=pedantic", ".github"],
         ["yamllint", "--strict", ".github", *["deploy"] * composed, ".pre-commit-config.yaml"],
         *schemas,
     ]
+
+
+def _is_ours(file: Path) -> bool:
+    """Whether a file of an adopted repository came with the stages, by its path."""
+    place = file.relative_to(ROOT)
+    return project.OURS in place.as_posix() or place.parts[0] == "deploy"
 
 
 def annotated(member: Member) -> list[str]:
@@ -421,7 +459,11 @@ def audit(session: nox.Session, member: Member) -> None:
     """
     from slipway_ops.stages.audit import audits
 
-    if member.language == "web":
+    if shown_commands.wanted():
+        web = member.language == "web"
+        words = (package_manager.of(ROOT, member.path).name, "audit") if web else ("pip-audit",)
+        shown_commands.note(session.name, *words)
+    elif member.language == "web":
         node(session, member)
         audits.web(ROOT, session, member)
     else:
@@ -432,6 +474,9 @@ def secrets(session: nox.Session) -> None:
     """Looks for secrets in what git has or would add: detect-secrets."""
     from slipway_ops.stages import secrets_scan
 
+    if shown_commands.wanted():
+        shown_commands.note(session.name, "detect-secrets", "scan")
+        return
     secrets_scan.scan(ROOT, session)
 
 
@@ -444,6 +489,8 @@ def node(session: nox.Session, *members: Member) -> None:
         wanted = [node_version.wanted(ROOT, member.path) for member in members]
     except SlipwayError as error:
         session.error(str(error))
+    if shown_commands.wanted():
+        return
     here = node_version.of_path(_path(session))
     misfits = [each for each in wanted if not each.fits(here)]
     if here and not misfits:
@@ -469,6 +516,8 @@ def node_modules(session: nox.Session, member: Member) -> None:
     node(session, member)
     try:
         manager = package_manager.of(ROOT, member.path)
+        if shown_commands.wanted():
+            return
         session.env["PATH"] = package_manager.provide(ROOT, manager, _path(session))
         package_manager.install(ROOT, manager, _path(session))
     except SlipwayError as error:
@@ -477,13 +526,25 @@ def node_modules(session: nox.Session, member: Member) -> None:
         _put_on_path(session, folder)
 
 
+def _is_ours_alone(member: Member) -> bool:
+    """Whether a member is noxfile.py and tasks.py in a repository whose settings are for others."""
+    return member.kind == "repo" and project.is_adopted(ROOT)
+
+
+def _is_installed(member: Member, settings: Path | None) -> bool:
+    """Whether a member's tests find its code: it is installed, or its settings say where it is."""
+    text = settings.read_text(encoding="utf-8") if settings else ""
+    return python_member.is_package(member) or "pythonpath" in text
+
+
 def web_commands(
     session: nox.Session, member: Member, stage: str, *defaults: list[str]
 ) -> list[list[str]]:
     """What a stage of a web member runs: its own script, else the defaults whose tools it has.
 
-    A script gets the words after `--` in `test`; elsewhere it runs whole. Where there is neither
-    script nor tool, the session is skipped at its end, with what is not checked.
+    `stages` in its settings comes before both. A script gets the words after `--` in `test`;
+    elsewhere it runs whole. Where there is neither script nor tool, the session is skipped at its
+    end, with what is not checked.
 
     Args:
         stage: as the script is called: `lint`, `test`, `build` or `format`.
@@ -491,6 +552,8 @@ def web_commands(
     """
     words = tuple(session.posargs) if stage == "test" else ()
     try:
+        if (found := commands(session, member, stage)) is not None:
+            return found
         if own := stage_commands.script(ROOT, member.path, stage, words):
             if stage == "test":
                 session.env["CI"] = "true"  # test runners watch files otherwise, and never end
@@ -524,6 +587,8 @@ def chosen(
         )
     name = next((tool for tool in tools if configured(member, tool)), name)
     more = annotated(member) if name == "flake8" else []
+    if name == "black" and _is_ours_alone(member):
+        more = ["--line-length=100"]  # as noxfile.py and tasks.py are written
     if name == "mypy" and not _with_tools(member):
         more = ["--python-executable", f"{session.env['VIRTUAL_ENV']}/bin/python"]
     return [*tools[name], *config(member, name), *more]
@@ -537,6 +602,9 @@ def _with_tools(member: Member) -> bool:
 def run(session: nox.Session, program: str, *arguments: str, **variables: str) -> None:
     """Runs a program from the session's PATH, which `session.run` does not look at, or uv."""
     found = uv.find() if program == "uv" else shutil.which(program, path=_path(session))
+    if shown_commands.wanted():
+        shown_commands.note(session.name, program, *arguments)
+        return
     if found is None:
         session.error(f"{program} is not installed here: is it still in the member's manifest?")
     session.log(shlex.join([program, *arguments]))
@@ -572,6 +640,9 @@ def images(session: nox.Session) -> None:
 
     if not bake.images(ROOT):
         session.skip("no member has a Dockerfile; `inv add api NAME` adds one that has")
+    if shown_commands.wanted():
+        shown_commands.note(session.name, "docker", "buildx", "bake", *map(str, bake.images(ROOT)))
+        return
     try:
         bake.build(ROOT, "development")
     except SlipwayError as error:
@@ -585,6 +656,9 @@ def alerts(session: nox.Session) -> None:
     """
     from slipway_ops.images import bake
 
+    if shown_commands.wanted():
+        shown_commands.note(session.name, "promtool", "test", "rules", "tests.yaml")
+        return
     _uv_sync(
         session,
         TOOLS,
@@ -623,6 +697,9 @@ def setup(session: nox.Session) -> None:
             session.log(uv.NEW)
     except SlipwayError as error:
         session.error(str(error))
+    if project.is_adopted(ROOT):
+        session.log("Ready: pipeline/.venv has inv, nox and every tool; node_modules are there.")
+        return
     if not (ROOT / ".git").exists():
         session.error("This folder is no git repository yet, so it has no hooks. Type: git init")
     session.run(str(TOOLS / ".venv" / "bin" / "pre-commit"), "install", external=True, silent=True)
@@ -706,6 +783,8 @@ def _say_python(session: nox.Session) -> None:
 def _uv_sync(
     session: nox.Session, folder: Path, environment: Path, *selection: str, **variables: str
 ) -> None:
+    if shown_commands.wanted():
+        return
     try:
         if uv.sync(folder, environment, *selection, **variables):
             session.log(uv.NEW)

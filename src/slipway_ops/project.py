@@ -27,6 +27,7 @@ WEB_CODE = (
 WEB = (*WEB_CODE, ".css", ".html", ".json")
 # The ignore files that everybody has, and not those of one machine.
 PER_FOLDER = "--exclude-per-directory=.gitignore"
+OURS = "slipway"  # in the names of the workflows and actions of an adopted repository
 # What tools make, where no git says what it ignores.
 MADE = ("*.egg-info", "__pycache__", "build", "dist", "node_modules", "site-packages", "venv")
 
@@ -182,20 +183,26 @@ def capabilities(root: Path) -> list[str]:
     return list(settings(root).get("capabilities", CAPABILITIES))
 
 
+def is_adopted(root: Path) -> bool:
+    """Whether the repository had code before it had stages: not all files in it are ours."""
+    return "adopted" in settings(root)
+
+
 def members(root: Path) -> list[Member]:
     """The members below a root: libraries first, then apps, services and `repo`, each by name.
 
-    `members` in [tool.slipway] lists their folders as globs; those that begin with `!` are left
-    out. A folder with a pyproject.toml is a Python member, one with a package.json a web member;
-    with both it is two, the second one named `<name>-web`.
+    `members` in [tool.slipway] lists their folders as globs; what begins with `!` is left out: a
+    folder, or one manifest, such as `!backend/package.json`. A folder with a pyproject.toml is a
+    Python member, one with a package.json a web member; with both it is two, the second one named
+    `<name>-web`.
 
     Raises:
         WorkspaceError: two members have one name, or a member's manifest cannot be read.
     """
     own = settings(root)
     found = [Member("repo", root, "repo", root)]
-    for folder in _folders(root, own.get("members", MEMBERS)):
-        found += _members_of(root, folder, own.get("names", {}))
+    for folder, manifests in _folders(root, own.get("members", MEMBERS)):
+        found += _members_of(root, folder, manifests, own.get("names", {}))
     names = [member.name for member in found]
     for name in names:
         if names.count(name) > 1:
@@ -252,29 +259,30 @@ def _is_ours(path: Path) -> bool:
     return path.name in ("noxfile.py", "tasks.py")
 
 
-def _folders(root: Path, patterns: Iterable[str]) -> Iterator[Path]:
-    """The folders that the patterns name and that have a manifest."""
+def _folders(root: Path, patterns: Iterable[str]) -> Iterator[tuple[Path, set[str]]]:
+    """The folders that the patterns name, each with the manifests in it that make members."""
     chosen: list[Path] = []
     left_out: set[Path] = set()
     for pattern in patterns:
         if pattern.startswith("!"):
             left_out.update(_glob(root, pattern[1:]))
         else:
-            chosen += [folder for folder in _glob(root, pattern) if folder not in chosen]
+            chosen += [path for path in _glob(root, pattern) if path not in chosen]
     for folder in chosen:
-        if folder not in left_out and folder.name != "node_modules":
-            yield folder
+        if folder.is_dir() and folder not in left_out and folder.name != "node_modules":
+            present = {n for n in ("pyproject.toml", "package.json") if (folder / n).is_file()}
+            yield folder, {name for name in present if folder / name not in left_out}
 
 
 def _glob(root: Path, pattern: str) -> list[Path]:
-    if pattern in (".", "./"):
-        return [root]
-    return sorted(folder for folder in root.glob(pattern.rstrip("/")) if folder.is_dir())
+    return [root] if pattern in (".", "./") else sorted(root.glob(pattern.rstrip("/")))
 
 
-def _members_of(root: Path, folder: Path, names: dict[str, str]) -> Iterator[Member]:
-    """The members that a folder is: one for each manifest that it has."""
-    python, web = (folder / "pyproject.toml").is_file(), (folder / "package.json").is_file()
+def _members_of(
+    root: Path, folder: Path, manifests: set[str], names: dict[str, str]
+) -> Iterator[Member]:
+    """The members that a folder is: one for each of these manifests."""
+    python, web = "pyproject.toml" in manifests, "package.json" in manifests
     place = folder.relative_to(root).as_posix()
     table = manifest(folder) if python else {}
     package = _package(folder / "package.json") if web else {}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 from slipway_ops import own_config, project, uv
 from slipway_ops.errors import SlipwayError
@@ -80,8 +82,7 @@ def selection(member: Member, *groups: str) -> list[str]:
     if groups:
         beside = own | set(project.manifest(lock_folder(member)).get("dependency-groups", {}))
         options += [f"--group={name}" for name in FOR_TESTS if name in beside]
-        extras = table.get("project", {}).get("optional-dependencies", {})
-        options += [f"--extra={name}" for name in FOR_TESTS if name in extras]
+        options += [f"--extra={name}" for name in FOR_TESTS if name in _extras(member)]
     return options
 
 
@@ -122,34 +123,38 @@ def is_built_alone(member: Member) -> bool:
 
 
 def commands(member: Member, stage: str) -> list[str] | None:
-    """What `[tool.slipway.stages]` of a member's pyproject.toml runs; None where it says nothing.
+    """What `stages` of a member's settings runs in a stage; None where they say nothing.
+
+    They are in [tool.slipway.stages] of its pyproject.toml, or in [tool.slipway.stages.NAME] of
+    that of the tools.
 
     Raises:
         SlipwayError: it is no list of commands.
     """
-    own = project.manifest(member.path).get("tool", {}).get("slipway", {})
-    found = own.get("stages", {}).get(stage)
+    found = _of_member(member, "stages", {}).get(stage)
     if found is None or isinstance(found, list) and all(isinstance(one, str) for one in found):
         return found
     raise SlipwayError(
-        f"{stage} in [tool.slipway.stages] of {member.folder}/pyproject.toml is no list of "
-        f'commands. Write it such as: {stage} = ["ruff check ."]'
+        f"{stage} of {member} in [tool.slipway.stages] is no list of commands. Write it such as: "
+        f'{stage} = ["ruff check ."]'
     )
 
 
 def variables(member: Member) -> list[str]:
-    """The variables that a member's stages see besides those of all, by `variables` of its own.
+    """The variables that a member's stages see besides those of all.
+
+    They are `variables` in [tool.slipway] of its pyproject.toml, or its line in
+    [tool.slipway.variables] of that of the tools.
 
     Raises:
         SlipwayError: it is no list of names.
     """
-    own = project.manifest(member.path).get("tool", {}).get("slipway", {})
-    found = own.get("variables", [])
+    found = _of_member(member, "variables", [])
     if isinstance(found, list) and all(isinstance(one, str) for one in found):
         return found
     raise SlipwayError(
-        f"`variables` in [tool.slipway] of {member.folder}/pyproject.toml is no list of names. "
-        'Write it such as: variables = ["DATABASE_URL"]'
+        f"`variables` of {member} in [tool.slipway] is no list of names. Write it such as: "
+        'variables = ["DATABASE_URL"]'
     )
 
 
@@ -159,6 +164,28 @@ def pytest_options(member: Member) -> list[str]:
     text = file.read_text(encoding="utf-8") if file else ""
     found = re.search(r"^addopts\s*=(.*\n(?:[ \t].*\n)*)", f"{text}\n", re.MULTILINE)
     return re.findall(r"--[\w-]+", found[1]) if found else []
+
+
+def _extras(member: Member) -> list[str]:
+    """The names of a member's extras; where setup.py has them, they are in the lock alone."""
+    own = project.manifest(member.path).get("project", {})
+    if "optional-dependencies" not in own.get("dynamic", ()):
+        return list(own.get("optional-dependencies", {}))
+    lock = lock_folder(member) / "uv.lock"
+    if not lock.is_file():
+        return []
+    name = canonicalize_name(distribution(member))
+    packages = tomllib.loads(lock.read_text(encoding="utf-8")).get("package", [])
+    found = (each for each in packages if each["name"] == name)
+    return [extra for each in found for extra in each.get("optional-dependencies", {})]
+
+
+def _of_member(member: Member, key: str, otherwise: Any) -> Any:
+    """A setting of a member: from its own pyproject.toml, else from that of the tools."""
+    tools = project.settings(member.root).get(key, {}).get(member.name, otherwise)
+    if member.language != "python" or member.path == project.tools_folder(member.root):
+        return tools
+    return project.manifest(member.path).get("tool", {}).get("slipway", {}).get(key, tools)
 
 
 def _uv(folder: Path) -> dict[str, Any]:

@@ -200,7 +200,7 @@ class Inputs:
     def counting(self, stage: str, member: Member) -> tuple[str, ...]:
         """The patterns of the variables that count in a session."""
         own = list(self.now.own("results").get("variables", ()))
-        own += python_member.variables(member) if member.language == "python" else []
+        own += python_member.variables(member)
         return variables.counting(stage, member.name, own)
 
     def fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields:

@@ -48,6 +48,7 @@ READERS |= dict.fromkeys(
 )
 # Of [tool.slipway]:
 OF_REPO = (
+    "adopted",
     "capabilities",
     "ci",
     "observability",
