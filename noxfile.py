@@ -58,7 +58,7 @@ def lint(session: nox.Session) -> None:
     project = default_project(session)
     pipeline(session, project)
     session.run("black", "--check", "--diff", "--quiet", *PYTHON, "template")
-    session.run("flake8", "--config", "template/.flake8", *PYTHON, "template")
+    session.run("flake8", "--config", "template/{{ pipeline }}.flake8", *PYTHON, "template")
     session.run("ruff", "check", "--quiet", "--no-cache", *PYTHON, "template")
     session.run("mypy", *PYTHON)
     with session.chdir(project):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipway_ops import shell
+from slipway_ops import project, shell
 from slipway_ops.errors import SlipwayError
 
 BESIDES = ("title",)  # what CI runs besides the sessions that nox runs by itself
@@ -93,6 +93,10 @@ def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
 
 def after_nox(words: list[str]) -> list[str] | None:
     """What follows nox in a command line that starts it; None for any other command line."""
+    tools = ["--project", project.TOOLS]
+    at = next((i for i in range(len(words)) if words[i : i + 2] == tools), None)
+    if at is not None:  # where the tools have a folder of their own
+        words = words[:at] + words[at + 2 :]
     for start in NOX:
         if words[: len(start)] == start:
             return words[len(start) :]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
 
-from slipway_ops import shell
+from slipway_ops import project, shell
 from slipway_ops.checks.finding import Finding
 
 LOCAL = re.compile(r"/|~|\.\.?/|(git\+)?file:")
@@ -23,7 +22,7 @@ def findings(root: Path) -> Iterator[Finding]:
     origin = shell.ask("git", "remote", "get-url", "origin", cwd=root).stdout
     if not origin or LOCAL.match(origin):
         return
-    manifest = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    manifest = project.manifest(project.tools_folder(root))
     sources = manifest.get("tool", {}).get("uv", {}).get("sources", {})
     for key, value in sources.get("slipway-ops", {}).items():
         if key in ("git", "path") and LOCAL.match(value):

@@ -39,12 +39,14 @@ def findings(root: Path, known: Names, others: tuple[Path, ...] = ()) -> list[Fi
     table = settings.get("ci", {})
     allowed, permitted = table.get("allowed", []), table.get("permissions", {})
     files = workflows.read(root)
+    adopted = project.is_adopted(root)  # whose documents and rules of the repository are their own
+    required = ["gate"] if adopted else gate.required_checks(root)
     found = itertools.chain(
         workflows.findings(files, known, allowed, permitted, settings.get("python")),
-        shell_scripts.findings(root, files),
-        gate.findings(gate.required_checks(root), files, known),
+        () if adopted else shell_scripts.findings(root, files),
+        gate.findings(required, files, known),
         stage_bodies.findings(root, known.defaults),
-        documents.findings(root, known, others),
+        () if adopted else documents.findings(root, known, others),
         uses.findings(root),
         package_source.findings(root),
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from slipway_ops import project
 from slipway_ops.checks.command_names import Names, after_nox, sessions_in, unknown, words_of
 from slipway_ops.checks.finding import Finding
 from slipway_ops.errors import SlipwayError
@@ -59,6 +60,8 @@ class Command:
 def read(root: Path) -> dict[str, Document]:
     """The workflows and composite actions of a project, by their paths.
 
+    In an adopted repository these are ours alone.
+
     Raises:
         SlipwayError: as for `parse`.
     """
@@ -68,6 +71,7 @@ def read(root: Path) -> dict[str, Document]:
         name: parse(name, file.read_text(encoding="utf-8"))
         for file in files
         for name in [file.relative_to(root).as_posix()]
+        if project.OURS in name or not project.is_adopted(root)
     }
 
 

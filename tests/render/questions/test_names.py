@@ -30,7 +30,7 @@ def test_no_keyword_is_a_member_s_name(judge: Judge) -> None:
 
 
 def test_no_dependency_of_the_template_is_a_member_s_name(judge: Judge) -> None:
-    texts = [p.read_text("utf-8") for p in TEMPLATE.rglob("pyproject.toml*")]
+    texts = [p.read_text("utf-8") for p in TEMPLATE.rglob("*pyproject.toml*")]
     found = {normal(name) for text in texts for name in REQUIREMENT.findall(text)}
     assert {"pydantic", "pydantic_settings", "psycopg", "black", "uv_build"} <= found
     assert sorted(name for name in found if not judge([name])) == []

@@ -21,7 +21,7 @@ CONFIGURATION: dict[str, Any] = yaml.safe_load((REPOSITORY / "copier.yml").read_
 ASKED = {
     name: details
     for name, details in CONFIGURATION.items()
-    if not name.startswith("_") and details.get("ask") is not False
+    if not name.startswith("_") and details.get("ask") is not False and "help" in details
 }
 DEFAULTS = {
     "project_name": "Shop",

@@ -13,7 +13,7 @@ from copier import run_copy, run_update
 
 from support import REPOSITORY, Project
 
-MANIFEST = "pyproject.toml.jinja"
+MANIFEST = "{{ pipeline }}pyproject.toml.jinja"
 
 
 @pytest.mark.parametrize(

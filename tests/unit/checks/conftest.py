@@ -32,7 +32,7 @@ def known() -> Names:
 
 def table_of(*capabilities: str) -> dict[str, Any]:
     """`[tool.slipway.ci]` of a project with these capabilities."""
-    text = (TEMPLATE / "pyproject.toml.jinja").read_text(encoding="utf-8")
+    text = (TEMPLATE / "{{ pipeline }}pyproject.toml.jinja").read_text(encoding="utf-8")
     own = text[text.index("[tool.slipway.ci]") : text.index("[tool.uv]")]
     found: dict[str, Any] = tomllib.loads(filled(own, *capabilities))["tool"]["slipway"]["ci"]
     return found
@@ -40,10 +40,12 @@ def table_of(*capabilities: str) -> dict[str, Any]:
 
 def texts_of(*capabilities: str) -> dict[str, str]:
     """The workflows of a project with these capabilities, by their paths."""
-    files = sorted((TEMPLATE / ".github/workflows").glob("*.jinja"))
+    read = {
+        filled(file.stem, *capabilities): filled(file.read_text("utf-8"), *capabilities)
+        for file in sorted((TEMPLATE / ".github/workflows").glob("*.jinja"))
+    }
     if "releases" not in capabilities:
-        files = [file for file in files if file.stem != "release.yml"]
-    read = {file.stem: filled(file.read_text(encoding="utf-8"), *capabilities) for file in files}
+        del read["release.yml"]
     return {f".github/workflows/{n}": STARTS.sub("nox", text) for n, text in read.items()}
 
 
