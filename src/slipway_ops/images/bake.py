@@ -1,7 +1,8 @@
 """Images: every member with a Dockerfile is one, and one `docker buildx bake` builds them all.
 
 deploy/docker-bake.hcl says what they have in common; the targets are made here from the members, so
-that one that is added by hand is built too.
+that one that is added by hand is built too. In an adopted repository each is built as
+[tool.slipway.images] says: with a context, a Dockerfile and a target of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,12 @@ EVERY_LIBRARY = "libs/*/src"  # in Dockerfiles; the libraries that a service nee
 
 def images(root: Path) -> list[Member]:
     """The members that are images: those with a Dockerfile, in the order of all members."""
-    return [member for member in project.members(root) if (member.path / "Dockerfile").exists()]
+    named = project.settings(root).get("images", {})
+    return [
+        member
+        for member in project.members(root)
+        if (member.path / "Dockerfile").exists() or member.name in named
+    ]
 
 
 def repository(root: Path, member_name: str, environment: Mapping[str, str] = os.environ) -> str:
@@ -138,13 +144,18 @@ def targets(
         SlipwayError: uv is missing.
     """
     found: dict[str, dict[str, Any]] = {}
-    services = [member for member in images(root) if member.language == "python"]
+    adopted = project.is_adopted(root)
+    services = [m for m in images(root) if m.language == "python" and not adopted]
     if services:
         uv.ensure_lock(root)
         if uv.is_stale(root):
             raise uv.LockError(uv.STALE)
     for member in images(root):
         name = re.sub(r"[^A-Za-z0-9_-]", "_", member.name)
+        tags = [f"{repository(root, member.name, environment)}:{tag}"]
+        if adopted:
+            found[name] = {"inherits": ["_image"], **_own(root, member), "tags": tags}
+            continue
         text = (member.path / "Dockerfile").read_text(encoding="utf-8")
         if member in services and EVERY_LIBRARY in text:
             needed = " ".join(f"{folder}/src" for folder in _libraries(root, member))
@@ -153,9 +164,19 @@ def targets(
             "inherits": [f"_{member.language}"],
             # bake fills in ${…} and %{…} by itself: doubled, they reach the Dockerfile's reader.
             "dockerfile-inline": re.sub(r"([$%])\{", r"\1\1{", text),
-            "tags": [f"{repository(root, member.name, environment)}:{tag}"],
+            "tags": tags,
         }
     return found
+
+
+def _own(root: Path, member: Member) -> dict[str, str]:
+    """How an adopted image is built: from its member's folder, if its settings do not say more.
+
+    `context` is a folder, seen from the root, and `dockerfile` is seen from that, as in compose.
+    """
+    own = project.settings(root).get("images", {}).get(member.name, {})
+    known = {key: str(own[key]) for key in ("dockerfile", "target") if key in own}
+    return {"context": str(own.get("context", member.folder)), **known}
 
 
 def _libraries(root: Path, member: Member) -> list[str]:
