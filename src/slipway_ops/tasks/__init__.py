@@ -8,7 +8,7 @@ from typing import Any
 from invoke.collection import Collection
 
 from slipway_ops import project
-from slipway_ops.tasks import containers, daily, env, image, members, versions
+from slipway_ops.tasks import adoption, containers, daily, env, image, members, versions
 
 ALWAYS = (
     daily.dev,
@@ -34,13 +34,11 @@ BY_CAPABILITY: dict[str, tuple[Any, ...]] = {
     ),
     "releases": (versions.tag, versions.release),
 }
+ROOT = project.root_or_exit()
 
 # Any: mypy takes what invoke's decorator `task` returns for a function, which `add_task` refuses.
 namespace: Any = Collection(
     *ALWAYS,
-    *(
-        each
-        for name in project.capabilities(project.root_or_exit())
-        for each in BY_CAPABILITY.get(name, ())
-    ),
+    *(adoption.adopt for _ in range(project.is_adopted(ROOT))),
+    *(each for name in project.capabilities(ROOT) for each in BY_CAPABILITY.get(name, ())),
 )

@@ -1,0 +1,1 @@
+"""Adopting a repository: what is there, what will be checked and what not, and writing it down."""

@@ -1,0 +1,174 @@
+"""Adopting a repository: the plan is shown, confirmed, written, and today's findings recorded.
+
+Each step looks at what is there, so that a second run completes what an interrupted one began.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+
+from slipway_ops import project, python_member, shell, text_table, uv
+from slipway_ops.adoption import discovery, plan as planning
+from slipway_ops.adoption.plan import Plan
+from slipway_ops.errors import SlipwayError
+from slipway_ops.stages import baseline
+
+Say = Callable[[str], object]
+ENDED = re.compile(r"nox > Session (\S+\(.+?\)) (was successful|failed|skipped|aborted)(.*)")
+
+
+def lines(root: Path, plan: Plan) -> Iterator[str]:
+    """The plan, as people read it."""
+    yield f"{len(plan.rows)} members:"
+    table = [["name", "folder", "kind", "packages", "checked by"], *plan.rows]
+    yield from (f"  {line}" for line in text_table.lines(table))
+    yield ""
+    yield "What each stage will run:"
+    for session, shown in plan.shown.items():
+        if "(repo)" in session:
+            continue
+        for number, command in enumerate(shown.commands):
+            yield f"  {session if not number else '':<28} {command}"
+        if shown.why:
+            yield f"  {session if not shown.commands else '':<28} – {shown.why}"
+    yield ""
+    yield "What will not be checked:" if plan.unchecked else "All code is in a member."
+    yield from (f"  {sentence}" for sentence in plan.unchecked)
+    yield ""
+    if plan.is_done:
+        yield "Nothing to do: everything is as planned."
+        return
+    yield "What will be written:"
+    for name, added in plan.additions.items():
+        yield f"  {name}{'' if (root / name).exists() else ' (new)'}"
+        yield from (f"    {line}" for line in added)
+    for folder, exists in plan.locks.items():
+        how = "anew, because it does not fit pyproject.toml" if exists else "new"
+        yield f"  {discovery.below_name(folder, 'uv.lock')} ({how})"
+    if plan.records:
+        yield f"  {baseline.FILE}: what {len(plan.records)} sessions find today; only new findings"
+        yield "    fail from then on"
+
+
+def typed(root: Path) -> str:
+    """What is typed before `nox` and `inv` in a project: `uv run`, with the tools' folder."""
+    own = project.tools_folder(root) == root
+    return "uv run" if own else f"uv run --project {project.TOOLS}"
+
+
+def check_tree(root: Path, plan: Plan) -> None:
+    """Refuses to begin where there are changes that are neither Copier's nor the plan's.
+
+    Raises:
+        SlipwayError: with their names.
+    """
+    tools = project.tools_folder(root).relative_to(root).as_posix()
+    ours = [
+        *(".copier-answers.yml", "noxfile.py", "tasks.py", "audit.toml", baseline.FILE),
+        *(".github/workflows/slipway-", ".github/actions/slipway/", ".gitignore"),
+        *(f"{tools}/",) * (tools != "."),
+        *("pyproject.toml", "uv.lock", ".flake8") * (tools == "."),
+        *plan.files,
+        *(discovery.below_name(folder, "uv.lock") for folder in plan.locks),
+    ]
+    ours += [
+        (python_member.lock_folder(member) / "uv.lock").relative_to(root).as_posix()
+        for member in project.members(root)
+        if member.language == "python"
+    ]
+    listed = shell.git(root, "status", "--porcelain", "-z", "--untracked-files=all")
+    changed = [entry[3:] for entry in listed.split("\0") if entry[2:3] == " "]
+    foreign = [name for name in changed if not name.startswith(tuple(ours))]
+    if foreign:
+        more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
+        raise SlipwayError(
+            f"There is uncommitted work: {', '.join(foreign[:5])}{more}. Commit it first, or put "
+            "it aside: git stash --include-untracked"
+        )
+
+
+def write(root: Path, plan: Plan, say: Say) -> list[str]:
+    """Writes the plan: files, locks, and what is found today.
+
+    Args:
+        plan: that of `plan.make`.
+        say: gets the name of each step before it begins.
+
+    Returns what does not succeed yet, as sentences.
+
+    Raises:
+        SlipwayError: a lock could not be made, or a file could not be written.
+    """
+    for name, text in plan.files.items():
+        say(f"Writing {name}")
+        planning.write(root, name, text)
+    failed = _lock(root, plan, say)
+    if plan.records:
+        failed += _record(root, plan.records, say)
+    _mark(root)
+    return failed
+
+
+def _lock(root: Path, plan: Plan, say: Say) -> list[str]:
+    """Makes every uv.lock that is missing or does not fit; returns why one could not be made."""
+    failed = []
+    for folder in plan.locks:
+        say(f"Locking {discovery.below_name(folder, 'uv.lock')}")
+        done = uv.run(root / folder, "lock", "--quiet")
+        if done.returncode:
+            failed.append(f"`uv lock` in {folder} failed: {done.stderr.strip()}")
+    return failed
+
+
+def _record(root: Path, sessions: list[str], say: Say) -> list[str]:
+    """Runs sessions so that what they find is known; returns those that fail all the same."""
+    say(f"Recording what {len(sessions)} sessions find today (the first time takes minutes)")
+    # Named so, and not after -s, they run side by side.
+    own = {baseline.VARIABLE: "record", "RESULTS": "off", "NOXSESSION": ",".join(sessions)}
+    environment = {**os.environ, **own}
+    for name in ("SINCE", "CI"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "nox"]
+    log = root / ".nox" / "adopt.log"
+    log.parent.mkdir(exist_ok=True)
+    failed = []
+    with (
+        log.open("w", encoding="utf-8") as kept,
+        subprocess.Popen(
+            command,
+            cwd=root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            kept.write(line)
+            if match := ENDED.search(line):
+                name, how, more = match.groups()
+                what = "recorded" if how == "was successful" else f"{how}{more.rstrip('.')}"
+                say(f"  {name}: {what}")
+                if how in ("failed", "aborted"):
+                    failed.append(f"{name} fails. To see why: {typed(root)} nox -s {name!r}")
+    if process.returncode and not failed:
+        raise SlipwayError(f"nox failed before any session ended; {log} has what it said.")
+    return failed
+
+
+def _mark(root: Path) -> None:
+    """Writes down that the repository is adopted: what comes later is new."""
+    folder = project.tools_folder(root)
+    name = (folder / "pyproject.toml").relative_to(root).as_posix()
+    text = (root / name).read_text(encoding="utf-8")
+    marked = re.sub(r"^adopted = false\b", f"adopted = {date.today()}", text, flags=re.MULTILINE)
+    if marked != text:
+        planning.write(root, name, marked)

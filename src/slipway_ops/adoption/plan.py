@@ -1,0 +1,448 @@
+"""What adopting a repository would do: the members, what their stages run, and what is written."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import tomlkit
+from packaging.specifiers import SpecifierSet
+
+from slipway_ops import own_config, project, python_member, shell, uv
+from slipway_ops.adoption import compose_builds, discovery
+from slipway_ops.adoption.discovery import Folder
+from slipway_ops.errors import SlipwayError
+from slipway_ops.node import package_manager
+from slipway_ops.project import Member
+from slipway_ops.stages import shown_commands
+from slipway_ops.stages.shown_commands import Shown
+
+# What sessions make at the root, and a path below each.
+MADE = {
+    ".nox/": ".nox/x",
+    "dist/": "dist/x",
+    ".mypy_cache/": ".mypy_cache/x",
+    "__pycache__/": "__pycache__/x",
+    "pipeline/.venv/": "pipeline/.venv/x",
+}
+OTHERS = {  # manifests of languages for which there are no stages
+    "go.mod": "Go",
+    "Cargo.toml": "Rust",
+    "pom.xml": "Java",
+    "build.gradle": "Java",
+    "build.gradle.kts": "Kotlin",
+    "composer.json": "PHP",
+    "Gemfile": "Ruby",
+    "mix.exs": "Elixir",
+    "Package.swift": "Swift",
+}
+CODE = (".py", *project.WEB_CODE, ".sh", ".go", ".rs", ".java", ".kt", ".rb", ".php", ".cs")
+TEST_FILE = re.compile(r"(test_[^/]*|[^/]*_test)\.py")
+DJANGO_TEST = re.compile(r"(^|/)tests(\.py$|/.*test.*\.py$)")
+
+
+@dataclass
+class Plan:
+    """What will be done.
+
+    Attributes:
+        folders: every folder with a manifest.
+        members: what will be members, as they will be; their paths are those of a copy.
+        rows: of each member its name, folder, kind, tools and lock.
+        shown: what each session will run.
+        files: what will be written: the new text by path, from the root.
+        additions: the lines of that which are new, by path.
+        locks: the folders that get a uv.lock, and whether it replaces one that does not fit.
+        unchecked: what no stage will look at, as sentences.
+        records: the sessions whose findings of today are to be recorded.
+    """
+
+    folders: list[Folder]
+    members: list[Member] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    shown: dict[str, Shown] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+    additions: dict[str, list[str]] = field(default_factory=dict)
+    locks: dict[str, bool] = field(default_factory=dict)
+    unchecked: list[str] = field(default_factory=list)
+    records: list[str] = field(default_factory=list)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do."""
+        return not (self.files or self.locks or self.records)
+
+
+def make(root: Path) -> Plan:
+    """The plan for a repository. Nothing is changed: what it comes to is tried in a copy.
+
+    Raises:
+        SlipwayError: no folder can be a member, or a file or the noxfile cannot be read.
+    """
+    plan = Plan(discovery.look(root))
+    found = [folder for folder in plan.folders if not folder.reason]
+    if not found:
+        remedies = [f"  {f.path}: {f.reason}. {f.remedy}".rstrip() for f in plan.folders]
+        raise SlipwayError(
+            "There is no folder that the stages could check.\n" + "\n".join(remedies or ["  none"])
+        )
+    with tempfile.TemporaryDirectory(prefix="slipway-adopt-") as place:
+        copy = Path(place).resolve() / root.name
+        _copy(root, copy)
+        for folder in found:
+            if folder.manifest:
+                name = discovery.below_name(folder.path, "pyproject.toml")
+                _add(plan, copy, name, folder.manifest)
+        _settings(plan, copy, found)
+        plan.members = [m for m in project.members(copy) if m.kind != "repo"]
+        _stages(plan, copy)
+        if "images" in project.capabilities(copy):
+            _images(plan, copy)
+        _ignored(plan, root, copy, any(folder.manifest for folder in found))
+        plan.locks = _locks(copy, plan.members)
+        plan.shown = _shown(copy)
+        plan.unchecked = list(_unchecked(plan, copy))
+        plan.rows = [_row(plan, member) for member in plan.members]
+        plan.records = _records(root, plan)
+    return plan
+
+
+def _copy(root: Path, copy: Path) -> None:
+    """A repository of the files that git has or would add, to try the plan in."""
+    for name in filter(None, _names_in(root)):
+        target = copy / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (root / name).is_file():
+            try:
+                os.link(root / name, target)  # files are replaced, never changed
+            except OSError:
+                shutil.copy2(root / name, target)
+    shell.run("git", "init", "--quiet", str(copy))
+
+
+def _names_in(root: Path) -> list[str]:
+    words = ("ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    return sorted(set(shell.git(root, *words).split("\0")))
+
+
+def write(root: Path, name: str, text: str) -> None:
+    """Replaces a file, whole or not at all; its permissions stay."""
+    file = root / name
+    handle, made = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
+        stream.write(text)
+    mode = file.stat().st_mode if file.exists() else 0o644
+    os.chmod(made, mode & 0o777)
+    os.replace(made, file)
+
+
+def _change(plan: Plan, copy: Path, name: str, text: str, lines: Iterable[str]) -> None:
+    """Notes a change of a file, and makes it in the copy."""
+    plan.files[name] = text
+    plan.additions[name] = [*plan.additions.get(name, ()), *lines]
+    write(copy, name, text)
+
+
+def _read(file: Path) -> str:
+    if not file.exists():
+        return ""
+    with file.open(encoding="utf-8", newline="") as stream:
+        return stream.read()
+
+
+def _add(plan: Plan, copy: Path, name: str, text: str) -> None:
+    """Notes lines at the end of a file."""
+    before = _read(copy / name)
+    end = "\r\n" if "\r\n" in before else "\n"
+    gap = "" if not before else end if before.endswith("\n") else end * 2
+    added = text.replace("\n", end)
+    _change(plan, copy, name, f"{before}{gap}{added}", text.splitlines())
+
+
+def _tools(copy: Path) -> str:
+    """The path of the tools' pyproject.toml, from the root."""
+    folder = project.tools_folder(copy).relative_to(copy).as_posix()
+    return discovery.below_name(folder, "pyproject.toml")
+
+
+def _settings(plan: Plan, copy: Path, found: list[Folder]) -> None:
+    """Notes `members` and `names` of [tool.slipway]."""
+    name = _tools(copy)
+    document = tomlkit.parse(_read(copy / name))
+    own: Any = document["tool"]["slipway"]
+    known = [str(pattern) for pattern in own.get("members", ())]
+    paths = list(dict.fromkeys(folder.path for folder in found))
+    new = [path for path in paths if not _is_known(copy, path, known)]
+    # A manifest that makes no member, beside one that does.
+    for folder in plan.folders:
+        file = "pyproject.toml" if folder.language == "python" else "package.json"
+        pattern = f"!{discovery.below_name(folder.path, file)}"
+        if folder.reason and folder.path in paths and (copy / pattern[1:]).is_file():
+            new += [pattern] if pattern not in known else []
+    if new:
+        array = tomlkit.array()
+        array.extend([*known, *new])
+        own["members"] = array.multiline(len(known) + len(new) > 4)
+        line = "members: " + ", ".join(f'"{each}"' for each in new)
+        _change(plan, copy, name, tomlkit.dumps(document), [line])
+    for path, chosen in _names(copy, paths, dict(own.get("names", {}))).items():
+        _set(plan, copy, ("names",), path, chosen)
+
+
+def _set(
+    plan: Plan, copy: Path, place: tuple[str, ...], key: str, value: Any, why: str = ""
+) -> None:
+    """Notes a setting in a table below [tool.slipway].
+
+    A new table is at the end of the file, where no line of the template's next version will be.
+    """
+    name = _tools(copy)
+    text = _read(copy / name)
+    table: Any = tomlkit.parse(text)
+    document, path = table, ("tool", "slipway", *place)
+    for part in path:
+        table = table.get(part)
+        if table is None:
+            break
+    if table is None:
+        header = ".".join(tomlkit.key(part).as_string() for part in path)
+        text = f"{text.rstrip()}\n\n[{header}]\n"
+        document = tomlkit.parse(text)
+        table = document
+        for part in path:
+            table = table[part]
+    table[key] = value
+    if why:
+        table[key].comment(why)
+    line = f"{tomlkit.key(key).as_string()} = {table[key].as_string()}{why and f' # {why}'}"
+    where = ".".join(("tool", "slipway", *place))
+    _change(plan, copy, name, tomlkit.dumps(document), [f"[{where}] {line}"])
+
+
+def _is_known(copy: Path, path: str, patterns: list[str]) -> bool:
+    places = (copy.glob(p.rstrip("/")) if p not in (".", "./") else [copy] for p in patterns)
+    return any(copy / path == place for found in places for place in found)
+
+
+def _names(copy: Path, paths: list[str], known: dict[str, str]) -> dict[str, str]:
+    """Other names for folders of which several are called the same, or as what is reserved."""
+    short = {path: PurePosixPath(path).name for path in paths if path != "."}
+    counts = Counter(short.values())
+    whole = {path: path.replace("/", "-").replace(" ", "-") for path in short}
+    return {
+        path: whole[path] if whole[path] != "repo" else "repo-folder"
+        for path, name in short.items()
+        if path not in known and (counts[name] > 1 or name == "repo" or " " in name)
+    }
+
+
+def _stages(plan: Plan, copy: Path) -> None:
+    """Notes the stages that the defaults do not fit: of members without tests of pytest."""
+    for member in plan.members:
+        if member.language == "python" and python_member.commands(member, "test") is None:
+            commands, why = _tests(member)
+            if commands is not None:
+                _set(plan, copy, ("stages", member.name), "test", commands, why)
+
+
+def _images(plan: Plan, copy: Path) -> None:
+    """Notes how compose builds the images of members, where that is not from their folders."""
+    known = project.settings(copy).get("images", {})
+    for member in plan.members:
+        if member.name not in known:
+            for key, value in compose_builds.of(copy, member).items():
+                _set(plan, copy, ("images", member.name), key, value)
+
+
+def _tests(member: Member) -> tuple[list[str] | None, str]:
+    """The commands of a Python member's tests, and why they are not pytest's; None if they are."""
+    names = [n for n in member.files if n.endswith(".py")]
+    tests = [n for n in names if TEST_FILE.fullmatch(PurePosixPath(n).name)]
+    if _has_pytest(member):
+        found = tests or own_config.find(member.root, member.path, "pytest")
+        return (None, "") if found else ([], "it has no tests")
+    of_django = [n for n in names if DJANGO_TEST.search(n) or n in tests]
+    if "manage.py" in names and of_django:
+        return ["python manage.py test"], "Django's tests, without pytest"
+    if not tests:
+        return [], "it has no tests"
+    texts = "".join((member.path / n).read_text("utf-8", errors="replace") for n in tests)
+    if "pytest" not in texts and "unittest" in texts:
+        return ["python -m unittest"], "tests of unittest, without pytest"
+    return None, ""
+
+
+def _has_pytest(member: Member) -> bool:
+    """Whether pytest is among what a member declares for its tests."""
+    table = project.manifest(member.path)
+    above = project.manifest(python_member.lock_folder(member))
+    lists: list[Any] = [table.get("project", {}).get("dependencies", [])]
+    for one in (table, above):
+        groups = one.get("dependency-groups", {})
+        lists += [groups.get(name, []) for name in python_member.FOR_TESTS]
+        lists.append(one.get("tool", {}).get("uv", {}).get("dev-dependencies", []))
+    extras = table.get("project", {}).get("optional-dependencies", {})
+    lists += [extras.get(name, []) for name in python_member.FOR_TESTS]
+    words = " ".join(str(each) for one in lists for each in one)
+    if "dynamic" in table.get("project", {}):
+        files = (member.path / name for name in ("setup.py", "setup.cfg"))
+        words += " ".join(file.read_text("utf-8") for file in files if file.is_file())
+    return "pytest" in words
+
+
+def _ignored(plan: Plan, root: Path, copy: Path, setuptools: bool) -> None:
+    """Notes lines of .gitignore for what sessions make."""
+    missing = [
+        line
+        for line, path in [*MADE.items(), *[("*.egg-info/", "x.egg-info/x")] * setuptools]
+        if shell.ask("git", "check-ignore", "--quiet", path, cwd=root).returncode
+    ]
+    if missing:
+        text = "\n".join(["# what the stages of noxfile.py make", *missing]) + "\n"
+        _add(plan, copy, ".gitignore", text)
+
+
+def _locks(copy: Path, members: list[Member]) -> dict[str, bool]:
+    folders = {python_member.lock_folder(m) for m in members if m.language == "python"}
+    found = {}
+    for folder in sorted({*folders, project.tools_folder(copy)}):
+        exists = (folder / "uv.lock").exists()
+        if not exists or uv.is_stale(folder):
+            found[folder.relative_to(copy).as_posix()] = exists
+    return found
+
+
+def _shown(copy: Path) -> dict[str, Shown]:
+    """What the sessions of the copy would run."""
+    file = copy.with_name("shown")
+    file.touch()
+    environment = {**os.environ, shown_commands.VARIABLE: str(file)}
+    for name in ("NOXSESSION", "SINCE", "RESULTS"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "nox", "-s", "lint", "test", "scan", "build"]
+    done = subprocess.run(
+        command, cwd=copy, env=environment, capture_output=True, text=True, check=False
+    )
+    shown = shown_commands.read(file)
+    if not shown:
+        raise SlipwayError(f"noxfile.py cannot be read:\n{done.stdout}{done.stderr}")
+    for each in shown.values():
+        each.commands = [re.sub(rf"{re.escape(str(copy))}/?", "", c) for c in each.commands]
+        each.why = each.why.replace(f"{copy}/", "").replace(str(copy), ".")
+    return shown
+
+
+def _unchecked(plan: Plan, copy: Path) -> Iterator[str]:
+    """What no stage looks at."""
+    reasons: dict[str, list[str]] = {}
+    for folder in plan.folders:
+        if folder.remedy:
+            yield f"{folder.path}: {folder.reason}. To make it a member: {folder.remedy}"
+        elif folder.reason:
+            reasons.setdefault(folder.reason, []).append(folder.path)
+    for reason, paths in reasons.items():
+        yield f"{_listed(paths)}: no member, because {reason}."
+    for session, shown in plan.shown.items():
+        if shown.why and "(repo)" not in session:
+            yield f"{session}: {shown.why.removeprefix('not checked: ')}"
+    ours = str(project.settings(copy).get("python", ""))
+    for member in plan.members:
+        if member.language != "python":
+            continue
+        for tool in ("pyright", "ty"):
+            if own_config.find(copy, member.path, tool):
+                yield (
+                    f"{tool} is configured for {member}, and another program checks its types. To "
+                    f"run it: [tool.slipway.stages.{member}], lint = […]"
+                )
+        wanted = project.manifest(member.path).get("project", {}).get("requires-python", "")
+        if ours and not SpecifierSet(wanted).contains(f"{ours}.99"):
+            yield (
+                f"{member} in CI: that has Python {ours}, and {member} needs {wanted}. Type: "
+                "copier update --data python_version=…"
+            )
+    yield from _files(plan, copy)
+
+
+def _listed(paths: list[str]) -> str:
+    """A few paths, and how many more there are."""
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(paths[:3]) + more
+
+
+def _files(plan: Plan, copy: Path) -> Iterator[str]:
+    """Code in no member, and code that its member does not look at."""
+    inside = [(m.folder, m.language) for m in plan.members]
+    left: Counter[tuple[str, str]] = Counter()
+    hidden: Counter[str] = Counter()
+    for name in discovery.files(copy):
+        path = PurePosixPath(name)
+        if path.name in OTHERS:
+            yield f"{name}: there are no stages for {OTHERS[path.name]}."
+        if path.suffix not in CODE or name.startswith(".github/actions/slipway/"):
+            continue
+        if any(part.startswith(".") for part in path.parts):
+            hidden[path.suffix] += 1
+            continue
+        language = "python" if path.suffix == ".py" else "web"
+        known = path.suffix == ".py" or path.suffix in project.WEB_CODE
+        if not known or not any(
+            discovery.below(name, folder) and kind == language for folder, kind in inside
+        ):
+            left[path.parts[0] if len(path.parts) > 1 else ".", path.suffix] += 1
+    for (top, suffix), number in sorted(left.items()):
+        yield f"{top}: {number} {suffix} file{'s' * (number > 1)} in no member."
+    for suffix, number in sorted(hidden.items()):
+        yield f"hidden files and folders: {number} {suffix} file{'s' * (number > 1)}."
+    dockerfiles = [n for n in discovery.files(copy) if "Dockerfile" in PurePosixPath(n).name]
+    if dockerfiles and "images" not in project.capabilities(copy):
+        yield f"{_listed(dockerfiles)}: `inv enable images` builds them."
+    workflows = [n for n in discovery.files(copy) if n.startswith(".github/workflows/")]
+    if others := [name for name in workflows if project.OURS not in name]:
+        yield f"{_listed(others)}: your workflows stay, and run as before."
+
+
+def _records(root: Path, plan: Plan) -> list[str]:
+    """The sessions whose findings are not recorded yet: all, or those of new members."""
+    stages = ("lint", "scan", "test")
+    named = {name: name.partition("(")[0] for name in plan.shown if "(repo)" not in name}
+    if not project.settings(root).get("adopted"):
+        return sorted((n for n, s in named.items() if s in stages), key=lambda n: (named[n], n))
+    try:
+        before = {member.name for member in project.members(root)}
+    except SlipwayError:
+        before = set()
+    return [
+        name
+        for name, stage in named.items()
+        if stage in stages and name.partition("(")[2].removesuffix(")") not in before
+    ]
+
+
+def _row(plan: Plan, member: Member) -> list[str]:
+    programs = []
+    for session, shown in plan.shown.items():
+        if session.endswith(f"({member})"):
+            words = [command.split() for command in shown.commands]
+            programs += [" ".join(w[:2]) if w[1:2] in (["run"], ["audit"]) else w[0] for w in words]
+    found = ", ".join(name for name in dict.fromkeys(programs) if name != "uv")
+    kind = {"app": "web"}.get(member.kind, "Python")
+    return [member.name, member.folder, kind, _lock(member), found or "nothing"]
+
+
+def _lock(member: Member) -> str:
+    """What holds the packages of a member: the package manager and the path of the lock."""
+    if member.language == "web":
+        manager = package_manager.of(member.root, member.path)
+        return f"{manager}, {manager.lock.relative_to(member.root).as_posix()}"
+    folder = python_member.lock_folder(member).relative_to(member.root).as_posix()
+    return f"uv, {discovery.below_name(folder, 'uv.lock')}"
