@@ -1,0 +1,115 @@
+"""A member that is the root, and those of poetry and requirements.txt: named, migrated, adopted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stages.adoption import repositories
+from stages.adoption.test_adoption import adopt, copy, ended, texts
+
+from doubles import Services, advisory_services
+from support import BIN, Project
+
+pytestmark = [pytest.mark.xdist_group("adoption"), pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Services]:
+    """Advisory services that answer and know nothing against the locked versions."""
+    with advisory_services() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def project(
+    template: Path, services: Services, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
+    """The repository, copied into, migrated as the plan says, and adopted."""
+    found = repositories.poetry(tmp_path_factory.mktemp("top") / "letters")
+    copy(template, found)
+    refused = adopt(found, "--yes")
+    assert refused.returncode == 1
+    found.commit("ci: the stages")
+    remedies = re.findall(r"^  (\S+): .*?\. (\(?(?:cd|uv|uvx) .*)$", refused.stdout, re.MULTILINE)
+    assert {folder for folder, _ in remedies} == {".", "worker"}
+    for _, command in remedies:
+        done = found.run("sh", "-c", command)
+        assert done.returncode == 0, done.stdout
+    found.commit("build: uv")
+    return found
+
+
+def test_folders_of_poetry_and_requirements_are_members_once_they_are_migrated(
+    project: Project, services: Services
+) -> None:
+    before = texts(project)
+    done = adopt(project, "--yes", **services.environment)
+    assert done.returncode == 0, done.stdout
+    plan = done.stdout
+    assert re.search(r"^  letters +\. +Python +uv, uv\.lock ", plan, re.MULTILINE)
+    assert re.search(r"^  worker +worker +Python +uv, worker/uv\.lock ", plan, re.MULTILINE)
+    assert "examples/one: no member" in plan
+    now = texts(project)
+    assert {name for name, text in before.items() if now.get(name) != text} == {
+        ".gitignore",
+        "pipeline/pyproject.toml",
+    }
+    output = project.green("-s", "lint", "test", **services.environment)
+    assert set(ended(output).values()) == {"success"}
+
+
+def test_what_is_below_a_member_that_is_the_root_belongs_to_the_nearest_member(
+    project: Project, services: Services
+) -> None:
+    project.commit("ci: adopted")
+    project.write("worker/late.py", "import os\n")
+    output = project.red("-s", "lint", **services.environment)
+    results = ended(output)
+    project.restore()
+    assert results["lint(letters)"] == "skipped"  # nothing in it has changed
+    assert results["lint(worker)"] == "aborted"
+
+
+def test_an_interrupted_recording_is_completed_by_the_next_run(
+    project: Project, services: Services
+) -> None:
+    manifest = (project.path / "pipeline/pyproject.toml").read_text(encoding="utf-8")
+    begun = re.sub(r"adopted = [\d-]+", "adopted = false", manifest)
+    project.write("pipeline/pyproject.toml", begun)
+    (project.path / "worker/uv.lock").unlink()
+    assert "worker/uv.lock (new)" in adopt(project).stdout
+    assert not (project.path / "worker/uv.lock").exists()
+    done = adopt(project, "--yes", **services.environment)
+    assert done.returncode == 0, done.stdout
+    assert project.git("diff", "--name-only") in ("", "worker/uv.lock\n")
+
+
+@pytest.mark.parametrize("name", ["noxfile.py", "tasks.py"])
+def test_a_name_that_the_stages_need_is_asked_for_before_anything_is_written(
+    template: Path, tmp_path: Path, name: str
+) -> None:
+    project = repositories.poetry(tmp_path / "letters")
+    project.write(name, "# ours\n")
+    project.commit("feat: ours")
+    words = ("copy", "--defaults", "--vcs-ref=HEAD", str(template), ".")
+    done = project.run(BIN / "copier", *words)
+    assert done.returncode != 0
+    assert f"git mv {name} own_{name}" in " ".join(done.stdout.split())
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_a_new_folder_and_an_empty_repository_are_no_adoption(
+    template: Path, tmp_path: Path
+) -> None:
+    project = Project(tmp_path / "shop")
+    project.path.mkdir()
+    project.git("init", "--quiet")
+    project.write("README.md", "# Shop\n")
+    done = project.run(
+        BIN / "copier", "copy", "--defaults", "--overwrite", "--vcs-ref=HEAD", str(template), "."
+    )
+    assert done.returncode == 0, done.stdout
+    assert (project.path / "services/backend/pyproject.toml").exists()
