@@ -698,7 +698,7 @@ def setup(session: nox.Session) -> None:
     except SlipwayError as error:
         session.error(str(error))
     if project.is_adopted(ROOT):
-        session.log("Ready: pipeline/.venv has inv, nox and every tool; node_modules are there.")
+        session.log("Ready: .pipeline/.venv has inv, nox and every tool; node_modules are there.")
         return
     if not (ROOT / ".git").exists():
         session.error("This folder is no git repository yet, so it has no hooks. Type: git init")

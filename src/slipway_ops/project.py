@@ -17,7 +17,7 @@ from slipway_ops import shell
 from slipway_ops.errors import SlipwayError
 
 MEMBERS = ("services/*", "libs/*", "apps/*")  # where `members` in [tool.slipway] says nothing
-TOOLS = "pipeline"  # has the tools' pyproject.toml where that of the root has another purpose
+TOOLS = ".pipeline"  # has the tools' pyproject.toml where that of the root has another purpose
 RECIPE = 2  # what a project's noxfile, tasks and workflows have to be written for
 # The code of web members, and what else their linters read.
 WEB_CODE = (
@@ -131,7 +131,7 @@ class Member:
 def find_root(start: Path | None = None) -> Path:
     """The root of the project that a folder is in: the nearest parent with `[tool.slipway] recipe`.
 
-    That table is in the root's pyproject.toml, or in pipeline/pyproject.toml with `root = ".."`.
+    That table is in the root's pyproject.toml, or in .pipeline/pyproject.toml with `root = ".."`.
 
     Args:
         start: the folder, by default the working directory.

@@ -116,12 +116,12 @@ def test_two_folders_of_one_name_are_refused_until_one_has_another_name(tmp_path
 
 
 def test_the_tools_may_have_a_folder_of_their_own(tmp_path: Path) -> None:
-    write(tmp_path, "pyproject.toml", "pipeline/pyproject.toml", "src/a.py")
+    write(tmp_path, "pyproject.toml", ".pipeline/pyproject.toml", "src/a.py")
     own = f'{RECIPE}root = ".."\nmembers = ["."]\n'
-    (tmp_path / "pipeline/pyproject.toml").write_text(own, encoding="utf-8")
+    (tmp_path / ".pipeline/pyproject.toml").write_text(own, encoding="utf-8")
     assert project.find_root(tmp_path / "src") == tmp_path.resolve()
-    assert project.find_root(tmp_path / "pipeline") == tmp_path.resolve()
-    assert project.tools_folder(tmp_path) == tmp_path / "pipeline"
+    assert project.find_root(tmp_path / ".pipeline") == tmp_path.resolve()
+    assert project.tools_folder(tmp_path) == tmp_path / ".pipeline"
     assert project.settings(tmp_path)["members"] == ["."]
 
 

@@ -25,7 +25,7 @@ ENDED = re.compile(r"nox > Session (\S+\(.+?\)) (was successful|failed|skipped|a
 
 def lines(root: Path, plan: Plan) -> Iterator[str]:
     """The plan, as people read it."""
-    yield f"{len(plan.rows)} members:"
+    yield f"{len(plan.rows)} member{'s' * (len(plan.rows) != 1)}:"
     table = [["name", "folder", "kind", "packages", "checked by"], *plan.rows]
     yield from (f"  {line}" for line in text_table.lines(table))
     yield ""

@@ -32,7 +32,7 @@ MADE = {
     "dist/": "dist/x",
     ".mypy_cache/": ".mypy_cache/x",
     "__pycache__/": "__pycache__/x",
-    "pipeline/.venv/": "pipeline/.venv/x",
+    ".pipeline/.venv/": ".pipeline/.venv/x",
 }
 OTHERS = {  # manifests of languages for which there are no stages
     "go.mod": "Go",

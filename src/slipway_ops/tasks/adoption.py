@@ -45,7 +45,7 @@ def adopt(root: Path, yes: bool = False, check: bool = False) -> None:
         say("Adopted, and this needs a look:")
         for sentence in failed:
             say(f"  {sentence}")
-        say("What a session needs, or should run instead, is said in pipeline/pyproject.toml:")
+        say("What a session needs, or should run instead, is said in .pipeline/pyproject.toml:")
         say("[tool.slipway.variables] and [tool.slipway.stages.NAME].")
     else:
         say("Adopted.")

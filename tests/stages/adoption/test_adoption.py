@@ -18,7 +18,7 @@ from support import BIN, Project, clean_environment, run
 
 pytestmark = [pytest.mark.xdist_group("adoption"), pytest.mark.timeout(900)]
 
-INV = ("uv", "run", "--project", "pipeline", "inv")
+INV = ("uv", "run", "--project", ".pipeline", "inv")
 PYTHON = ("flat", "oldlib", "ruffed", "site")
 SCRIPTS = ("boxes", "bunapp", "lids", "nextapp", "yarnapp")  # web members with scripts of their own
 MEMBERS = {*PYTHON, *SCRIPTS, "biome"}
@@ -28,7 +28,7 @@ WITHOUT = {"test(lids)", "build(biome)", "build(site)"}
 # Files of theirs that may change, and those that the plan adds beside them.
 CHANGED = {".gitignore"}
 ADDED = {"oldlib/pyproject.toml", *(f"{name}/uv.lock" for name in ("flat", "oldlib", "site"))}
-OURS = ("pipeline/", ".github/workflows/slipway-", ".github/actions/slipway/")
+OURS = (".pipeline/", ".github/workflows/slipway-", ".github/actions/slipway/")
 
 
 def copy(template: Path, project: Project) -> str:
@@ -40,7 +40,7 @@ def copy(template: Path, project: Project) -> str:
 
 
 def adopt(project: Project, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`uv run --project pipeline inv adopt …`, as it is typed where nobody can be asked."""
+    """`uv run --project .pipeline inv adopt …`, as it is typed where nobody can be asked."""
     env = clean_environment(**variables)
     return run(*INV, "adopt", *words, cwd=project.path, env=env)
 
@@ -87,7 +87,7 @@ def adoption(
     copied = texts(project)
     shown = adopt(project)
     assert shown.returncode == 0, shown.stdout
-    assert texts(project).keys() - copied.keys() == {"pipeline/uv.lock"}  # by `uv run`
+    assert texts(project).keys() - copied.keys() == {".pipeline/uv.lock"}  # by `uv run`
     checked = adopt(project, "--check").returncode
     done = adopt(project, "--yes", **services.environment)
     assert done.returncode == 0, done.stdout
@@ -139,7 +139,7 @@ def test_what_is_written_is_what_the_plan_lists(adoption: Adoption) -> None:
     now = texts(adoption.project)
     changed = {name for name, text in adoption.before.items() if now.get(name) != text}
     assert changed == CHANGED
-    added = now.keys() - adoption.copied.keys() - {"pipeline/uv.lock"}
+    added = now.keys() - adoption.copied.keys() - {".pipeline/uv.lock"}
     assert added == ADDED | {"baseline.json"}
     listed = adoption.shown.partition("What will be written:")[2]
     for name in (*CHANGED, *ADDED, "baseline.json"):
@@ -210,7 +210,7 @@ def test_a_new_folder_is_a_member_after_another_run(project: Project, services: 
     assert ended(project.nox("-l").stdout) == {}
     assert "lint(late-site)" in project.nox("-l").stdout
     assert set(project.git("diff", "--name-only").split()) <= {
-        "pipeline/pyproject.toml",
+        ".pipeline/pyproject.toml",
         "baseline.json",
     }
 
@@ -224,7 +224,7 @@ def test_an_update_brings_our_files_and_leaves_theirs(
     recipe.replace("template/noxfile.py.jinja", "\nTESTS = ", "\n# Newer.\nTESTS = ")
     recipe.commit("feat: newer")
     project.write("site/shelf/notes.py", '"""Theirs."""\n')
-    project.replace("pipeline/pyproject.toml", 'types = "pyrefly"', 'types = "mypy"')
+    project.replace(".pipeline/pyproject.toml", 'types = "pyrefly"', 'types = "mypy"')
     project.replace(".copier-answers.yml", str(template), str(newer))
     project.commit("feat: notes")
     before = texts(project)
@@ -232,7 +232,7 @@ def test_an_update_brings_our_files_and_leaves_theirs(
     assert done.returncode == 0, done.stdout
     now = texts(project)
     changed = {name for name in now | before if now.get(name) != before.get(name)}
-    assert changed == {".copier-answers.yml", "noxfile.py", "pipeline/pyproject.toml"}
+    assert changed == {".copier-answers.yml", "noxfile.py", ".pipeline/pyproject.toml"}
     assert b"# Newer." in now["noxfile.py"]
-    assert b'types = "mypy"' in now["pipeline/pyproject.toml"]
-    assert b'"flat"' in now["pipeline/pyproject.toml"]
+    assert b'types = "mypy"' in now[".pipeline/pyproject.toml"]
+    assert b'"flat"' in now[".pipeline/pyproject.toml"]

@@ -45,7 +45,7 @@ def typed(command: str, project: Project, template: Path, services: Services) ->
     command = command.replace("gh:OWNER/slipway", f"--vcs-ref=HEAD --defaults {template}")
     command = command.replace("copier update", "copier update --vcs-ref=:current: --defaults")
     if command.startswith(("nox ", "inv ")):
-        command = f"uv run --project pipeline {command}"
+        command = f"uv run --project .pipeline {command}"
     elif command.startswith("copier "):
         command = f"uvx {command}"
     ours, theirs = os.openpty()

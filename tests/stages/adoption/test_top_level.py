@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,11 @@ from stages.adoption.test_adoption import adopt, copy, ended, texts
 from doubles import Services, advisory_services
 from support import BIN, Project
 
+SETUPTOOLS = """
+[build-system]
+requires = ["setuptools>=61"]
+build-backend = "setuptools.build_meta"
+"""
 pytestmark = [pytest.mark.xdist_group("adoption"), pytest.mark.timeout(900)]
 
 
@@ -55,7 +61,7 @@ def test_folders_of_poetry_and_requirements_are_members_once_they_are_migrated(
     now = texts(project)
     assert {name for name, text in before.items() if now.get(name) != text} == {
         ".gitignore",
-        "pipeline/pyproject.toml",
+        ".pipeline/pyproject.toml",
     }
     output = project.green("-s", "lint", "test", **services.environment)
     assert set(ended(output).values()) == {"success"}
@@ -76,9 +82,9 @@ def test_what_is_below_a_member_that_is_the_root_belongs_to_the_nearest_member(
 def test_an_interrupted_recording_is_completed_by_the_next_run(
     project: Project, services: Services
 ) -> None:
-    manifest = (project.path / "pipeline/pyproject.toml").read_text(encoding="utf-8")
+    manifest = (project.path / ".pipeline/pyproject.toml").read_text(encoding="utf-8")
     begun = re.sub(r"adopted = [\d-]+", "adopted = false", manifest)
-    project.write("pipeline/pyproject.toml", begun)
+    project.write(".pipeline/pyproject.toml", begun)
     (project.path / "worker/uv.lock").unlink()
     assert "worker/uv.lock (new)" in adopt(project).stdout
     assert not (project.path / "worker/uv.lock").exists()
@@ -113,3 +119,21 @@ def test_a_new_folder_and_an_empty_repository_are_no_adoption(
     )
     assert done.returncode == 0, done.stdout
     assert (project.path / "services/backend/pyproject.toml").exists()
+
+
+def test_setuptools_finds_the_only_package_of_a_root_as_before(
+    template: Path, tmp_path: Path
+) -> None:
+    """It refuses a root with a second folder that could be a package."""
+    project = Project(tmp_path / "letters")
+    project.write("pyproject.toml", repositories.manifest("letters", more=SETUPTOOLS))
+    project.write("letters/__init__.py", repositories.ADD)
+    project.git("init", "--quiet", "--initial-branch", "main")
+    project.commit("feat: all of it")
+    copy(template, project)
+    done = project.run("uv", "build", "--wheel", "--out-dir", tmp_path / "made")
+    assert done.returncode == 0, done.stdout
+    [wheel] = (tmp_path / "made").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        code = {name for name in archive.namelist() if name.endswith(".py")}
+    assert code == {"letters/__init__.py"}
