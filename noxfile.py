@@ -51,12 +51,24 @@ def default_project(session: nox.Session) -> Path:
     return project
 
 
+def adopted_repository(session: nox.Session) -> Path:
+    """A repository that had code when the template was copied into it."""
+    folder = Path(session.create_tmp()) / "adopted"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "package.json").write_text("{}", encoding="utf-8")
+    with session.chdir(folder):
+        session.run("git", "init", "--quiet", "--initial-branch", "main", external=True)
+    session.run("inv", "render", str(folder))
+    return folder
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Workflows, names, black, flake8, mypy, in template/ as well; lint in a default project."""
     install(session, "lint")
     project = default_project(session)
-    pipeline(session, project)
+    pipeline(session, project, adopted_repository(session))
     session.run("black", "--check", "--diff", "--quiet", *PYTHON, "template")
     session.run("flake8", "--config", "template/{{ pipeline }}.flake8", *PYTHON, "template")
     session.run("ruff", "check", "--quiet", "--no-cache", *PYTHON, "template")
@@ -65,9 +77,9 @@ def lint(session: nox.Session) -> None:
         session.run("nox", "-s", "lint")
 
 
-def pipeline(session: nox.Session, project: Path) -> None:
-    """What `lint(repo)` asks of a project's workflows and documents, which name that as well."""
-    session.run("python", "-m", "slipway_ops.checks", ".", str(project))
+def pipeline(session: nox.Session, *projects: Path) -> None:
+    """What `lint(repo)` asks of a project's workflows and documents, which name these as well."""
+    session.run("python", "-m", "slipway_ops.checks", ".", *map(str, projects))
     zizmor = ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic"]
     schemas = {
         schema: sorted(str(file) for file in ROOT.glob(pattern))

@@ -306,10 +306,9 @@ def config(member: Member, tool: str) -> list[str]:
     """
     found = None if _is_ours_alone(member) else own_config.find(ROOT, member.path, tool)
     found = found or own_config.find(TOOLS, TOOLS, tool)
-    if tool == "pytest" and not _is_installed(member, found):
-        return ["--override-ini=pythonpath=."]
+    code = ["--override-ini=pythonpath=."] if not _is_installed(member, found) else []
     if found is None or tool in FINDING and found.parent != TOOLS:
-        return []
+        return code if tool == "pytest" else []
     if tool == "pytest":
         above = [folder for folder in member.path.parents if folder.is_relative_to(ROOT)]
         # Without it, pytest lists every folder from that of the configuration on.

@@ -17,7 +17,10 @@ PATH = re.compile(r"\.?[a-z0-9_][\w.-]*(?:/[\w.*-]+)*/?")
 SUFFIXES = (".py", ".toml", ".md", ".yml", ".yaml", ".json", ".hcl")
 
 # What a project may have none of: files of members, and what is known of them.
-OF_SOME = ("baseline.json", "package.json", "package-lock.json", "pyproject.toml", "settings.py")
+OF_SOME = (
+    *("baseline.json", "package.json", "package-lock.json", "pyproject.toml", "settings.py"),
+    "setup.py",
+)
 
 
 def findings(root: Path, known: Names, also: tuple[Path, ...] = ()) -> Iterator[Finding]:

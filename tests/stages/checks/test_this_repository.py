@@ -11,7 +11,7 @@ import pytest
 
 from slipway_ops.checks.command_names import Names, names
 from slipway_ops.checks.whole_tree import findings
-from support import BIN, REPOSITORY, Project, snapshot
+from support import BIN, REPOSITORY, Project, copy as template_copy, snapshot
 
 CI, SETUP = ".github/workflows/ci.yml", ".github/actions/setup/action.yml"
 RULES = ("rulesets/main.json", "rulesets/releases.json", "repository.json")
@@ -30,9 +30,14 @@ def copy(_copy: Project) -> Iterator[Project]:
 
 
 @pytest.fixture(scope="module")
-def all_known(_copy: Project, known: Names) -> Names:
-    """What nox and invoke have here, and in a project, of which README speaks as well."""
-    return names(_copy.path) | known
+def all_known(_copy: Project, known: Names, tmp_path_factory: pytest.TempPathFactory) -> Names:
+    """What nox and invoke have here, and in projects, of which README speaks as well."""
+    adopted = Project(tmp_path_factory.mktemp("adopted") / "shop")
+    adopted.write("package.json", "{}")
+    adopted.git("init", "--quiet")
+    done = template_copy(_copy.path, adopted.path)
+    assert done.returncode == 0, done.stdout
+    return names(_copy.path) | known | names(adopted.path)
 
 
 def test_its_rules_on_github_are_those_of_a_project(rendered: Project) -> None:
