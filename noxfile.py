@@ -99,7 +99,7 @@ def pipeline(session: nox.Session, *projects: Path) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """The promises of template and package, all of them: 22 minutes on two cores."""
+    """The promises of template and package, all of them: half an hour on two cores."""
     install(session, "lint")  # black and flake8 look at what is rendered; the group includes test
     # In the order of the folders, which puts what takes long first and the unit tests last.
     pytest(session, "--dist=loadgroup", "--no-loadscope-reorder")
@@ -122,8 +122,11 @@ def pythons(session: nox.Session) -> None:
 
 
 def pytest(session: nox.Session, *words: str) -> None:
-    """Runs tests in two processes; what follows `--` reaches pytest."""
-    session.run("pytest", "--numprocesses=2", *words, *session.posargs)
+    """Runs tests in three processes on two cores, because many wait for containers.
+
+    What follows `--` reaches pytest.
+    """
+    session.run("pytest", "--numprocesses=3", *words, *session.posargs)
 
 
 @nox.session
