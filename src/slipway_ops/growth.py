@@ -79,7 +79,7 @@ def enable(root: Path, name: str, say: Say) -> None:
             changed then.
     """
     if name not in project.CAPABILITIES:
-        raise SlipwayError(f"{name!r} is no capability. To see which there are: inv capabilities")
+        raise SlipwayError(f"{name!r} is not a capability. To see them all: inv capabilities")
     needed = project.CAPABILITIES[name].needs
     if needed and needed not in project.capabilities(root):
         raise SlipwayError(f"{name} needs {needed}. Type first: inv enable {needed}")

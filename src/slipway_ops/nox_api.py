@@ -700,7 +700,7 @@ def setup(session: nox.Session) -> None:
         session.log("Ready: .pipeline/.venv has inv, nox and every tool; node_modules are there.")
         return
     if not (ROOT / ".git").exists():
-        session.error("This folder is no git repository yet, so it has no hooks. Type: git init")
+        session.error("This folder is not a git repository yet, so it has no hooks. Type: git init")
     session.run(str(TOOLS / ".venv" / "bin" / "pre-commit"), "install", external=True, silent=True)
     for name in install.lost_edits(ROOT):
         session.log(

@@ -129,13 +129,13 @@ def commands(member: Member, stage: str) -> list[str] | None:
     that of the tools.
 
     Raises:
-        SlipwayError: it is no list of commands.
+        SlipwayError: it is not a list of commands.
     """
     found = _of_member(member, "stages", {}).get(stage)
     if found is None or isinstance(found, list) and all(isinstance(one, str) for one in found):
         return found
     raise SlipwayError(
-        f"{stage} of {member} in [tool.slipway.stages] is no list of commands. Write it such as: "
+        f"{stage} of {member} in [tool.slipway.stages] is not a list of commands. Write it as: "
         f'{stage} = ["ruff check ."]'
     )
 
@@ -147,13 +147,13 @@ def variables(member: Member) -> list[str]:
     [tool.slipway.variables] of that of the tools.
 
     Raises:
-        SlipwayError: it is no list of names.
+        SlipwayError: it is not a list of names.
     """
     found = _of_member(member, "variables", [])
     if isinstance(found, list) and all(isinstance(one, str) for one in found):
         return found
     raise SlipwayError(
-        f"`variables` of {member} in [tool.slipway] is no list of names. Write it such as: "
+        f"`variables` of {member} in [tool.slipway] is not a list of names. Write it such as: "
         'variables = ["DATABASE_URL"]'
     )
 

@@ -60,7 +60,7 @@ class Folder:
     Attributes:
         path: from the root, with slashes; `.` is the root.
         language: `python` or `web`.
-        reason: why it is no member; empty if it is one.
+        reason: why it is not a member; empty if it is one.
         remedy: what makes it one, as a command; empty where nothing is needed, or known.
         manifest: what pyproject.toml needs besides, for a setup.py; empty for most.
     """

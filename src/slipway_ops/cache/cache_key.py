@@ -161,7 +161,7 @@ class Snapshot:
             names += [f"{path.relative_to(folder)}/pyproject.toml" for path in inside]
             digests = {name: self.trees.file(folder / name) for name in names}
             if not digests["uv.lock"]:
-                raise SlipwayError(f"there is no uv.lock in {folder}")
+                raise SlipwayError(f"uv.lock is missing in {folder}")
             self._locked[folder] = Locked(folder, digests, self._memory, python)
         return self._locked[folder]
 

@@ -69,7 +69,7 @@ class Report:
 
 
 def exclusions(inputs: Inputs) -> dict[str, str]:
-    """The patterns of what is no finding, each with its reason.
+    """The patterns of what is not a finding, each with its reason.
 
     Raises:
         SlipwayError: one has no reason.

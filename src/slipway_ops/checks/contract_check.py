@@ -69,7 +69,7 @@ def _composed(variables: list[Variable], root: Path) -> Iterator[Finding]:
                     f"deploy/compose.{environment}.yaml, service {name}",
                     "it has no image. Add it as for the other services.",
                 )
-    # The migration is no member: its variables are those of the library that brings it.
+    # The migration is not a member: its variables are those of the library that brings it.
     own = {"migrate": "runtime"} if "migrate" in base else {}
     for name, service in ({name: name for name in readers & base.keys()} | own).items():
         yield from _of_service(name, service, variables, base, overlays)

@@ -273,7 +273,8 @@ def _lock(folder: Path) -> Path:
     """
     if not (folder / "uv.lock").exists():
         raise SlipwayError(
-            f"There is no uv.lock in {folder} to audit. Type `uv lock` there, then commit it."
+            f"uv.lock is missing in {folder}, so there is nothing to audit. Type `uv lock` there, "
+            "then commit it."
         )
     return folder / "uv.lock"
 
