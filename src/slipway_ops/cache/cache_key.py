@@ -277,7 +277,7 @@ class Inputs:
             "session": {"name": f"{stage}({member.name})", "words": json.dumps(words)},
             "recipe": {RECIPE: now.digest(RECIPE)},
             "package": self._package,
-            "machine": tools.machine(),
+            "machine": self._machine,
             "tools": self._tools(member),
             "locked": self._packages(stage, member) | self._node(member),
             "files": now.tree(member),
@@ -295,6 +295,14 @@ class Inputs:
         elif member.kind == "repo":
             fields["git"] = {"files": now.listed}
         return fields
+
+    @functools.cached_property
+    def _machine(self) -> dict[str, str]:
+        return tools.machine()
+
+    @functools.cached_property
+    def _nox(self) -> str:
+        return tools.version("nox")
 
     @functools.cached_property
     def _package(self) -> dict[str, str]:
@@ -389,7 +397,7 @@ class Inputs:
         found = self._programs.versions(*PROGRAMS[member.language], folder=member.path)
         if member.language == "python" and not python_member.is_locked_with_tools(member):
             found["python"] = self._programs.version(python_member.python(member))
-        return {"nox": tools.version("nox"), "uv": self._programs.version(uv.find()), **found}
+        return {"nox": self._nox, "uv": self._programs.version(uv.find()), **found}
 
 
 def digest(fields: Fields) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import hashlib
 import json
 import os
@@ -21,7 +20,6 @@ from slipway_ops.cache.memory import Memory
 PACKAGE = Path(__file__).parents[1]
 
 
-@functools.cache
 def machine() -> dict[str, str]:
     """Python, platform and system of this machine; not its name and paths."""
     release = Path("/etc/os-release")
@@ -33,7 +31,6 @@ def machine() -> dict[str, str]:
     }
 
 
-@functools.cache
 def version(distribution: str) -> str:
     """The version of a distribution that is installed beside this one."""
     return metadata.version(distribution)
