@@ -19,6 +19,7 @@ from benchmarks.measure import REPOSITORY, commit, output
 
 RESULTS = REPOSITORY / "benchmarks" / "RESULTS.md"
 PARTS = {
+    "changes": runners.after_changes,
     "images": images.rows,
     "observability": observability.rows,
     "runners": runners.rows,

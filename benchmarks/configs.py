@@ -12,7 +12,7 @@ from benchmarks.sample import STAGES, Sample, write
 DO = """#!/bin/sh
 # What a task is, for every runner: `do STAGE`, in the folder of a member.
 printf '%s %s %s\\n' "$1" "${{PWD##*/}}" "${{STRAY:-}}" >> {ran}
-PATH={tools}:$PATH
+{idle}PATH={tools}:$PATH
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=src:../../libs/core/src
 case $1 in
 lint)
@@ -57,7 +57,9 @@ RECORDS = {
 }
 
 
-def samples(work: Path, size: int, tools: Path, modules: Path | None = None) -> dict[str, Sample]:
+def samples(
+    work: Path, size: int, tools: Path, modules: Path | None = None, idle: bool = False
+) -> dict[str, Sample]:
     """Writes the monorepo for each runner, committed; returns it by the runner's name.
 
     Args:
@@ -65,10 +67,12 @@ def samples(work: Path, size: int, tools: Path, modules: Path | None = None) -> 
         size: how many members they have.
         tools: the folder of the tasks' programs.
         modules: the node_modules of the other runners; without them there is only Slipway's.
+        idle: whether the tasks do nothing but say that they ran.
     """
-    folder = work / str(size)
+    folder = work / f"{size}{'-idle' * idle}"
     folder.mkdir()
-    (folder / "do").write_text(DO.format(ran=folder / "ran", tools=tools), encoding="utf-8")
+    script = DO.format(ran=folder / "ran", tools=tools, idle="exit 0\n" * idle)
+    (folder / "do").write_text(script, encoding="utf-8")
     (folder / "do").chmod(0o755)
     lock = ""
     made = {}
@@ -118,49 +122,82 @@ def _packages(sample: Sample, scripts: bool) -> None:
         if scripts:
             package["scripts"] = {stage: f"{sample.do} {stage}" for stage in STAGES}
         sample.write(f"{folder}/package.json", json.dumps(package, indent=2))
+    _lock_packages(sample)
+
+
+def _lock_packages(sample: Sample) -> None:
     install = ["npm", "install", "--silent", "--package-lock-only", "--no-audit"]
     subprocess.run(install, cwd=sample.path, check=True)
 
 
+def depend(sample: Sample, name: str, library: bool) -> None:
+    """Lets a service use the library or not, as its runner has it, and writes the locks again."""
+    folder = sample.path / "services" / name
+    manifest = folder / "pyproject.toml"
+    text = manifest.read_text(encoding="utf-8").replace('"core", ', "")
+    if library:
+        text = text.replace("dependencies = [", 'dependencies = ["core", ', 1)
+    manifest.write_text(text, encoding="utf-8")
+    subprocess.run([str(BIN / "uv"), "lock", "--quiet"], cwd=sample.path, check=True)
+    if (folder / "package.json").exists():
+        package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+        package["dependencies"] = {"core": "0.0.0"} if library else {}
+        (folder / "package.json").write_text(json.dumps(package, indent=2), encoding="utf-8")
+        _lock_packages(sample)
+    if (folder / "moon.yml").exists():
+        (folder / "moon.yml").write_text(json.dumps({"dependsOn": ["core"] * library}))
+
+
 ROOT_FILES: dict[str, tuple[str, ...]] = {"lint": (".flake8", "pyproject.toml", "uv.lock")}
-ROOT_FILES |= dict.fromkeys(("test", "scan"), ("pyproject.toml", "uv.lock"))
+ROOT_FILES |= {"test": ("pyproject.toml", "uv.lock")}
+ROOT_FILES |= {"scan": ("pyproject.toml", "uv.lock", "audit.toml")}
 
 
 def _turbo(sample: Sample) -> None:
     """As its documents advise: a task without work carries the dependencies' hashes, .env named."""
     _packages(sample, scripts=True)
     tasks: dict[str, object] = {"transit": {"dependsOn": ["^transit"]}}
+    own: dict[str, object] = {}
     for stage in STAGES:
         files = [f"$TURBO_ROOT$/{name}" for name in ROOT_FILES[stage]]
+        inputs = ["$TURBO_DEFAULT$", ".env*", "!**/*.log", *files]
+        own[stage] = {"inputs": [*inputs, "$TURBO_ROOT$/schemas/**"]}
         tasks[stage] = {
-            "inputs": ["$TURBO_DEFAULT$", ".env*", *files],
+            "inputs": inputs,
             "env": ["SHOP_MODE"],
             "dependsOn": [] if stage == "scan" else ["transit"],
             "outputs": [],
         }
     sample.write("turbo.json", json.dumps({"tasks": tasks}, indent=2))
+    service = {"extends": ["//"], "tasks": own}
+    sample.write("services/service1/turbo.json", json.dumps(service, indent=2))
 
 
 def _nx(sample: Sample) -> None:
     """As its documents advise: named inputs, those of dependencies by `^`, the daemon on."""
     _packages(sample, scripts=False)
     defaults = {}
+    shared: dict[str, list[object]] = {}
     for stage in STAGES:
         inputs: list[object] = [f"{{workspaceRoot}}/{name}" for name in ROOT_FILES[stage]]
         inputs += ["default", *([] if stage == "scan" else ["^default"]), {"env": "SHOP_MODE"}]
+        shared[stage] = inputs
         defaults[stage] = {"cache": True, "inputs": inputs, "outputs": []}
     settings = {
-        "namedInputs": {"default": ["{projectRoot}/**/*"]},
+        "namedInputs": {"default": ["{projectRoot}/**/*", "!{projectRoot}/**/*.log"]},
         "targetDefaults": defaults,
         "neverConnectToCloud": True,
         "analytics": False,
     }
     sample.write("nx.json", json.dumps(settings, indent=2))
     for name, folder in sample.folders.items():
-        targets = {
+        targets: dict[str, dict[str, object]] = {
             stage: {"command": f"{sample.do} {stage}", "options": {"cwd": folder}}
             for stage in STAGES
         }
+        if name == "service1":
+            for stage, inputs in shared.items():
+                targets[stage]["inputs"] = [*inputs, "{workspaceRoot}/schemas/**/*"]
         project = {"name": name, "targets": targets}
         sample.write(f"{folder}/project.json", json.dumps(project, indent=2))
 
@@ -170,13 +207,20 @@ def _moon(sample: Sample) -> None:
     sample.write(".moon/workspace.yml", "projects: ['libs/*', 'services/*']\ntelemetry: false\n")
     tasks: dict[str, object] = {}
     for stage in STAGES:
-        inputs: list[object] = ["**/*", "$SHOP_MODE", *(f"/{name}" for name in ROOT_FILES[stage])]
+        inputs: list[object] = [
+            "**/*",
+            "!**/*.log",
+            "$SHOP_MODE",
+            *(f"/{name}" for name in ROOT_FILES[stage]),
+        ]
         inputs += [] if stage == "scan" else [{"project": "^"}]
         tasks[stage] = {"command": f"{sample.do} {stage}", "inputs": inputs}
     sample.write(".moon/tasks/all.yml", json.dumps({"tasks": tasks}, indent=2))
     for name, folder in sample.folders.items():
-        depends = ["core"] if name in sample.users else []
-        sample.write(f"{folder}/moon.yml", json.dumps({"dependsOn": depends}))
+        own: dict[str, object] = {"dependsOn": ["core"] if name in sample.users else []}
+        if name == "service1":
+            own["tasks"] = {stage: {"inputs": ["/schemas/**/*"]} for stage in STAGES}
+        sample.write(f"{folder}/moon.yml", json.dumps(own))
 
 
 CONFIGURE = {"slipway": _slipway, "turbo": _turbo, "nx": _nx, "moon": _moon}

@@ -64,18 +64,16 @@ def _daemons(places: dict[str, Sample]) -> Iterator[None]:
 
 
 def rows(_: Path, repeat: int) -> list[str]:
-    """The tables: times by change and size, and what ran after which change."""
+    """The table of times by change and size."""
     others = ("turbo", "nx", "moon")
     head = ["members", "changed", "tasks", *(f"÷ {name}" for name in others)]
     lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
-    ran: list[str] = []
     with tempfile.TemporaryDirectory(prefix="bench-runners-") as folder:
         work = Path(folder)
         tools, modules = sample.tools(work), sample.peers(work)
         for size, scenarios in SCENARIOS.items():
             places = configs.samples(work, size, tools, modules)
             with _daemons(places):
-                ran = ran or changes.table(places)
                 for name, change in scenarios.items():
                     runs = _rounds(places, change, repeat)
                     ours = [run.seconds for run in runs["slipway"]]
@@ -84,7 +82,16 @@ def rows(_: Path, repeat: int) -> list[str]:
                     tasks = str(len(runs["slipway"][0].tasks))
                     lines.append(f"| {' | '.join([str(size), name, tasks, *cells])} |")
                     print(lines[-1], flush=True)
-    return [*lines, "", *ran]
+    return lines
+
+
+def after_changes(_: Path, __: int) -> list[str]:
+    """The table of what ran after which change."""
+    with tempfile.TemporaryDirectory(prefix="bench-changes-") as folder:
+        work = Path(folder)
+        places = configs.samples(work, 4, sample.tools(work), sample.peers(work), idle=True)
+        with _daemons(places):
+            return changes.table(places)
 
 
 def _rounds(

@@ -27,6 +27,10 @@ python = "3.13"
 
 [tool.slipway.results]
 variables = ["SHOP_MODE"]
+exclude = ["*.log"]
+
+[tool.slipway.uses]
+service1 = ["schemas"]
 
 [tool.uv.workspace]
 members = ["services/*", "libs/*"]
@@ -57,6 +61,11 @@ version = "0"
 requires-python = ">=3.11"
 dependencies = [{dependencies}]
 """
+IGNORED = (
+    *(".env", "generated", "dist", "node_modules", ".venv", "__pycache__", "*.egg-info"),
+    *(".coverage", "htmlcov", ".mypy_cache", ".pytest_cache", ".ruff_cache"),
+    *(".DS_Store", ".idea", "*.swp", ".nox", ".turbo", ".nx", ".moon/cache"),
+)
 MODULE = '''"""Prices, part {number}."""
 
 
@@ -205,8 +214,11 @@ def write(sample: Sample) -> None:
     sample.write("pyproject.toml", ROOT_MANIFEST)
     sample.write(".flake8", "[flake8]\nmax-line-length = 100\n")
     sample.write("README.md", "# Shop\n")
-    ignored = (".env", ".nox", ".turbo", ".nx", ".moon/cache", "node_modules", "__pycache__")
-    sample.write(".gitignore", "\n".join(ignored) + "\n")
+    sample.write("audit.toml", "# none\n")
+    sample.write("docs/guide.md", "# Guide\n")
+    sample.write("docs/other.md", "# Other\n")
+    sample.write("schemas/api.json", "{}\n")
+    sample.write(".gitignore", "\n".join(IGNORED) + "\n")
     for name, folder in sample.folders.items():
         own = '"core"' if name in sample.users else '"toml==0.10.2"' if name == sample.loner else ""
         sample.write(f"{folder}/pyproject.toml", MANIFEST.format(name=name, dependencies=own))

@@ -242,7 +242,8 @@ class Run:
             return True
         try:
             names = undeclared_imports.undeclared(self._root, member, fields["locked"])
-        except (OSError, SyntaxError):
+        except (OSError, SyntaxError) as error:
+            session.warn(f"The result is not kept because the imports cannot be read: {error}")
             return False
         if names:
             session.warn(

@@ -27,7 +27,8 @@ def undeclared(root: Path, member: Member, locked: Iterable[str]) -> set[str]:
         SyntaxError: one is no Python.
     """
     locked = set(locked)
-    files = [file for name in member.sources for file in (member.path / name).rglob("*.py")]
+    found = (file for name in member.sources for file in (member.path / name).rglob("*.py"))
+    files = [file for file in found if file.is_file()]
     brought = set(sys.stdlib_module_names)
     brought |= {
         part for file in files for part in file.relative_to(member.path).with_suffix("").parts
