@@ -20,7 +20,7 @@ from render.rendering.answer_sets import BY_HAND, LISTS, MATRIX, ODD, SETS, capa
 from slipway_ops import uv
 from slipway_ops.checks import contract_check
 from slipway_ops.nox_api import SCHEMAS
-from support import BIN, REPOSITORY, Project, need, run
+from support import BIN, REPOSITORY, Project, copy, need, run
 
 Renderings = dict[str, dict[str, bytes]]
 Texts = dict[str, str]
@@ -74,6 +74,11 @@ def test_every_set_renders_its_members_and_no_others(renderings: Renderings) -> 
         folders = ("services/", "apps/", "libs/")
         members = {"/".join(path.split("/")[:2]) for path in files if path.startswith(folders)}
         assert members == expected, name
+
+
+def test_a_first_copy_warns_of_nothing(template: Path, tmp_path: Path) -> None:
+    done = copy(template, tmp_path / "shop", apis=[], workers=[], apps=[], capabilities=[])
+    assert done.returncode == 0 and "Warning" not in done.stdout, done.stdout
 
 
 def test_no_jinja_is_left_over(texts: Texts) -> None:
