@@ -191,7 +191,7 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """The next version of the template: changelog, tag, GitHub Release; `inv release`."""
+    """In CI (you: inv release): the next version of the template, with its GitHub Release."""
     install(session, "test")
     session.run("inv", "release")
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT / "src"))  # the package that projects use
 
 from slipway_ops import shell  # noqa: E402
-from slipway_ops.tasks import daily, versions  # noqa: E402
+from slipway_ops.tasks import daily, program, versions  # noqa: E402
 
 
 @task(
@@ -47,3 +47,4 @@ def snapshot() -> str:
 
 
 namespace = Collection(render, daily.protect, versions.tag, versions.release)
+program.run(namespace)

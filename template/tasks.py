@@ -19,15 +19,16 @@ try:
     from invoke.context import Context
     from invoke.tasks import task
 
-    from slipway_ops.tasks import namespace
+    from slipway_ops.tasks import namespace, program
 except ModuleNotFoundError:
     sys.exit("This invoke lacks slipway-ops. Type: uv run inv, or .venv/bin/inv")
 
 
 @task
 def version(context: Context) -> None:
-    """Print the newest version of this project: an example of a task of its own."""
+    """Print the newest version: an example of a task of your own."""
     context.run("git describe --tags --abbrev=0 --match 'v*'")
 
 
 namespace.add_task(version)
+program.run(namespace)  # the last line: a task that is added after it is not known

@@ -18,7 +18,7 @@ from copier.errors import CopierError
 from slipway_ops import install, project, shell, uv
 from slipway_ops.environments import contract, contract_files
 from slipway_ops.environments.variable import Variable
-from slipway_ops.errors import SlipwayError
+from slipway_ops.errors import SlipwayError, did_you_mean
 from slipway_ops.node import package_manager
 
 QUESTIONS = {"api": "apis", "worker": "workers", "app": "apps", "library": "libraries"}
@@ -79,7 +79,8 @@ def enable(root: Path, name: str, say: Say) -> None:
             changed then.
     """
     if name not in project.CAPABILITIES:
-        raise SlipwayError(f"{name!r} is not a capability. To see them all: inv capabilities")
+        suggestion = did_you_mean(name, project.CAPABILITIES)
+        raise SlipwayError(f"{name!r} is not a capability.{suggestion} All: inv capabilities")
     needed = project.CAPABILITIES[name].needs
     if needed and needed not in project.capabilities(root):
         raise SlipwayError(f"{name} needs {needed}. Type first: inv enable {needed}")

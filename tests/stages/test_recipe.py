@@ -77,6 +77,6 @@ def test_a_stage_that_is_added_runs_for_each_member_each_time(shop: Project) -> 
 
 def test_a_task_of_the_same_name_replaces_the_one_of_the_package(shop: Project) -> None:
     tasks = (REPOSITORY / "template/tasks.py").read_text(encoding="utf-8")
-    shop.write("tasks.py", tasks + TASK)
+    shop.write("tasks.py", tasks.replace("\nprogram.run", f"{TASK}\nprogram.run"))
     done = shop.run(BIN / "inv", "why", "lint", "core")
     assert done.returncode == 0 and done.stdout.startswith("ours\nlint(core) runs")

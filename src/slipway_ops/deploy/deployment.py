@@ -120,8 +120,8 @@ def rollback(root: Path, environment: str, to: str = "", say: Say = print) -> Re
         if target is None:
             what = f"never ran {to}" if to else f"ran nothing before {_latest(stack).version}"
             raise SlipwayError(
-                f"{environment} {what}. Choices for `inv rollback --environment {environment} --to "
-                f"VERSION`: {records.rollback_choices(past)}. `inv deploy` runs any other version."
+                f"{environment} {what}. Choices for `inv rollback {environment} VERSION`: "
+                f"{records.rollback_choices(past)}. `inv deploy` runs any other version."
             )
         say(f"{environment}: from {past[0].version} back to {target.version} of {target.when[:16]}")
         stack = _as_recorded(stack, target)
@@ -154,8 +154,8 @@ def _start_or_restore(stack: Stack, record: Record, past: list[Record], say: Say
         except ComposeError as second:
             raise SlipwayError(
                 f"{record.version} is not healthy, and neither is {before.version}, which was put "
-                f"back: {name} needs you now. Choices for `inv rollback --environment {name} --to "
-                f"VERSION`: {records.rollback_choices(past)}.\n{error}\n{second}"
+                f"back: {name} needs you now. Choices for `inv rollback {name} VERSION`: "
+                f"{records.rollback_choices(past)}.\n{error}\n{second}"
             ) from second
         records.remove_unfinished(stack)
         raise SlipwayError(
@@ -185,7 +185,7 @@ def _latest(stack: Stack) -> Record:
     if not past:
         raise SlipwayError(
             f"Nothing was deployed to {stack.environment} on {stack.host} yet. "
-            f"Type: inv deploy --environment {stack.environment}"
+            f"Type: inv deploy {stack.environment}"
         )
     return past[0]
 

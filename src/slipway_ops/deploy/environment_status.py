@@ -32,7 +32,7 @@ def describe(root: Path, environment: str) -> list[str]:
     rows = [(c.service, c.state, _short(c.image)) for c in containers]
     lines += [f"  {line}" for line in text_table.lines(rows)] if rows else []
     if written and not written[0].healthy:
-        command = f"`inv rollback --environment {environment}`"
+        command = f"`inv rollback {environment}`"
         remedy = "completes it" if written[0].restores else "goes back"
         lines.append(
             f"  {written[0].version} has not finished, begun {_by(written[0])}; "
@@ -41,7 +41,7 @@ def describe(root: Path, environment: str) -> list[str]:
     drift = _drift(stack, containers, deployed)
     lines += [f"  drift: {line}" for line in drift]
     if drift:
-        lines.append(f"  `inv up --environment {environment}` makes it what was deployed.")
+        lines.append(f"  `inv up {environment}` makes it what was deployed.")
     return lines
 
 

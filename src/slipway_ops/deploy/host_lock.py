@@ -50,8 +50,8 @@ def hold(stack: Stack, doing: str, say: Callable[[str], object]) -> Iterator[Sta
         if holder.poll() is not None:
             raise SlipwayError(
                 f"The lock of {stack.environment} was lost: the connection to {stack.host} has "
-                f"ended, or somebody removed {_name(stack)}. `inv status --environment "
-                f"{stack.environment}` shows what runs; then type the command again."
+                f"ended, or somebody removed {_name(stack)}. "
+                f"`inv status {stack.environment}` shows what runs; then type the command again."
             )
 
     def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:

@@ -114,7 +114,7 @@ def rollback_target(records: Sequence[Record], to: str = "") -> Record | None:
 
 
 def rollback_choices(records: Sequence[Record]) -> str:
-    """The versions that `inv rollback --to` can go back to, the latest first, in one line."""
+    """The versions that `inv rollback` can go back to, the latest first, in one line."""
     past = [record for record in records if record.healthy]
     named = dict.fromkeys(r.version for r in past if r.digests != past[0].digests)
     return ", ".join(named) or "none"

@@ -51,8 +51,7 @@ def run(root: Path, environment: str, say: Callable[[str], object] = print) -> N
     past = records.healthy(stack)
     if not past:
         raise SlipwayError(
-            f"Nothing was deployed to {environment} yet. "
-            f"Type: inv deploy --environment {environment}"
+            f"Nothing was deployed to {environment} yet. " f"Type: inv deploy {environment}"
         )
     kinds = {member.name: member.kind for member in bake.images(root)}
     apis = [name for name, kind in kinds.items() if kind == "api"]
@@ -71,7 +70,7 @@ def run(root: Path, environment: str, say: Callable[[str], object] = print) -> N
         wrong = "\n".join(f"  {line}" for line in found)
         raise SlipwayError(
             f"{environment} does not answer as {past[0].version} should:\n{wrong}\n"
-            f"Look at `inv logs --environment {environment}`; `inv rollback --environment "
-            f"{environment}` brings back what ran before."
+            f"Look at `inv logs {environment}`; `inv rollback {environment}` "
+            "brings back what ran before."
         )
     say(f"{environment}: {len(asked)} answers are those of {past[0].version}.")

@@ -27,13 +27,12 @@ def resolve(root: Path, environment: str, version: str | None) -> tuple[str, dic
     if environment == "development":
         raise SlipwayError(
             "development runs what is built here, so nothing is deployed to it: type `inv up`, "
-            "or choose another environment: inv deploy --environment staging"
+            "or choose another environment: inv deploy staging"
         )
     if version is None:
         if environment == "production":
             raise SlipwayError(
-                "Production takes a released version by name. "
-                "Type: inv deploy --environment production --version vX.Y.Z"
+                "Production takes a released version by name. " "Type: inv deploy production vX.Y.Z"
             )
         head = bake.revision(root)
         if not head:
@@ -60,7 +59,7 @@ def resolve(root: Path, environment: str, version: str | None) -> tuple[str, dic
             raise SlipwayError(
                 f"Production takes the images of the tagged commit: {version} is {commit[:12]}, "
                 f"its images are from {revision[:12]}. Promote the right ones: "
-                f"inv image.promote --from sha-{commit[:12]} --to {version}"
+                f"inv image.promote sha-{commit[:12]} {version}"
             )
         _ran_in_staging(root, version, digests, values)
     return version, digests, revision
@@ -71,7 +70,7 @@ def _commit_on_main(root: Path, version: str) -> str:
     if not tags.STABLE.fullmatch(version):
         raise SlipwayError(
             f"Production takes stable versions only, and {version} is not one. Release one, then "
-            "type: inv deploy --environment production --version vX.Y.Z"
+            "type: inv deploy production vX.Y.Z"
         )
     commit = _git(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{version}^{{commit}}")
     if not commit:
@@ -100,7 +99,7 @@ def _ran_in_staging(
         raise SlipwayError(
             f"Production takes images that staging has run, and staging on {staging.host} has no "
             f"record of those of {version}. Deploy them there first: "
-            f"inv deploy --environment staging --version {version}"
+            f"inv deploy staging {version}"
         )
 
 

@@ -18,7 +18,7 @@ from dotenv import dotenv_values
 
 from slipway_ops.environments import contract, contract_files
 from slipway_ops.environments.variable import Variable
-from slipway_ops.errors import SlipwayError
+from slipway_ops.errors import SlipwayError, did_you_mean
 
 NAMES = ("development", "staging", "production")
 DATABASE = "postgresql://app:{password}@database:5432/app"
@@ -32,7 +32,8 @@ def file_of(root: Path, name: str) -> Path:
     """
     if name not in NAMES:
         raise SlipwayError(
-            f"There is no environment {name!r}: take one of {', '.join(NAMES[:-1])} or {NAMES[-1]}."
+            f"There is no environment {name!r}.{did_you_mean(name, NAMES)} "
+            f"The environments: {', '.join(NAMES)}"
         )
     return root / f".env.{name}"
 

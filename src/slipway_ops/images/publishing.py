@@ -158,7 +158,7 @@ def promote(
         raise SlipwayError(
             f"{target} was not given: {error or type(error).__name__}\n"
             + (f"{left}\n" if left else "No member has it; nothing was changed. ")
-            + f"Type again: inv image.promote --from {source} --to {target}"
+            + f"Type again: inv image.promote {source} {target}"
         ) from error
     return {name: manifest.digest for name, manifest in found.items()}
 

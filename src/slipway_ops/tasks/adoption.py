@@ -18,7 +18,12 @@ say = partial(print, flush=True)  # at once, also where the output goes to a fil
     }
 )
 def adopt(root: Path, yes: bool = False, check: bool = False) -> None:
-    """Show which members are there, what is checked and what not; then write that down."""
+    """Show the members, and what is checked of them; then write that down.
+
+    Examples:
+        inv adopt
+        inv adopt --check
+    """
     from slipway_ops.adoption import adopt as adopting, plan as planning
     from slipway_ops.errors import SlipwayError
 

@@ -6,18 +6,23 @@ from pathlib import Path
 
 from invoke.exceptions import Exit
 
-from slipway_ops.tasks.env import confirm
+from slipway_ops.tasks.env import ENVIRONMENT, confirm
 from slipway_ops.tasks.operation import operation
 
-WHERE = {"environment": "development, staging or production; the active one if none is named."}
-ASKS = WHERE | {"yes": "Do not ask for the name of production."}
+ASKS = ENVIRONMENT | {"yes": "Do not ask for the name of production."}
 
 
 @operation(help=ASKS | {"observability": "With Prometheus, Grafana, Loki and their alerts."})
 def up(
     root: Path, environment: str | None = None, yes: bool = False, observability: bool = False
 ) -> None:
-    """Start the containers of an environment, until each is healthy."""
+    """Start an environment, and wait until it is healthy.
+
+    Examples:
+        inv up
+        inv up staging
+        inv up --observability
+    """
     from slipway_ops.deploy import deployment
 
     stack = deployment.up(root, target(root, environment, yes), observability=observability)
@@ -28,7 +33,13 @@ def up(
 def down(
     root: Path, environment: str | None = None, volumes: bool = False, yes: bool = False
 ) -> None:
-    """End and remove the containers of an environment; its data stays."""
+    """Stop an environment; its data stays.
+
+    Examples:
+        inv down
+        inv down staging
+        inv down --volumes
+    """
     from slipway_ops.deploy import compose
 
     name = target(root, environment, yes)
@@ -38,30 +49,44 @@ def down(
 
 
 @operation(
-    help=WHERE
+    help=ENVIRONMENT
     | {"service": "Only this one.", "follow": "Go on until Ctrl-C.", "lines": "How many."},
 )
 def logs(
     root: Path,
     service: str = "",
     environment: str | None = None,
+    *,
     follow: bool = False,
     lines: int = 100,
 ) -> None:
-    """Show what the containers of an environment say."""
+    """Show the logs of an environment, or of one service.
+
+    Examples:
+        inv logs
+        inv logs backend --follow
+        inv logs staging
+        inv logs staging backend --lines 1000
+    """
     from slipway_ops.deploy import compose
 
     stack = compose.stack(root, target(root, environment))
     raise Exit(code=stack.logs(*[service] * bool(service), follow=follow, lines=lines))
 
 
-@operation(help=WHERE)
-def status(root: Path, environment: str | None = None) -> None:
-    """Show what runs in each environment, what should, and where they differ."""
+@operation(help=ENVIRONMENT | {"all_": "Every environment."})
+def status(root: Path, environment: str | None = None, all_: bool = False) -> None:
+    """Show what runs in an environment, and what should run.
+
+    Examples:
+        inv status
+        inv status staging
+        inv status --all
+    """
     from slipway_ops.deploy import environment_status
     from slipway_ops.environments import environment_files
 
-    chosen = [target(root, environment)] if environment else environment_files.NAMES
+    chosen = environment_files.NAMES if all_ else [target(root, environment)]
     print(*(line for name in chosen for line in environment_status.describe(root, name)), sep="\n")
 
 
@@ -70,9 +95,17 @@ def status(root: Path, environment: str | None = None) -> None:
     | {"version": "vX.Y.Z, or sha-<12 hex>; in staging the commit at HEAD if none is named."}
 )
 def deploy(
-    root: Path, version: str | None = None, environment: str | None = None, yes: bool = False
+    root: Path, environment: str | None = None, version: str | None = None, yes: bool = False
 ) -> None:
-    """Run the images of a version in an environment; what ran before comes back if they fail."""
+    """Run a version in an environment (in CI: nox -s deploy).
+
+    If it does not become healthy, what ran before is started again.
+
+    Examples:
+        inv deploy staging
+        inv deploy staging sha-0123456789ab
+        inv deploy production v1.2.3
+    """
     from slipway_ops.deploy import compose, deployment, version_rules
 
     name = target(root, environment, yes)
@@ -82,17 +115,27 @@ def deploy(
 
 
 @operation(help=ASKS | {"to": "A version that ran there, or its commit; else the one before."})
-def rollback(root: Path, to: str = "", environment: str | None = None, yes: bool = False) -> None:
-    """Go back to an earlier deployment that was healthy; the database stays as it is."""
+def rollback(root: Path, environment: str | None = None, to: str = "", yes: bool = False) -> None:
+    """Go back to an earlier deployment; the database stays.
+
+    Examples:
+        inv rollback staging
+        inv rollback production v1.2.2
+    """
     from slipway_ops.deploy import deployment
 
     name = target(root, environment, yes)
     print(f"{name} runs {deployment.rollback(root, name, to).version}.")
 
 
-@operation(help=WHERE)
+@operation(help=ENVIRONMENT)
 def smoke(root: Path, environment: str | None = None) -> None:
-    """See whether what was deployed answers, and is what was deployed."""
+    """Check that a deployment answers (in CI: nox -s smoke).
+
+    Examples:
+        inv smoke
+        inv smoke staging
+    """
     from slipway_ops.deploy import smoke_test
 
     smoke_test.run(root, target(root, environment))

@@ -10,8 +10,15 @@ from slipway_ops.tasks.operation import operation
 
 
 @operation(help={"port": "The first port; the others follow. Two projects take two numbers."})
-def dev(root: Path, port: int = 8000) -> None:
-    """Run everything on this machine without Docker: database, APIs, workers, apps."""
+def dev(root: Path, *, port: int = 8000) -> None:
+    """Run the whole product on this machine, without Docker.
+
+    It starts a database, the APIs, the workers and the apps.
+
+    Examples:
+        inv dev
+        inv dev --port 9000
+    """
     from slipway_ops.dev import product
 
     raise Exit(code=product.run(root, port))
@@ -19,7 +26,13 @@ def dev(root: Path, port: int = 8000) -> None:
 
 @operation()
 def upgrade(root: Path) -> None:
-    """Move every dependency on, within the ranges of the manifests and a week behind the newest."""
+    """Upgrade all dependencies, within the ranges of the manifests.
+
+    No version is less than a week old.
+
+    Examples:
+        inv upgrade
+    """
     from slipway_ops import growth
 
     for sentence in growth.upgrade(root):
@@ -35,7 +48,12 @@ def upgrade(root: Path) -> None:
     }
 )
 def why(root: Path, stage: str, member: str, trace: bool = False) -> None:
-    """Say what has changed since a session last succeeded, or that it would be skipped."""
+    """Say why a session runs again, or that it would be skipped.
+
+    Examples:
+        inv why lint backend
+        inv why test backend --trace
+    """
     from slipway_ops.cache import results, trace as traces
 
     print(results.why(root, stage, member))
@@ -45,7 +63,12 @@ def why(root: Path, stage: str, member: str, trace: bool = False) -> None:
 
 @operation(help={"check": "Only look; exit status 1 if something differs."})
 def protect(root: Path, check: bool = False) -> None:
-    """Make the rules of the repository on GitHub those of .github: rulesets, merge settings."""
+    """Apply the rulesets and merge settings of .github on GitHub.
+
+    Examples:
+        inv protect --check
+        inv protect
+    """
     from slipway_ops.github import rest_api, rulesets
 
     rulesets.protect(root, rest_api.connect(root), check=check)

@@ -10,12 +10,17 @@ from invoke.exceptions import Exit
 from slipway_ops.errors import SlipwayError
 from slipway_ops.tasks.operation import operation
 
-NAME = {"name": "development, staging or production."}
+ENVIRONMENT = {"environment": "development, staging or production; default: the active one."}
+NAME = {"environment": "development, staging or production."}
 
 
 @operation(name="list")
 def list_(root: Path) -> None:
-    """List the environments: which are there, which one is active."""
+    """List the environments, and say which one is active.
+
+    Examples:
+        inv env.list
+    """
     from slipway_ops.environments import environment_files
 
     active = environment_files.active(root)
@@ -27,56 +32,81 @@ def list_(root: Path) -> None:
 
 @operation()
 def current(root: Path) -> None:
-    """Print the name of the active environment."""
+    """Print the name of the active environment.
+
+    Examples:
+        inv env.current
+    """
     from slipway_ops.environments import environment_files
 
     print(environment_files.require_active(root))
 
 
 @operation(help=NAME | {"yes": "Do not ask for the name of production."})
-def use(root: Path, name: str, yes: bool = False) -> None:
-    """Make an environment the active one, if it meets the contract."""
+def use(root: Path, environment: str, yes: bool = False) -> None:
+    """Make an environment the active one, if it meets the contract.
+
+    Examples:
+        inv env.use staging
+    """
     from slipway_ops.environments import environment_check, environment_files
 
-    found = environment_check.findings(root, name)
+    found = environment_check.findings(root, environment)
     if found:
         print(*found, sep="\n")
         raise Exit(
-            f"{name} does not meet the contract, so it was not made active: {len(found)} to "
-            f"correct. Edit .env.{name}, then type the command again.",
+            f"{environment} does not meet the contract, so it was not made active: {len(found)} to "
+            f"correct. Edit .env.{environment}, then type the command again.",
             code=1,
         )
-    confirm(name, yes)
-    environment_files.use(root, name)
-    print(f"{name} is active.")
+    confirm(environment, yes)
+    environment_files.use(root, environment)
+    print(f"{environment} is active.")
 
 
 @operation(help=NAME)
-def init(root: Path, name: str) -> None:
-    """Write .env.NAME with defaults and fresh secrets, and list what only you can fill in."""
+def init(root: Path, environment: str) -> None:
+    """Write .env.NAME, with new secrets, and list what to fill in.
+
+    Examples:
+        inv env.init development
+    """
     from slipway_ops.environments import environment_files
 
-    file, missing = environment_files.initialise(root, name)
+    file, missing = environment_files.initialise(root, environment)
     print(f"{file.name} is there, with secrets of its own; git ignores it.")
     if missing:
         print("Fill in:", *(f"{v.name}: {v.meaning}" for v in missing), sep="\n  ")
-    print(f"Then type: inv env.check {name}")
+    print(f"Then type: inv env.check {environment}")
 
 
-@operation(help={"name": "The active environment if none is named."})
-def show(root: Path, name: str = "") -> None:
-    """Show the variables of an environment; secrets and what URLs keep private are masked."""
+@operation(help=ENVIRONMENT)
+def show(root: Path, environment: str | None = None) -> None:
+    """Show the variables of an environment; secrets are masked.
+
+    Examples:
+        inv env.show
+        inv env.show staging
+    """
     from slipway_ops.environments import comparison, environment_files
 
-    shown = comparison.shown(root, name or environment_files.require_active(root))
+    shown = comparison.shown(root, environment or environment_files.require_active(root))
     print(*(f"{key}={value}" for key, value in shown.items()), sep="\n")
 
 
-@operation(help=NAME)
-def check(root: Path, name: str) -> None:
-    """Name each variable that is missing, empty, unknown or unusable; exit status 1 if any is."""
-    from slipway_ops.environments import environment_check
+@operation(help=ENVIRONMENT)
+def check(root: Path, environment: str | None = None) -> None:
+    """List variables that are missing, empty, unknown or unusable.
 
+    The exit status is 1 if there is one.
+
+    Examples:
+        inv env.check
+        inv env.check staging
+    """
+    from slipway_ops.environments import environment_check, environment_files
+
+    name = environment or environment_files.require_active(root)
     found = environment_check.findings(root, name)
     if found:
         print(*found, sep="\n")
@@ -84,18 +114,32 @@ def check(root: Path, name: str) -> None:
     print(f"{name} meets the contract.")
 
 
-@operation(help={"a": "One environment.", "b": "Another."})
-def diff(root: Path, a: str, b: str) -> None:
-    """Show the variables in which two environments differ; of secrets only whether they do."""
-    from slipway_ops.environments import comparison
+@operation(help=NAME | {"other": "The one that it is compared with; default: the active one."})
+def diff(root: Path, environment: str, other: str | None = None) -> None:
+    """Show in which variables two environments differ.
 
-    for key, text in comparison.differences(root, a, b):
+    Of secrets, it says only whether they do.
+
+    Examples:
+        inv env.diff staging
+        inv env.diff staging production
+    """
+    from slipway_ops.environments import comparison, environment_files
+
+    other = other or environment_files.require_active(root)
+    for key, text in comparison.differences(root, environment, other):
         print(f"{key}: {text}")
 
 
 @operation()
 def contract(root: Path) -> None:
-    """Write .env.example and the table of docs/environments.md from the services' settings."""
+    """Write .env.example from the settings of the services.
+
+    The table in docs/environments.md is written too.
+
+    Examples:
+        inv env.contract
+    """
     from slipway_ops.environments import contract_files
 
     changed = contract_files.write(root)

@@ -9,7 +9,11 @@ from slipway_ops.tasks.operation import operation
 
 @operation()
 def build(root: Path) -> None:
-    """Build the image of every member, side by side, with the tag `development`."""
+    """Build the image of every member, with the tag `development`.
+
+    Examples:
+        inv image.build
+    """
     from slipway_ops.images import bake
 
     bake.build(root, "development")
@@ -17,7 +21,12 @@ def build(root: Path) -> None:
 
 @operation(name="list", help={"remote": "Those in the registry, not those of this machine."})
 def list_(root: Path, remote: bool = False) -> None:
-    """List the images of this project: member, tags, digest, size, revision."""
+    """List the images of this project.
+
+    Examples:
+        inv image.list
+        inv image.list --remote
+    """
     from slipway_ops.images import inventory
 
     found = inventory.remote(root) if remote else inventory.local(root)
@@ -27,19 +36,27 @@ def list_(root: Path, remote: bool = False) -> None:
 @operation(
     help={
         "tag": "A name besides sha-<commit>, such as main.",
-        "move": "The tag may have another digest until now.",
+        "move": "Allow moving an existing tag.",
         "allow_dirty": "Take uncommitted changes too; the tag says so.",
         "build": "Build first (--no-build: push what is there).",
     },
 )
 def push(
     root: Path,
+    *,
     tag: str | None = None,
     move: bool = False,
     allow_dirty: bool = False,
     build: bool = True,
 ) -> None:
-    """Build all images and bring them to the registry as sha-<commit>; again is harmless."""
+    """Build all images, and push them to the registry.
+
+    Their tag is sha-<commit>.
+
+    Examples:
+        inv image.push
+        inv image.push --tag main --move
+    """
     from slipway_ops.images import publishing
 
     publishing.push(root, tag=tag, move=move, allow_dirty=allow_dirty, build=build)
@@ -49,19 +66,31 @@ def push(
     help={
         "from_": "A tag that every member has, such as sha-0123456789ab.",
         "to": "The version: vX.Y.Z; or, with --move, a name such as stable.",
-        "move": "The name may have another digest until now.",
+        "move": "Allow moving an existing tag.",
     },
 )
-def promote(root: Path, from_: str, to: str, move: bool = False) -> None:
-    """Give the images of a tag another one: the same digests, for all members or for none."""
+def promote(root: Path, from_: str, to: str, *, move: bool = False) -> None:
+    """Give the images of a tag another tag: all, or none.
+
+    Examples:
+        inv image.promote sha-0123456789ab v1.2.3
+        inv image.promote --from sha-0123456789ab --to stable --move
+    """
     from slipway_ops.images import publishing
 
     publishing.promote(root, from_, to, move=move)
 
 
 @operation(help={"keep": "How many of the newest images of each member stay."})
-def prune(root: Path, keep: int = 3) -> None:
-    """Remove this project's old images from this machine, but for those in use."""
+def prune(root: Path, *, keep: int = 3) -> None:
+    """Remove old images of this project from this machine.
+
+    Those that a container uses stay.
+
+    Examples:
+        inv image.prune
+        inv image.prune --keep 10
+    """
     from slipway_ops.images import inventory
 
     gone = inventory.prune(root, keep)

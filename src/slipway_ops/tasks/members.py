@@ -13,7 +13,14 @@ say = partial(print, flush=True)  # at once, also where the output goes to a fil
 
 @operation(help=KIND)
 def add(root: Path, kind: str, name: str) -> None:
-    """Render one more member, wired everywhere, lock and install it; your edits are kept."""
+    """Add a member, wired everywhere; keeps your edits.
+
+    Examples:
+        inv add api billing
+        inv add worker mailer
+        inv add app admin
+        inv add library money
+    """
     from slipway_ops import growth
 
     new = growth.add(root, kind, name, say)
@@ -25,7 +32,11 @@ def add(root: Path, kind: str, name: str) -> None:
 
 @operation(help=KIND)
 def remove(root: Path, kind: str, name: str) -> None:
-    """Take a member out; files that you added to it stay, git keeps what you edited."""
+    """Remove a member; files that you added to it stay.
+
+    Examples:
+        inv remove api billing
+    """
     from slipway_ops import growth
 
     growth.remove(root, kind, name, say)
@@ -34,7 +45,11 @@ def remove(root: Path, kind: str, name: str) -> None:
 
 @operation()
 def capabilities(root: Path) -> None:
-    """List what the project has besides its stages, and what `inv enable` can add."""
+    """List what this project has besides its stages, and can have.
+
+    Examples:
+        inv capabilities
+    """
     from slipway_ops import project, text_table
 
     on = project.capabilities(root)
@@ -45,12 +60,16 @@ def capabilities(root: Path) -> None:
     print(*text_table.lines(rows), sep="\n")
 
 
-@operation(help={"name": "One of those that `inv capabilities` lists."})
-def enable(root: Path, name: str) -> None:
-    """Add a capability: its files, sessions, tasks; your edits are kept."""
+@operation(help={"capability": "One of those that `inv capabilities` lists."})
+def enable(root: Path, capability: str) -> None:
+    """Add a capability: files, sessions, tasks; keeps your edits.
+
+    Examples:
+        inv enable releases
+    """
     from slipway_ops import growth
 
-    growth.enable(root, name, say)
-    print(f"{name} is ready. Look at it with `git status`, check it with `nox -s lint`.")
-    if (root / "docs" / f"{name}.md").exists():
-        print(f"docs/{name}.md says how to set it up.")
+    growth.enable(root, capability, say)
+    print(f"{capability} is ready. Look at it with `git status`, check it with `nox -s lint`.")
+    if (root / "docs" / f"{capability}.md").exists():
+        print(f"docs/{capability}.md says how to set it up.")

@@ -10,8 +10,13 @@ PRE = {"pre": "A release candidate, such as v1.2.0-rc.1."}
 
 
 @operation(help=PRE | {"dry": "Only say what comes next, why, and what the changelog would say."})
-def tag(root: Path, dry: bool = False, pre: bool = False) -> None:
-    """Make and push the next version of this commit: its tag, and the changelog."""
+def tag(root: Path, *, dry: bool = False, pre: bool = False) -> None:
+    """Make and push the next version: its tag, and the changelog.
+
+    Examples:
+        inv tag --dry
+        inv tag
+    """
     from slipway_ops.release import transaction, versions
 
     if dry:
@@ -21,8 +26,16 @@ def tag(root: Path, dry: bool = False, pre: bool = False) -> None:
 
 
 @operation(help=PRE | {"repair": "vX.Y.Z: complete a version that is there already."})
-def release(root: Path, repair: str = "", pre: bool = False) -> None:
-    """Release this commit: version, changelog, tag, GitHub Release, tags of the images."""
+def release(root: Path, *, repair: str = "", pre: bool = False) -> None:
+    """Release this commit (in CI: nox -s release).
+
+    It makes the version, the changelog, the tag, the GitHub Release and the tags of the images.
+
+    Examples:
+        inv release
+        inv release --pre
+        inv release --repair v1.2.3
+    """
     from slipway_ops.github import rest_api
     from slipway_ops.release import transaction
 

@@ -74,10 +74,10 @@ def test_one_digest_goes_from_staging_to_production(
     # Staging: the images of the commit, by digest.
     shop.inv("image.push")
     port = shop.initialise("staging")
-    assert "nothing was deployed" in shop.inv("status", "--environment", "staging")
-    assert "Nothing was deployed" in shop.refused("up", "--environment", "staging")
+    assert "nothing was deployed" in shop.inv("status", "staging")
+    assert "Nothing was deployed" in shop.refused("up", "staging")
     first = commit_of(shop)
-    said = shop.inv("deploy", "--environment", "staging")
+    said = shop.inv("deploy", "staging")
     assert f"staging runs {first}." in said
     with shop.language_model("staging"), chromium() as browser:
         page = open_page(browser, f"http://127.0.0.1:{port}")
@@ -85,38 +85,38 @@ def test_one_digest_goes_from_staging_to_production(
     staged = {name: image for name, image in shop.images("staging").items() if name != "database"}
     assert set(staged) == {"agents", "backend", "frontend"}
     assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in staged.values())
-    said = shop.inv("status", "--environment", "staging")
+    said = shop.inv("status", "staging")
     assert first in said
     assert "drift" not in said
 
     # What was changed behind its back is shown, and put right.
     docker("rm", "--force", shop.container("staging", "agents"))
-    assert "drift: agents does not run" in shop.inv("status", "--environment", "staging")
-    shop.inv("up", "--environment", "staging")
-    assert "drift" not in shop.inv("status", "--environment", "staging")
+    assert "drift: agents does not run" in shop.inv("status", "staging")
+    shop.inv("up", "staging")
+    assert "drift" not in shop.inv("status", "staging")
 
     # Production: what it refuses; tests/unit/deploy/test_version_rules.py has every rule.
     port = shop.initialise("production")
-    deploy = ["deploy", "--environment", "production", "--yes"]
+    deploy = ["deploy", "production", "--yes"]
     assert "Production takes a released version by name" in shop.refused(*deploy)
-    assert "stable versions only" in shop.refused(*deploy, "--version", first)
-    assert "there is no tag v1.0.0 here" in shop.refused(*deploy, "--version", "v1.0.0")
+    assert "stable versions only" in shop.refused(*deploy, first)
+    assert "there is no tag v1.0.0 here" in shop.refused(*deploy, "v1.0.0")
     shop.git("tag", "v1.0.0")
-    said = shop.refused(*deploy, "--version", "v1.0.0")
+    said = shop.refused(*deploy, "v1.0.0")
     assert "v1.0.0" in said and "inv image.promote" in said
     shop.inv("image.promote", "--from", first, "--to", "v1.0.0")
     second = change(shop, BACKEND, "# a change\n", "fix: a change")
     shop.git("tag", "v1.0.1")
     shop.inv("image.promote", "--from", second, "--to", "v1.0.1")
-    said = shop.refused(*deploy, "--version", "v1.0.1")
+    said = shop.refused(*deploy, "v1.0.1")
     assert "has no record of those of v1.0.1" in said
     without_yes = [word for word in deploy if word != "--yes"]
-    said = shop.refused(*without_yes, "--version", "v1.0.0")
+    said = shop.refused(*without_yes, "v1.0.0")
     assert "--yes" in said
     assert shop.images("production") == {}, "something was started in spite of the rules"
 
     # Production: what staging has run, by the same digests, and used.
-    assert "production runs v1.0.0." in shop.inv(*deploy, "--version", "v1.0.0")
+    assert "production runs v1.0.0." in shop.inv(*deploy, "v1.0.0")
     running = shop.images("production")
     assert {name: running[name] for name in staged} == staged
     with shop.language_model("production"), chromium() as browser:
@@ -130,22 +130,22 @@ def test_one_digest_goes_from_staging_to_production(
     with ssh_host(tmp_path / "ssh") as (host, variables):
         path = f"{variables['SSH_BIN']}{os.pathsep}{os.environ['PATH']}"
         shop.fill("staging", DOCKER_HOST=host)
-        said = shop.inv("deploy", "--environment", "staging", "--version", second, PATH=path)
+        said = shop.inv("deploy", "staging", second, PATH=path)
         assert f"staging runs {second}." in said
-        assert host in shop.inv("status", "--environment", "staging", PATH=path)
+        assert host in shop.inv("status", "staging", PATH=path)
     shop.fill("staging", DOCKER_HOST="")
-    assert second in shop.inv("status", "--environment", "staging")
+    assert second in shop.inv("status", "staging")
 
     # An unhealthy version: the one before serves again, and the exit status says so.
     third = change(shop, APP, "raise SystemExit('it breaks')\n", "fix: it breaks")
-    said = shop.refused("deploy", "--environment", "staging", "--version", third)
+    said = shop.refused("deploy", "staging", third)
     assert f"staging runs {second} again" in said
     assert "backend is" in said and "it breaks" in said
-    said = shop.inv("status", "--environment", "staging")
+    said = shop.inv("status", "staging")
     assert second in said and "drift" not in said
-    said = shop.inv("rollback", "--environment", "staging")
+    said = shop.inv("rollback", "staging")
     assert f"staging runs {first}." in said
-    assert second in shop.refused("rollback", "--environment", "staging")
+    assert second in shop.refused("rollback", "staging")
     after = shop.images("staging")
     assert {name: after[name] for name in staged} == staged
     with ssh_host(tmp_path / "dead") as (host, variables):
@@ -177,8 +177,8 @@ def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(
     )
     shop.inv("env.use", "development")
     assert f"frontend: http://127.0.0.1:{port}" in shop.inv("up")
-    assert "healthy" in shop.inv("status", "--environment", "development")
-    assert "database migrated" in shop.inv("logs", "--service", "migrate")
+    assert "healthy" in shop.inv("status", "development")
+    assert "database migrated" in shop.inv("logs", "migrate")
     assert "development runs what is built here" in shop.refused("deploy")
     address = f"http://127.0.0.1:{port}/api/backend/questions"
 
@@ -281,7 +281,6 @@ def publish(shop: DeployableProject, version: str, health: str) -> str:
 def test_after_a_kill_in_the_middle_of_a_deployment_what_was_healthy_comes_back(
     small: DeployableProject,
 ) -> None:
-    staging = ["--environment", "staging"]
     digests = [publish(small, f"v1.{number}.0", HEALTHY) for number in range(2)]
     digests.append(publish(small, "v1.2.0", NEVER_HEALTHY))
 
@@ -289,26 +288,24 @@ def test_after_a_kill_in_the_middle_of_a_deployment_what_was_healthy_comes_back(
         return small.images("staging").get("frontend", "").endswith(digests[number])
 
     for number in range(2):
-        assert f"runs v1.{number}.0." in small.inv(
-            "deploy", *staging, "--version", f"v1.{number}.0"
-        )
-    command = [str(small.path / ".venv/bin/inv"), "deploy", *staging, "--version", "v1.2.0"]
+        assert f"runs v1.{number}.0." in small.inv("deploy", "staging", f"v1.{number}.0")
+    command = [str(small.path / ".venv/bin/inv"), "deploy", "staging", "v1.2.0"]
     deployment = subprocess.Popen(command, cwd=small.path, env=clean_environment())
     try:
         eventually("the new container", lambda: runs(2))
-        assert "v1.2.0 has not finished" in small.inv("status", *staging)
+        assert "v1.2.0 has not finished" in small.inv("status", "staging")
     finally:
         deployment.kill()
         deployment.wait()
-    assert "runs v1.1.0." in small.inv("rollback", *staging)
+    assert "runs v1.1.0." in small.inv("rollback", "staging")
     assert runs(1)
-    status = small.inv("status", *staging)
+    status = small.inv("status", "staging")
     assert "v1.1.0" in status and "drift" not in status and "v1.2.0" not in status
 
-    assert "runs v1.0.0." in small.inv("rollback", *staging)
+    assert "runs v1.0.0." in small.inv("rollback", "staging")
     assert runs(0)
-    assert "v1.1.0" in small.refused("rollback", *staging)
-    assert "runs v1.1.0." in small.inv("rollback", *staging, "--to", "v1.1.0")
+    assert "v1.1.0" in small.refused("rollback", "staging")
+    assert "runs v1.1.0." in small.inv("rollback", "staging", "--to", "v1.1.0")
     assert runs(1)
     locks = docker("ps", "--all", "--quiet", "--filter", f"name={small.slug}-staging-lock")
     assert locks == ""

@@ -112,7 +112,7 @@ def test_a_merge_goes_by_the_same_digests_from_staging_to_production(shop: Shop)
     one = shop.digests("production")
     assert one == shop.digests("staging") and len(set(one.values())) == 2
     assert set(one.values()) == shop.hub.attested
-    said = shop.project.inv("status", "--environment", "production")
+    said = shop.project.inv("status", "production")
     assert "v1.0.0" in said and "drift" not in said
     assert first in shop.project.inv("image.list", "--remote")
     files = sorted(file["name"] for file in shop.hub.assets.values())
@@ -154,5 +154,5 @@ def test_a_merge_goes_by_the_same_digests_from_staging_to_production(shop: Shop)
 
     # What does not answer is named, with what to do.
     docker("stop", shop.project.container("production", "frontend"))
-    said = shop.project.refused("smoke", "--environment", "production")
-    assert "frontend/ does not answer" in said and "inv rollback --environment production" in said
+    said = shop.project.refused("smoke", "production")
+    assert "frontend/ does not answer" in said and "inv rollback production" in said

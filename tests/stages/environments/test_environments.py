@@ -94,7 +94,7 @@ def test_an_environment_is_made_filled_in_checked_used_and_compared(shop: Projec
     assert not any(secret in seen for secret in secrets)
     assert "LOG_LEVEL" not in seen
     (shop.path / ".env.staging").chmod(0o644)
-    said = inv(shop, "up", "--environment", "staging", status=1)
+    said = inv(shop, "up", "staging", status=1)
     assert "do not meet the contract" in said and "chmod 600" in said
 
 

@@ -48,7 +48,7 @@ def test_each_difference_is_a_line_with_what_puts_it_right(
     text = status(host)
     assert text.count("drift:") == 1
     assert f"drift: {drift}" in text
-    assert "inv up --environment staging" in text
+    assert "inv up staging" in text
 
 
 def test_prometheus_and_the_others_should_run_where_observability_is_on(host: DockerHost) -> None:

@@ -84,7 +84,7 @@ def test_when_neither_the_new_nor_the_old_is_healthy_an_older_one_can_be_chosen(
     host.deploy("v1.0.0")
     host.deploy("v1.1.0")
     host.sick = {digest("v1.1.0"), digest("v1.2.0")}
-    with pytest.raises(SlipwayError, match=r"v1.2.0 .* v1.1.0.*--to VERSION`: v1.0.0\."):
+    with pytest.raises(SlipwayError, match=r"v1.2.0 .* v1.1.0.*VERSION`: v1.0.0\."):
         host.deploy("v1.2.0")
     assert host.roll_back("v1.0.0") == "v1.0.0"
     assert host.written[0].healthy

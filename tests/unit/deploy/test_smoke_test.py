@@ -48,7 +48,7 @@ def test_an_answer_that_is_wrong_is_named_with_what_brings_back_what_ran(shop: D
     shop.wrong = "frontend/ answers 502"
     with pytest.raises(SlipwayError, match="frontend/ answers 502") as refused:
         smoke_test.run(shop.root, "staging", str)
-    assert "inv rollback --environment staging" in str(refused.value)
+    assert "inv rollback staging" in str(refused.value)
 
 
 def test_without_an_app_the_api_is_requested_itself(host: DockerHost) -> None:
@@ -60,7 +60,7 @@ def test_without_an_app_the_api_is_requested_itself(host: DockerHost) -> None:
 
 
 def test_nothing_is_tested_where_nothing_was_deployed(host: DockerHost) -> None:
-    with pytest.raises(SlipwayError, match="inv deploy --environment staging"):
+    with pytest.raises(SlipwayError, match="inv deploy staging"):
         smoke_test.run(host.root, "staging", str)
 
 

@@ -72,7 +72,8 @@ def test_what_belongs_to_a_capability_that_is_off_is_no_operation(
 
 def test_a_task_is_added_replaced_and_removed_in_tasks_py(project: Project) -> None:
     text = (project.path / "tasks.py").read_text(encoding="utf-8")
-    text = text.replace("tasks import namespace", "tasks import daily, namespace") + CHANGED
+    text = text.replace("tasks import namespace", "tasks import daily, namespace")
+    text = text.replace("\nprogram.run", f"{CHANGED}\nprogram.run")
     project.write("tasks.py", text)
     assert listed(project) == (OPERATIONS | {"version", "hello"}) - {"rollback", "image.prune"}
     assert project.run(BIN / "inv", "hello").stdout == "hello\n"

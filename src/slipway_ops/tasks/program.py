@@ -1,0 +1,244 @@
+"""`inv` as people type it: words in place of flags, tasks by purpose, examples, suggestions.
+
+invoke reads a word after a task only where the task cannot do without it. `run`, the last line of a
+project's tasks.py, hands the command line to a program of our own: docs/decisions/0027.
+"""
+
+from __future__ import annotations
+
+import copy
+import fnmatch
+import functools
+import inspect
+import shlex
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from invoke import main
+from invoke.collection import Collection
+from invoke.exceptions import Exit, ParseError
+from invoke.parser import Parser, ParseResult
+from invoke.parser.argument import Argument
+from invoke.parser.context import ParserContext, to_flag
+from invoke.program import Program as Invoke
+from invoke.util import helpline
+
+from slipway_ops import project
+from slipway_ops.errors import did_you_mean
+
+PURPOSES = {  # in the order of `inv --list`; a task that no pattern names is the project's own
+    "Every day": ("dev", "up", "status", "logs", "down", "why"),
+    "Deployments": ("deploy", "smoke", "rollback"),
+    "Variables of the environments": ("env.*",),
+    "Databases": ("db.*",),
+    "Images": ("image.*",),
+    "Releases": ("tag", "release"),
+    "Members and their upkeep": ("adopt", "add", "remove", "enable", "capabilities", "upgrade")
+    + ("protect",),
+    "Of this project": ("*",),
+}
+
+
+def _environments(_: Path) -> Iterable[str]:
+    from slipway_ops.environments import environment_files
+
+    return environment_files.NAMES
+
+
+def _members(root: Path) -> Iterable[str]:
+    return [member.name for member in project.members(root)]
+
+
+def _services(root: Path) -> Iterable[str]:
+    return [m.name for m in project.members(root) if m.kind not in ("library", "repo")]
+
+
+# What the parameters of these names can be, for completion; and a word that is one of them belongs
+# to that parameter, so that the order of `inv logs staging backend` does not matter.
+CHOICES: dict[str, Callable[[Path], Iterable[str]]] = {
+    "environment": _environments,
+    "service": _services,
+    "member": _members,
+    "stage": lambda _: ("lint", "test", "scan", "build"),
+    "kind": lambda _: ("api", "worker", "app", "library"),
+    "capability": lambda _: project.CAPABILITIES,
+}
+
+
+def run(tasks: Collection) -> None:
+    """Runs the command line of the invoke that has loaded tasks.py, and ends the process.
+
+    Elsewhere, such as in a test that imports tasks.py, it does nothing.
+
+    Args:
+        tasks: all tasks of the project.
+    """
+    if main.program.argv:
+        Program(tasks).run(main.program.argv)
+        sys.exit()
+
+
+class Program(Invoke):
+    """invoke's program, with the tasks of a project.
+
+    A parameter of a task that stands before `*` is a flag and also a word; after `*` it is a flag.
+
+    Args:
+        operations: all tasks.
+    """
+
+    def __init__(self, operations: Collection) -> None:
+        theirs = main.program
+        super().__init__(
+            theirs.version, name=theirs.name, binary="inv", binary_names=theirs.binary_names
+        )
+        self.operations = operations
+
+    def load_collection(self) -> None:
+        """Takes the tasks that are loaded already, and reads invoke.yaml as invoke does."""
+        self.config.set_project_location(str(project.find_root()))
+        self.config.load_project()
+        self.collection = self.operations
+
+    def parse_tasks(self) -> None:
+        """Gives each word the flag that it stands for; then invoke reads the command line.
+
+        Raises:
+            ParseError: there is no such task or flag, or a word too many or too few.
+        """
+        self.core.unparsed[:] = self.with_flags(self.core.unparsed)
+        super().parse_tasks()
+
+    @functools.cached_property
+    def contexts(self) -> dict[str, ParserContext]:
+        """What invoke's parser knows of each task."""
+        # Of a copy, because a task has its help texts only for the first who asks.
+        found = copy.deepcopy(self.collection).to_contexts()
+        return {str(context.name): context for context in found}
+
+    def with_flags(self, words: Sequence[str]) -> list[str]:
+        """A command line in which each word has its flag: `logs --service backend`.
+
+        Raises:
+            ParseError: there is no such task or flag, or a word too many or too few.
+        """
+        words = list(words)
+        while unread := (result := self._parsed(words)).unparsed:
+            context, word = result[-1], unread[0]
+            free = self.free(context)
+            if word.startswith("-") or not free:
+                raise ParseError(self._unknown(context, word))
+            matching = [argument for argument in free if word in self.choices(argument)]
+            place = len(words) - len(unread)
+            words.insert(place, to_flag((matching or free)[0].names[0]))
+        return words
+
+    def free(self, context: ParserContext) -> list[Argument]:
+        """The parameters of a task that can still be given as words, in their order."""
+        if context.name is None:
+            return []
+        task = self.collection[context.name]
+        either = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = task.argspec(task.body).parameters.values()
+        found = [context.args[each.name] for each in parameters if each.kind is either]
+        return [a for a in found if a.takes_value and a.kind is not list and not a.got_value]
+
+    def choices(self, argument: Argument) -> list[str]:
+        """What a parameter can be, where that is known."""
+        known = CHOICES.get(str(argument.name))
+        return list(known(project.find_root())) if known else []
+
+    def _parsed(self, words: list[str]) -> ParseResult:
+        """What invoke reads, up to the first word that it does not know."""
+        parser = Parser(self.contexts.values(), self.initial_context, ignore_unknown=True)
+        try:
+            return parser.parse_argv(words)
+        except ParseError as error:
+            context = error.context
+            if not context or not context.missing_positional_args:
+                raise
+            missing = " and ".join(str(each.name) for each in context.missing_positional_args)
+            text = f"{context.name} needs: {missing}. Examples: inv --help {context.name}"
+            raise ParseError(text, context) from error
+
+    def _unknown(self, context: ParserContext, word: str) -> str:
+        if word.startswith("-"):
+            suggestion = did_you_mean(word, (n for n in context.flag_names() if n[1] == "-"))
+            name = context.name or "inv"
+            return f"{name} has no option {word}.{suggestion} All of them: inv --help {name}"
+        suggestion = did_you_mean(word, self.collection.task_names)
+        taken = f"{context.name} takes no further word, and there" if context.name else "There"
+        return f"{taken} is no task {word!r}.{suggestion} All tasks: inv --list"
+
+    def parse_cleanup(self) -> None:
+        """Answers --complete with what a word can be, and a wrong --help; the rest is invoke's."""
+        name = self.args.help.value
+        if isinstance(name, str) and name not in self.parser.contexts:
+            raise ParseError(self._unknown(self.initial_context, name))
+        if self.args.complete.value and (found := self.completions(self.core.remainder)):
+            print(*found, sep="\n")
+            raise Exit
+        super().parse_cleanup()
+
+    def completions(self, line: str) -> list[str]:
+        """What can follow a command line, or complete its last word; [] where only invoke knows.
+
+        Args:
+            line: what was typed, from the name of the program on.
+        """
+        words = shlex.split(line)[1:]
+        if not words or words[-1].startswith("-"):
+            return []
+        instead = [each for each in self._next(words[:-1]) if each.startswith(words[-1])]
+        longer = (name for name in self.collection.task_names if name.startswith(words[-1]))
+        found = self._next(words) + instead
+        return [*found, *(name for name in longer if name != words[-1])] if found else []
+
+    def _next(self, words: list[str]) -> list[str]:
+        """What the word after these can be."""
+        try:
+            context = self._parsed(self.with_flags(words))[-1]
+        except ParseError as error:
+            if not error.context:
+                return []
+            context = error.context
+        following = context.missing_positional_args[:1] or self.free(context)
+        return [choice for argument in following for choice in self.choices(argument)]
+
+    def print_task_help(self, name: str) -> None:
+        """Shows what a task does, its words, its options, and the examples of its docstring."""
+        context = self.contexts[self.parser.contexts[name].name]
+        required = context.positional_args
+        words = [
+            str(arg.name) if arg in required else f"[{arg.name}]" for arg in self.free(context)
+        ]
+        options = context.help_tuples()
+        print(" ".join(["Usage: inv", name, *words, *["[--options]"] * bool(options)]))
+        print(f"\n{inspect.getdoc(self.collection[name]) or ''}\n")
+        if options:
+            print("Options, each of which can be a flag:" if words else "Options:")
+            self.print_columns(options)
+
+    def list_flat(self) -> None:
+        """Shows the tasks by purpose; with a namespace or a depth as invoke does."""
+        if self.list_root or self.list_depth:
+            super().list_flat()
+            return
+        tasks = self.collection.task_names
+        width = max(map(len, tasks))
+        left = sorted(tasks)
+        for purpose, patterns in PURPOSES.items():
+            found = [name for each in patterns for name in fnmatch.filter(left, each)]
+            left = [name for name in left if name not in found]
+            if found:
+                print(f"{purpose}:")
+                self.print_columns(
+                    [(name.ljust(width), helpline(self.collection[name])) for name in found]
+                )
+        print("One of them, with examples: inv --help NAME. The stages: nox -l")
+
+    def no_tasks_given(self) -> None:
+        """`inv` alone shows the tasks, rather than invoke's options."""
+        self.list_tasks()
+        raise Exit
