@@ -204,3 +204,17 @@ def _matches(place: str, pattern: str) -> bool:
     parts = re.split(r"(\*\*/?|\*|\?)", pattern.strip("/").removeprefix("./"))
     known = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
     return bool(re.fullmatch("".join(known.get(part) or re.escape(part) for part in parts), place))
+
+
+def libraries(root: Path, member: Member) -> list[str]:
+    """The folders of what a service depends on in this workspace, seen from the root.
+
+    Raises:
+        LockError: uv.lock does not hold it.
+    """
+    words = ["--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-annotate", "--no-header"]
+    done = uv.run(root, "export", *words, "--package", distribution(member))
+    if done.returncode:
+        raise uv.LockError(f"{uv.STALE}\n{done.stderr.strip()}")
+    found = re.findall(r"^(?:-e )?\./(\S+)", done.stdout, re.MULTILINE)
+    return [folder for folder in found if folder != member.path.relative_to(root).as_posix()]

@@ -1,5 +1,7 @@
 """A supervisor: starts programs, shows what they say in one stream, and leaves none behind.
 
+It also starts a program again when its code has changed.
+
 honcho (2.0) gives the stream, but starts every command in a shell, knows no health checks and no
 order, and leaves its programs behind when it is killed: hence these lines.
 """
@@ -14,7 +16,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from io import TextIOWrapper
@@ -55,6 +57,7 @@ class Program:
         problem: takes the process id, says why the program is not ready, None when it is.
         stop: the signal that asks it to end in good order.
         last: it is asked to end only when the others have ended, because they need it.
+        code: folders; it starts again when a file in one of them has changed.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Program:
     problem: Callable[[int], str | None] | None = None
     stop: signal.Signals = signal.SIGTERM
     last: bool = False
+    code: Sequence[Path] = ()
 
 
 class Console:
@@ -103,12 +107,19 @@ class Console:
 
 @dataclass(eq=False)
 class Process:
-    """A program that was started, as its supervisor knows it."""
+    """A program that was started, as its supervisor knows it.
+
+    Attributes:
+        again: it was started before, with other code.
+        stale: it ends to be started again; the time by which it has to.
+    """
 
     program: Program
     popen: subprocess.Popen[bytes]
     lines: deque[str] = field(default_factory=partial(deque, maxlen=12))
     once: bool = False  # its end with exit status 0 is what everybody waits for
+    again: bool = False
+    stale: float | None = None
     problem: str | None = "it has not answered yet"
     status: int | None = None  # of its end; minus the number of the signal that killed it
 
@@ -137,6 +148,7 @@ class Supervisor:
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()  # for the main thread
         self._processes: list[Process] = []
         self._ending = threading.Event()
+        self._following: list[threading.Thread] = []
         self._hurry = 0  # signals that came while everything was ending
         self._handlers: dict[int, Any] = {}
 
@@ -154,11 +166,17 @@ class Supervisor:
         for last in (False, True):
             self._end([p for p in self._processes if p.program.last == last])
         self._guard.communicate()
+        for thread in self._following:
+            thread.join()
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
 
-    def start(self, program: Program) -> Process:
+    def start(self, program: Program, again: bool = False) -> Process:
         """Starts a program that is to run until the end.
+
+        Args:
+            again: it ran before, with other code. If it ends before it is ready, it is started at
+                the next change of its code, and nothing else ends.
 
         Raises:
             Died: there is no such command.
@@ -178,11 +196,30 @@ class Supervisor:
         except OSError as error:
             raise Died(f"{program.name} cannot be started: {error}") from error
         reaper.tell(self._guard, popen.pid, program.stop)
-        process = Process(program, popen)
+        process = Process(program, popen, again=again)
         self._processes.append(process)
         for work in (self._watch, self._check):
             threading.Thread(target=work, args=[process], daemon=True).start()
         return process
+
+    def follow(self, changes: Callable[[threading.Event], Iterable[Collection[Path]]]) -> None:
+        """Starts programs again when their code has changed.
+
+        Args:
+            changes: takes the event that ends it; gives the files of each change. It runs in a
+                thread.
+        """
+
+        def read() -> None:
+            try:
+                for files in changes(self._ending):
+                    self._events.put(partial(self._changed, files))
+            except (OSError, RuntimeError) as error:  # such as too many watched folders
+                text = f"Code is no longer watched, so nothing is reloaded: {error}"
+                self._events.put(partial(self.console.say, text))
+
+        self._following.append(threading.Thread(target=read, daemon=True))
+        self._following[-1].start()
 
     def finish(self, program: Program) -> None:
         """Runs a program to its end.
@@ -227,6 +264,9 @@ class Supervisor:
             raise Stopped(signal.SIGHUP)
         with contextlib.suppress(Empty):
             self._events.get(timeout=POLL / 2)()
+        for process in self._processes:
+            if process.status is None and process.stale and process.stale < time.monotonic():
+                self._kill(process)
 
     def _signalled(self, number: int) -> None:
         if not self._ending.is_set():
@@ -241,8 +281,43 @@ class Supervisor:
     def _ended(self, process: Process, status: int) -> None:
         process.status = status
         reaper.tell(self._guard, process.popen.pid, 0)
-        if not self._ending.is_set() and (status or not process.once):
+        if self._ending.is_set():
+            return
+        if process.stale:
+            self._start_again(process)
+        elif process.again and process.problem:
+            self.console.say(
+                f"{process.program.name} could not start: see above. It starts again when you save."
+            )
+        elif status or not process.once:
             raise process.death()
+
+    def _changed(self, files: Collection[Path]) -> None:
+        """Asks the programs with this code to end; they start again when they have."""
+        if self._ending.is_set():
+            return
+        for process in list(self._processes):
+            program = process.program
+            own = sorted(f for f in files if any(f.is_relative_to(code) for code in program.code))
+            if not own or process.stale:
+                continue
+            more = f" and {len(own) - 1} more" if own[1:] else ""
+            file = os.path.relpath(own[0], program.cwd)
+            self.console.say(f"Reloading {program.name}, because {file}{more} changed.")
+            if process.status is None:
+                process.stale = time.monotonic() + reaper.GRACE
+                reaper.signal_group(process.popen.pid, program.stop)
+            else:
+                self._start_again(process)
+
+    def _start_again(self, process: Process) -> None:
+        self._processes.remove(process)
+        self.start(process.program, again=True)
+
+    def _kill(self, process: Process) -> None:
+        self.console.say(f"{process.program.name} has not ended: it is killed.")
+        process.stale = process.stale and float("inf")
+        reaper.signal_group(process.popen.pid, signal.SIGKILL)
 
     def _watch(self, process: Process) -> None:
         """Runs in a thread: reports what a process says, then its end."""
@@ -263,6 +338,8 @@ class Supervisor:
         """Runs in a thread: looks at a process's health until it is ready."""
         check = process.program.problem
         while check and process.problem and not self._ending.wait(POLL):
+            if process.status is not None:  # what answers now is the next one
+                return
             process.problem = check(process.popen.pid)
 
     def _end(self, processes: list[Process]) -> None:
@@ -277,7 +354,6 @@ class Supervisor:
         while alive() and time.monotonic() < deadline and self._hurry < limit:
             self._next()
         for process in alive():
-            self.console.say(f"{process.program.name} has not ended: it is killed.")
-            reaper.signal_group(process.popen.pid, signal.SIGKILL)
+            self._kill(process)
         while alive():
             self._next()

@@ -18,11 +18,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from slipway_ops import install, project, shell, text_table, uv
 from slipway_ops.dev import postgres, reaper
+from slipway_ops.dev import reload as reloading
 from slipway_ops.dev.processes import Console, Died, Program, Stopped, Supervisor
 from slipway_ops.errors import SlipwayError
 from slipway_ops.node import package_manager, stage_commands
@@ -32,12 +34,13 @@ HOST = "127.0.0.1"
 KINDS = ("app", "api", "worker")  # in the order of their ports
 
 
-def run(root: Path, base: int) -> int:
+def run(root: Path, base: int, reload: bool = True) -> int:
     """Starts everything, waits for a signal, ends everything; returns the exit status.
 
     Args:
         root: the root of the project.
         base: the first port.
+        reload: services start again when their code, or a library that they use, has changed.
 
     Raises:
         SlipwayError: nothing to start, another environment is active, a taken port, a second run,
@@ -70,7 +73,7 @@ def run(root: Path, base: int) -> int:
                 console.say(f"{member.name} is left out: its kind is neither api nor worker.")
         try:
             with Supervisor(console, keep_open=[lock]) as supervisor:
-                _start(supervisor, root, ports, sockets)
+                _start(supervisor, root, ports, sockets, reload)
                 supervisor.until_end()
         except Died as error:
             raise SlipwayError(str(error)) from error
@@ -80,7 +83,9 @@ def run(root: Path, base: int) -> int:
     return 0
 
 
-def _start(supervisor: Supervisor, root: Path, ports: dict[Member, int], sockets: Path) -> None:
+def _start(
+    supervisor: Supervisor, root: Path, ports: dict[Member, int], sockets: Path, reload: bool
+) -> None:
     """Starts everything in order, and says what is where once it is ready."""
     began = time.monotonic()
     supervisor.finish(Program("setup", [sys.executable, "-m", "slipway_ops.dev.product"], root))
@@ -94,8 +99,11 @@ def _start(supervisor: Supervisor, root: Path, ports: dict[Member, int], sockets
         supervisor.until_ready()
         command = [_python(root), "-m", "runtime.migrate"]
         supervisor.finish(Program("migrate", command, root, _variables("runtime", database)))
+    code = {member: reloading.folders(root, member) if reload else [] for member in services}
+    if places := {place for each in code.values() for place in each}:
+        supervisor.follow(partial(reloading.changes, places))
     for member in services:
-        supervisor.start(program(member, root, ports, database))
+        supervisor.start(replace(program(member, root, ports, database), code=code[member]))
     supervisor.until_ready()
     supervisor.console.say(
         f"Ready after {time.monotonic() - began:.1f} s.\n\n{table(ports, database)}"

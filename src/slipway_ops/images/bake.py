@@ -158,7 +158,7 @@ def targets(
             continue
         text = (member.path / "Dockerfile").read_text(encoding="utf-8")
         if member in services and EVERY_LIBRARY in text:
-            needed = " ".join(f"{folder}/src" for folder in _libraries(root, member))
+            needed = " ".join(f"{folder}/src" for folder in python_member.libraries(root, member))
             text = text.replace(EVERY_LIBRARY, needed)
         found[name] = {
             "inherits": [f"_{member.language}"],
@@ -177,13 +177,3 @@ def _own(root: Path, member: Member) -> dict[str, str]:
     own = project.settings(root).get("images", {}).get(member.name, {})
     known = {key: str(own[key]) for key in ("dockerfile", "target") if key in own}
     return {"context": str(own.get("context", member.folder)), **known}
-
-
-def _libraries(root: Path, member: Member) -> list[str]:
-    """The folders of what a service depends on in this workspace, seen from the root."""
-    words = ["--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-annotate", "--no-header"]
-    done = uv.run(root, "export", *words, "--package", python_member.distribution(member))
-    if done.returncode:
-        raise uv.LockError(f"{uv.STALE}\n{done.stderr.strip()}")
-    found = re.findall(r"^(?:-e )?\./(\S+)", done.stdout, re.MULTILINE)
-    return [folder for folder in found if folder != member.path.relative_to(root).as_posix()]

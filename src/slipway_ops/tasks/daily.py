@@ -9,19 +9,25 @@ from invoke.exceptions import Exit
 from slipway_ops.tasks.operation import operation
 
 
-@operation(help={"port": "The first port; the others follow. Two projects take two numbers."})
-def dev(root: Path, *, port: int = 8000) -> None:
+@operation(
+    help={
+        "port": "The first port; the others follow. Two projects take two numbers.",
+        "reload": "Start APIs and workers again when their code or a library changes.",
+    }
+)
+def dev(root: Path, *, port: int = 8000, reload: bool = True) -> None:
     """Run the whole product on this machine, without Docker.
 
-    It starts a database, the APIs, the workers and the apps.
+    It starts a database, the APIs, the workers and the apps, and reloads what you edit.
 
     Examples:
         inv dev
         inv dev --port 9000
+        inv dev --no-reload
     """
     from slipway_ops.dev import product
 
-    raise Exit(code=product.run(root, port))
+    raise Exit(code=product.run(root, port, reload))
 
 
 @operation()

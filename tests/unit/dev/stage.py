@@ -1,7 +1,8 @@
 """Runs a supervisor over the programs that its argument describes, as `inv dev` does.
 
 The argument is JSON: how many seconds programs get to end in (`grace`), and the `programs`, each
-with its `name`, its `command`, and perhaps `once`, `last`, and `ready`: a file that appears then.
+with its `name`, its `command`, and perhaps `once`, `last`, `ready`: a file that appears then, and
+`code`: the folder with its code.
 """
 
 import json
@@ -9,7 +10,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from slipway_ops.dev import reaper
+from slipway_ops.dev import reaper, reload
 from slipway_ops.dev.processes import Console, Died, Program, Stopped, Supervisor
 
 
@@ -25,10 +26,18 @@ def main() -> int:
     console = Console([each["name"] for each in wanted["programs"]], sys.stdout)
     try:
         with Supervisor(console) as supervisor:
+            if places := [Path(each["code"]) for each in wanted["programs"] if "code" in each]:
+                supervisor.follow(partial(reload.changes, places))
             for each in wanted["programs"]:
                 ready = partial(problem, each["ready"]) if "ready" in each else None
-                last = each.get("last", False)
-                program = Program(each["name"], each["command"], Path(), {}, ready, last=last)
+                program = Program(
+                    each["name"],
+                    each["command"],
+                    Path.cwd(),
+                    problem=ready,
+                    last=each.get("last", False),
+                    code=[Path(each["code"])] if "code" in each else [],
+                )
                 (supervisor.finish if each.get("once") else supervisor.start)(program)
             supervisor.until_ready()
             console.say("Ready")
