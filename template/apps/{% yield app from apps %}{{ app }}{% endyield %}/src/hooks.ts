@@ -47,15 +47,14 @@ export function useConfig() {
 
 /**
  * The questions that the API at this path knows (undefined while they load), newest first, and the
- * problem with reading them. As long as one waits, and the page can be seen, it looks again: after
- * one second, then less and less often.
+ * problem with reading them. As long as one waits or nothing answers, and the page can be seen, it
+ * looks again: after one second, then less and less often.
  */
 export function useQuestions(api: string) {
   const [questions, setQuestions] = useState<Question[]>();
   const [problem, setProblem] = useState<string>();
   const [round, setRound] = useState(0);
   const visible = useSyncExternalStore(watchVisibility, () => !document.hidden);
-  const waits = useRef(false);
   const posting = useRef<AbortController>(undefined);
 
   useEffect(() => {
@@ -64,17 +63,18 @@ export function useQuestions(api: string) {
     let timer: ReturnType<typeof setTimeout> | undefined;
 
     const look = async (pause: number) => {
+      let again = true;
       try {
         const list = await listQuestions(api, controller.signal);
         controller.signal.throwIfAborted();
-        waits.current = list.some(isWaiting);
+        again = list.some(isWaiting);
         setQuestions(list);
         setProblem(undefined);
       } catch (error) {
         if (controller.signal.aborted) return;
         setProblem(explain(error));
       }
-      if (waits.current) {
+      if (again) {
         timer = setTimeout(() => {
           void look(Math.min(pause * PAUSE.growth, PAUSE.longest));
         }, pause);
@@ -100,7 +100,6 @@ export function useQuestions(api: string) {
     async (text: string) => {
       posting.current = new AbortController();
       const question = await askQuestion(api, text, posting.current.signal);
-      waits.current = true;
       setQuestions((list = []) => [question, ...list]);
       setRound((count) => count + 1);
     },

@@ -130,8 +130,6 @@ describe("the page", () => {
     server.broken = 503;
     await pass();
     expect(alerts().join()).toContain("The questions could not be loadedThe API answered 503.");
-    await pass(60_000);
-    expect(looks()).toBe(1);
     server.broken = 0;
     await press("Try again");
     expect(screen.getByText("Still there?")).toBeTruthy();
@@ -339,6 +337,22 @@ describe("looking for answers", () => {
     await pass(1500);
     expect(alerts()).toEqual([""]);
     expect(screen.getByText("So.")).toBeTruthy();
+  });
+
+  it("goes on while nothing answers, and ends when the API is back", async () => {
+    await open();
+    server.broken = 502;
+    await show(true);
+    await show(false);
+    expect(alerts().join()).toContain("The API answered 502.");
+    await pass(60_000);
+    expect(looks()).toBeLessThan(12);
+    server.broken = 0;
+    server.questions = [answered({})];
+    await pass(15_000);
+    expect(alerts()).toEqual([""]);
+    expect(screen.getByText("So.")).toBeTruthy();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("stops while the page is hidden, and happens at once when it is seen again", async () => {
