@@ -54,10 +54,11 @@ def _services(root: Path) -> Iterable[str]:
     return [m.name for m in project.members(root) if m.kind not in ("library", "repo")]
 
 
-# What the parameters of these names can be, for completion; and a word that is one of them belongs
-# to that parameter, so that the order of `inv logs staging backend` does not matter.
+# What the parameters of these names can be, for completion; and a word that is one of them, or
+# nearly, belongs to that parameter: the order of `inv logs staging backend` does not matter.
 CHOICES: dict[str, Callable[[Path], Iterable[str]]] = {
     "environment": _environments,
+    "other": _environments,
     "service": _services,
     "member": _members,
     "stage": lambda _: ("lint", "test", "scan", "build"),
@@ -130,8 +131,9 @@ class Program(Invoke):
             if word.startswith("-") or not free:
                 raise ParseError(self._unknown(context, word))
             matching = [argument for argument in free if word in self.choices(argument)]
+            close = [argument for argument in free if did_you_mean(word, self.choices(argument))]
             place = len(words) - len(unread)
-            words.insert(place, to_flag((matching or free)[0].names[0]))
+            words.insert(place, to_flag((matching or close or free)[0].names[0]))
         return words
 
     def free(self, context: ParserContext) -> list[Argument]:

@@ -45,15 +45,6 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(folder)
 
 
-@pytest.fixture
-def shop(default_project: Project, place: Path) -> Project:
-    """A clone of the default project."""
-    # The name makes the path longer than a socket's may be.
-    path = place / ("a-folder-with-a-long-name-" * 4) / "shop"
-    default_project.git("clone", "--quiet", str(default_project.path), str(path))
-    return Project(path)
-
-
 def call(address: str, **body: str) -> Any:
     """What an address answers, as JSON; with a body it is a POST."""
     headers = {"content-type": "application/json"}
@@ -69,11 +60,12 @@ def addresses(run: Terminal) -> dict[str, str]:
     return dict(re.findall(r"^dev +\|   (\w+) +(\S+://\S+)$", said, re.M))
 
 
-def inv_dev(project: Project, base: int, tty: bool = False) -> Terminal:
+def inv_dev(project: Project, base: int, *words: str, tty: bool = False) -> Terminal:
     """`inv dev`, typed at the project's root."""
-    return Terminal([BIN / "inv", "dev", "--port", str(base)], project.path, tty=tty)
+    return Terminal([BIN / "inv", "dev", "--port", str(base), *words], project.path, tty=tty)
 
 
+@pytest.mark.xdist_group("installed shop")
 def test_a_question_is_answered_in_the_browser_and_is_still_there_after_a_restart(
     shop: Project, screenshots: Path
 ) -> None:
