@@ -169,7 +169,7 @@ def setup(session: nox.Session) -> None:
     python = str(ROOT / ".venv" / "bin" / "python")
     uv = str(Path(sys.executable).with_name("uv"))  # nox[uv] put it there
     command = [uv, "pip", "install", "--quiet", "--python", python, "--group", "dev"]
-    session.run(*command, external=True)
+    session.run(*command, "--editable", ".", external=True)
     session.run(python, "-m", "pre_commit", "install", external=True)
 
 

@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import tempfile
-from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import copier
 import yaml
 from copier.errors import CopierError
 
-from slipway_ops import install, project, shell, uv
+from slipway_ops import install, project, shell, terminal, uv
 from slipway_ops.environments import contract, contract_files
 from slipway_ops.environments.variable import Variable
 from slipway_ops.errors import SlipwayError, did_you_mean
@@ -24,10 +23,8 @@ from slipway_ops.node import package_manager
 QUESTIONS = {"api": "apis", "worker": "workers", "app": "apps", "library": "libraries"}
 DAY = re.compile(r'^exclude-newer = "\d[^" ]*"', re.MULTILINE)  # not a span, such as "2 weeks"
 
-Say = Callable[[str], object]
 
-
-def add(root: Path, kind: str, name: str, say: Say) -> list[Variable]:
+def add(root: Path, kind: str, name: str) -> list[Variable]:
     """Renders one more member at the template's present version, locks and installs everything.
 
     A member that is there already is only locked and installed, which completes an earlier run.
@@ -35,7 +32,6 @@ def add(root: Path, kind: str, name: str, say: Say) -> list[Variable]:
     Args:
         kind: `api`, `worker`, `app` or `library`.
         name: the new member's name.
-        say: gets the name of each step before it begins.
 
     Returns the variables that no commit knows yet.
 
@@ -43,7 +39,7 @@ def add(root: Path, kind: str, name: str, say: Say) -> list[Variable]:
         SlipwayError: the kind or the name is refused, there is uncommitted work, an edit of yours
             conflicts with the new files, or uv or npm failed. Nothing has changed then.
     """
-    _ensure(root, _question(kind), name, f"Rendering the {kind} {name}", say)
+    _ensure(root, _question(kind), name, f"Rendering the {kind} {name}")
     if "environments" not in project.capabilities(root):
         return []
     committed = shell.ask("git", "show", f"HEAD:{contract_files.EXAMPLE}", cwd=root).stdout
@@ -51,7 +47,7 @@ def add(root: Path, kind: str, name: str, say: Say) -> list[Variable]:
     return [v for v in contract.read(root) if not v.given and v.name not in known]
 
 
-def remove(root: Path, kind: str, name: str, say: Say) -> None:
+def remove(root: Path, kind: str, name: str) -> None:
     """Takes a member out: the template's files go, edited or not; what you added to an app stays.
 
     Raises:
@@ -65,10 +61,10 @@ def remove(root: Path, kind: str, name: str, say: Say) -> None:
         known = ", ".join(names) or "empty"
         raise SlipwayError(f"{name} is not in {question} ({known}).")
     left = [known for known in names if known != name]
-    _grow(root, question, left, f"Removing the {kind} {name}", say)
+    _grow(root, question, left, f"Removing the {kind} {name}")
 
 
-def enable(root: Path, name: str, say: Say) -> None:
+def enable(root: Path, name: str) -> None:
     """Renders what a capability brings at the template's present version, locks and installs it.
 
     One that is there already is only locked and installed, which completes an earlier run.
@@ -84,7 +80,7 @@ def enable(root: Path, name: str, say: Say) -> None:
     needed = project.CAPABILITIES[name].needs
     if needed and needed not in project.capabilities(root):
         raise SlipwayError(f"{name} needs {needed}. Type first: inv enable {needed}")
-    _ensure(root, "capabilities", name, f"Rendering {name}", say)
+    _ensure(root, "capabilities", name, f"Rendering {name}")
 
 
 def upgrade(root: Path) -> list[str]:
@@ -107,7 +103,8 @@ def upgrade(root: Path) -> list[str]:
     apps = [member.path for member in project.members(root) if member.language == "web"]
     managers = list(dict.fromkeys(package_manager.of(root, app) for app in apps))
     for manager in (each for each in managers if each.name == "npm"):
-        done = shell.ask(*npm, "--omit-lockfile-registry-resolved", cwd=manager.folder)
+        with terminal.step(f"Locking the packages of {manager.folder.name}"):
+            done = shell.ask(*npm, "--omit-lockfile-registry-resolved", cwd=manager.folder)
         if done.returncode:  # npm says why before its last line
             raise SlipwayError(f"`npm update` failed in {manager.folder}:\n{done.stderr.strip()}")
     return [
@@ -130,36 +127,35 @@ def _answered(root: Path, question: str) -> list[str]:
     return [str(name) for name in answers[question]]
 
 
-def _ensure(root: Path, question: str, name: str, step: str, say: Say) -> None:
+def _ensure(root: Path, question: str, name: str, step: str) -> None:
     """Adds a name to an answer; where it is there already, locks and installs everything."""
     names = _answered(root, question)
     if name in names:
-        say(f"{name} is already in {question}.")
+        terminal.say(f"{name} is already in {question}.")
         _uv_lock(root)
-        install.everything(root, lambda text: say(f"{text} …"))
+        install.everything(root)
     else:
-        _grow(root, question, [*names, name], step, say)
+        _grow(root, question, [*names, name], step)
 
 
-def _grow(root: Path, question: str, names: list[str], step: str, say: Say) -> None:
+def _grow(root: Path, question: str, names: list[str], step: str) -> None:
     """Gives a question another answer: all that follows from it happens, or nothing."""
     if shell.git(root, "status", "--porcelain"):
         raise SlipwayError(
             "There is uncommitted work, and the new files would mix with it. Commit it first, or "
             "put it aside: git stash --include-untracked"
         )
-    say(f"{step} …")
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
-        patch = _rendered(root, question, names, Path(folder))
+        with terminal.step(step):
+            patch = _rendered(root, question, names, Path(folder))
         lock = project.tools_folder(root) / "uv.lock"
         locked = lock.read_bytes() if lock.exists() else None
         before = project.members(root)
         shell.git(root, "apply", "--whitespace=nowarn", str(patch))
         try:
             if locked is not None:  # without one, the first lock is made in its own way
-                say("Locking the Python packages …")
                 _uv_lock(root)
-            install.everything(root, lambda text: say(f"{text} …"))
+            install.everything(root)
         except BaseException as error:  # Ctrl-C too
             for member in set(project.members(root)).difference(before):
                 shutil.rmtree(member.path / "node_modules", ignore_errors=True)
@@ -215,7 +211,8 @@ def _rendered(root: Path, question: str, names: list[str], folder: Path) -> Path
 
 
 def _uv_lock(root: Path, *words: str) -> None:
-    done = uv.run(project.tools_folder(root), "lock", "--quiet", *words)
+    with terminal.step("Locking the Python packages"):
+        done = uv.run(project.tools_folder(root), "lock", "--quiet", *words)
     if done.returncode:
         raise SlipwayError(f"`{' '.join(['uv lock', *words])}` failed.\n{done.stderr.strip()}")
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
-from slipway_ops import project, shell, uv
+from slipway_ops import project, shell, terminal, uv
 from slipway_ops.node import node_version, package_manager
 
 
-def everything(root: Path, say: Callable[[str], object]) -> bool:
+def everything(root: Path) -> bool:
     """Makes .venv hold every member and tool, and node_modules of every app what its lock says.
 
-    Returns whether uv.lock was made.
+    Shows each part while it is installed: the first time takes a minute. Returns whether uv.lock
+    was made.
 
     Args:
         root: the root of the project.
-        say: gets the name of each part before it is installed: the first time takes a minute.
 
     Raises:
         LockError: uv.lock is missing in CI, or stale.
@@ -25,18 +24,19 @@ def everything(root: Path, say: Callable[[str], object]) -> bool:
     """
     tools = project.tools_folder(root)
     environment = tools / ".venv"
-    say("Installing .venv")
     apps = [member for member in project.members(root) if member.language == "web"]
     here = node_version.of_path(os.environ["PATH"])
     suits = here and all(node_version.wanted(root, app.path).fits(here) for app in apps)
     without = ["--no-group=node"] if suits else []
-    made = uv.sync(tools, environment, "--all-packages", "--inexact", "--all-groups", *without)
+    with terminal.step("Installing .venv"):
+        groups = ["--all-packages", "--inexact", "--all-groups", *without]
+        made = uv.sync(tools, environment, *groups)
     path = os.pathsep.join([f"{environment}/bin", os.environ["PATH"]])
     for member in apps:
-        say(f"Installing node_modules of {member}")
-        manager = package_manager.of(root, member.path)
-        provided = package_manager.provide(root, manager, path)
-        package_manager.install(root, manager, provided)
+        with terminal.step(f"Installing node_modules of {member}"):
+            manager = package_manager.of(root, member.path)
+            provided = package_manager.provide(root, manager, path)
+            package_manager.install(root, manager, provided)
     return made
 
 

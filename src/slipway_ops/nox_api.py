@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import nox
 from nox.command import CommandFailed
 
-from slipway_ops import file_lock, own_config, project, python_member, shell, uv
+from slipway_ops import file_lock, own_config, project, python_member, shell, terminal, uv
 from slipway_ops.errors import SlipwayError
 from slipway_ops.node import node_version, package_manager, stage_commands
 from slipway_ops.project import Member as Member
@@ -49,6 +49,7 @@ except SlipwayError as _error:
 
 Stage = Callable[[nox.Session, Member], None]
 DEFINED: set[str] = set()  # the sessions that `each` has made
+SAID: set[str] = set()  # sentences that are said once in a run
 UNCHECKED: dict[str, str] = {}  # sessions that had nothing to run, and why
 
 
@@ -113,7 +114,7 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
 
         @functools.wraps(stage)
         def of_none(session: nox.Session) -> None:
-            session.skip("no member has this stage; `inv add` adds one")
+            session.skip("no members: `inv add` adds one that has this stage")
 
         if not chosen:
             return of_none
@@ -216,7 +217,7 @@ def enter(
             inside.append(str(path.relative_to(member.path)))
             inside += also if path == member.path else ()
     if not inside:
-        session.skip("none of the named paths is for it")
+        session.skip("no files: none of the named paths is in it")
     _sources(session, member)
     return inside
 
@@ -517,8 +518,9 @@ def node_modules(session: nox.Session, member: Member) -> None:
         manager = package_manager.of(ROOT, member.path)
         if shown_commands.wanted():
             return
-        session.env["PATH"] = package_manager.provide(ROOT, manager, _path(session))
-        package_manager.install(ROOT, manager, _path(session))
+        with terminal.step(f"Installing node_modules of {member}", after=1):
+            session.env["PATH"] = package_manager.provide(ROOT, manager, _path(session))
+            package_manager.install(ROOT, manager, _path(session))
     except SlipwayError as error:
         session.error(str(error))
     for folder in reversed(package_manager.programs(manager, member.path)):
@@ -638,7 +640,7 @@ def images(session: nox.Session) -> None:
     from slipway_ops.images import bake
 
     if not bake.images(ROOT):
-        session.skip("no member has a Dockerfile; `inv add api NAME` adds one that has")
+        session.skip("no images: no member has a Dockerfile; `inv add api NAME` adds one that has")
     if shown_commands.wanted():
         shown_commands.note(session.name, "docker", "buildx", "bake", *map(str, bake.images(ROOT)))
         return
@@ -668,7 +670,7 @@ def alerts(session: nox.Session) -> None:
         "--group=dev",
     )
     python = str(ROOT / ".nox" / "all" / "bin" / "python")  # the session's own has no members
-    session.run(python, "-m", "slipway_ops.checks.metrics", external=True)
+    run(session, python, "-m", "slipway_ops.checks.metrics")
     folder = ROOT / "deploy" / "prometheus"
     command = ["promtool"]
     if shutil.which("promtool") is None:
@@ -681,10 +683,10 @@ def alerts(session: nox.Session) -> None:
         except SlipwayError as error:
             if shell.in_ci():
                 session.error(f"promtool is not installed, and its image cannot run: {error}")
-            session.skip(f"promtool is not installed, and its image cannot run: {error}")
+            session.skip(f"no Docker: promtool is not installed, and its image cannot run: {error}")
     session.chdir(folder)
-    session.run(*command, "check", "config", "prometheus.yml", external=True)
-    session.run(*command, "test", "rules", "tests.yaml", external=True)
+    run(session, *command, "check", "config", "prometheus.yml")
+    run(session, *command, "test", "rules", "tests.yaml")
 
 
 def setup(session: nox.Session) -> None:
@@ -692,7 +694,7 @@ def setup(session: nox.Session) -> None:
     from slipway_ops import install
 
     try:
-        if install.everything(ROOT, session.log):
+        if install.everything(ROOT):
             session.log(uv.NEW)
     except SlipwayError as error:
         session.error(str(error))
@@ -712,21 +714,18 @@ def setup(session: nox.Session) -> None:
 
 def title(session: nox.Session) -> None:
     """Checks the title of the pull request, or the words after `--`, as the commit it will be."""
+    from slipway_ops import hooks
     from slipway_ops.github import actions
 
     words = " ".join(session.posargs) or actions.pull_request_title()
     if words is None:
-        session.skip("there is no pull request; to check a title: nox -s title -- 'feat: it'")
+        session.skip("no pull request: to check a title, type: nox -s title -- 'feat: it'")
+    cz = shutil.which("cz", path=_path(session)) or "cz"
     # cz lets through what git and GitHub write by themselves, and no version comes of that.
     by_itself = words.startswith(("Merge ", "Revert ", "fixup!", "squash!"))
-    with contextlib.suppress(CommandFailed):
-        run(session, "cz", "check", "--message", words)
-        if not by_itself:
-            return
-    session.error(
-        "Correct the pull request's title: it becomes the commit on main, such as `feat: refunds` "
-        "or, for what GitHub calls Revert, `revert: refunds`"
-    )
+    if by_itself or shell.ask(cz, "check", "--message", words).returncode:
+        print(hooks.FORM.format(title=words), flush=True)
+        session.error("Correct the pull request's title: it becomes the commit on main.")
 
 
 def plan(session: nox.Session) -> None:
@@ -773,10 +772,19 @@ def deliver(session: nox.Session, stage: str) -> None:
 
 
 def _say_python(session: nox.Session) -> None:
+    """Says that this is not the Python of images and CI: once for a run, at its end."""
     pinned = str(project.settings(ROOT)["python"])
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if here != pinned:
-        session.log(f"Python {here} runs this; images and CI have {pinned}.")
+    if here == pinned:
+        return
+    text = f"Python {here} runs this; images and CI have {pinned}."
+    from slipway_ops.cache import run_summary, skipping
+
+    if skipping.WORKER in sys.argv:
+        run_summary.remark(text)
+    elif text not in SAID:
+        SAID.add(text)
+        session.log(text)
 
 
 def _uv_sync(
@@ -785,7 +793,9 @@ def _uv_sync(
     if shown_commands.wanted():
         return
     try:
-        if uv.sync(folder, environment, *selection, **variables):
+        with terminal.step(f"Installing what {session.name} needs", after=1):
+            made = uv.sync(folder, environment, *selection, **variables)
+        if made:
             session.log(uv.NEW)
     except SlipwayError as error:
         session.error(str(error))

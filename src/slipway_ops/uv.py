@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from slipway_ops import file_lock, shell
+from slipway_ops import file_lock, shell, terminal
 from slipway_ops.errors import SlipwayError
 
 NEW = "uv.lock is new: commit it."
@@ -69,7 +69,8 @@ def ensure_lock(root: Path, **variables: str) -> bool:
     with file_lock.hold(root, "uv-lock"):  # sessions run side by side
         if lock.exists():
             return False
-        done = run(root, "lock", "--quiet", **variables)
+        with terminal.step("Choosing the version of each package, for uv.lock"):
+            done = run(root, "lock", "--quiet", **variables)
         if done.returncode:
             raise LockError(f"uv could not make {lock}:\n{done.stderr.strip()}")
     return True

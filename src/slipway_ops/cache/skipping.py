@@ -176,9 +176,11 @@ class Run:
             result = "failed" if wrong else "succeeded"
         except Exception as error:
             if isinstance(error, _raised_by_skip(session)):
-                result = "skipped"
+                result = run_summary.reason(str(error))
             elif stage == "test":
                 self._say_hidden(session, member)
+            if result == "failed" and session.name not in run_summary.OF_TOOLS:
+                run_summary.failed(session.name, stage, str(error).splitlines()[:1])
             if record and result == "failed":
                 session.warn(self._wrong(session, f"would have been skipped ({record}), and fails"))
             raise
@@ -186,7 +188,8 @@ class Run:
             self._skips = {}
             results.inputs.forget()
             seconds = time.monotonic() - began
-            run_summary.note(session.name, result, seconds)
+            found = run_summary.OF_TOOLS.pop(session.name, []) if result == "failed" else []
+            run_summary.note(run_summary.Ended(session.name, result, seconds, failures=found))
         if wrong:
             session.error(self._wrong(session, wrong, findings))
         if fields is not None and results.writes and self._is_whole(session, stage, member, fields):
@@ -224,7 +227,7 @@ class Run:
         return f"RESULTS={self._results.mode}: {text}"
 
     def _end(self, session: nox.Session, skip: Skip) -> NoReturn:
-        run_summary.note(session.name, skip.result, saved=skip.saved)
+        run_summary.note(run_summary.Ended(session.name, skip.result, saved=skip.saved))
         session.skip(skip.reason)
 
     def _skip(self, member: Member, record: Record | None) -> Skip | None:

@@ -262,7 +262,7 @@ def _holder(port: int) -> str:
 def _setup() -> None:
     """Makes .venv and node_modules what the locks say: `python -m slipway_ops.dev.product`."""
     try:
-        if install.everything(project.find_root(), print):
+        if install.everything(project.find_root()):
             print(uv.NEW)
     except SlipwayError as error:
         sys.exit(str(error))

@@ -14,12 +14,12 @@ import nox
 from nox.command import CommandFailed
 
 from slipway_ops import project, python_member, shell
-from slipway_ops.cache import cache_key
+from slipway_ops.cache import cache_key, run_summary
 from slipway_ops.cache.skipping import INSTALL_ONLY
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github import line_annotations
 from slipway_ops.project import Member
-from slipway_ops.stages import baseline, findings
+from slipway_ops.stages import baseline, copied_output, findings, places
 from slipway_ops.stages.baseline import FILE, Known
 from slipway_ops.stages.findings import Finding
 
@@ -45,13 +45,13 @@ def run(root: Path, session: nox.Session, command: list[str], env: Mapping[str, 
     stage, _, name = session.name.removesuffix(")").partition("(")
     member = next((one for one in project.members(root) if one.name == name), None)
     if member is None or stage not in cache_key.STAGES or INSTALL_ONLY in sys.argv:
-        session.run(*command, external=True, log=False, env=env)
+        _run(root, session, command, env)
     elif findings.program(command) == "pytest":
         _measure(root, session, member, command, env)
     elif tool := findings.name_of(command):
         _compare(root, session, tool, command, env)
     else:
-        session.run(*command, external=True, log=False, env=env)
+        _run(root, session, command, env)
 
 
 def judge(root: Path, session: nox.Session, tool: str, found: list[Finding]) -> None:
@@ -73,9 +73,12 @@ def judge(root: Path, session: nox.Session, tool: str, found: list[Finding]) -> 
             raise SlipwayError(f"{FILE} holds what whole members have: leave out what follows --")
         known.record(found)
     new = known.new(found)
+    folder = os.path.relpath(Path.cwd(), root)
     for finding in new:
-        print(line_annotations.line(os.path.relpath(Path.cwd(), root), finding, tool))
+        print(line_annotations.line(folder, finding, tool))
     if new:
+        found_at = [os.path.normpath(f"{folder}/{finding}") for finding in new]
+        run_summary.failed(session.name, tool, found_at)
         if known.entries:
             had = sum(known.entries.get(key, 0) for key in {finding.key for finding in new})
             print(f"{tool}: of these {len(new)}, {FILE} has {had:g}.", flush=True)
@@ -93,6 +96,18 @@ def judge(root: Path, session: nox.Session, tool: str, found: list[Finding]) -> 
         session.log(f"{FILE}: {_findings(fixed)} of {tool} fewer; commit it.")
 
 
+def _run(root: Path, session: nox.Session, command: list[str], env: Mapping[str, str]) -> None:
+    """Runs a program as it is; if it fails, the end of the run says what it found, and where."""
+    try:
+        with copied_output.copied() as (file, said):
+            session.run(*command, external=True, log=False, env=env, stdout=file)
+    except CommandFailed:
+        text = said.decode(errors="replace")
+        tool = findings.label(command)
+        run_summary.failed(session.name, tool, places.find(text, Path.cwd(), root))
+        raise
+
+
 def _compare(
     root: Path, session: nox.Session, tool: str, command: list[str], env: Mapping[str, str]
 ) -> None:
@@ -101,7 +116,7 @@ def _compare(
     nth = RUNS[session.name, tool]
     name = tool if nth == 1 else f"{tool} {nth}"
     if not Known(root, session.name, name).entries and not baseline.recording():
-        session.run(*command, external=True, log=False, env=env)
+        _run(root, session, command, env)
         return
     variables = {**os.environ, **session.env, **env, "NO_COLOR": "1"}
     variables.pop("FORCE_COLOR", None)
@@ -113,7 +128,7 @@ def _compare(
         found = findings.read(tool, Path.cwd(), done)
     except findings.UnreadableError as error:
         session.warn(f"{error}, so that it is not compared with {FILE}:")
-        session.run(*command, external=True, log=False, env=env)  # says why, in its own words
+        _run(root, session, command, env)  # says why, in its own words
         raise CommandFailed(str(error)) from error
     judge(root, session, name, found)
 
@@ -126,12 +141,12 @@ def _measure(
     whole = not session.posargs and any(word.startswith("--cov") for word in options)
     least = baseline.floor(root, member) if whole else None
     if least is None:
-        session.run(*command, external=True, log=False, env=env)
+        _run(root, session, command, env)
         return
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "coverage.json")
         words = [f"--cov-fail-under={least}", "--cov-report=term", f"--cov-report=json:{report}"]
-        session.run(*command, *words, external=True, log=False, env=env)
+        _run(root, session, [*command, *words], env)
         try:
             percent = json.loads(report.read_text(encoding="utf-8"))["totals"]["percent_covered"]
         except (OSError, ValueError, LookupError) as error:

@@ -90,6 +90,12 @@ def program(command: list[str]) -> str:
     return module[0] if module else name
 
 
+def label(command: list[str]) -> str:
+    """What people call that program: a script of a web member as it is typed, `npm run lint`."""
+    script = " ".join([program(command), *command[1:3]])
+    return script if command[1:2] == ["run"] else program(command)
+
+
 def name_of(command: list[str]) -> str:
     """The name of the tool that a command runs; empty where its findings cannot be read."""
     name = program(command)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 from slipway_ops.tasks.operation import operation
 
 KIND = {"kind": "One of: api, worker, app, library.", "name": "The member's name."}
-say = partial(print, flush=True)  # at once, also where the output goes to a file
 
 
 @operation(help=KIND)
@@ -23,7 +21,7 @@ def add(root: Path, kind: str, name: str) -> None:
     """
     from slipway_ops import growth
 
-    new = growth.add(root, kind, name, say)
+    new = growth.add(root, kind, name)
     if new:
         print("New variables; `inv env.check NAME` says which of them an environment still needs:")
         print(*(f"  {v.name}: {v.meaning}{' Required.' * v.required}" for v in new), sep="\n")
@@ -39,7 +37,7 @@ def remove(root: Path, kind: str, name: str) -> None:
     """
     from slipway_ops import growth
 
-    growth.remove(root, kind, name, say)
+    growth.remove(root, kind, name)
     print(f"{name} is gone. Look at what changed with `git status`.")
 
 
@@ -69,7 +67,7 @@ def enable(root: Path, capability: str) -> None:
     """
     from slipway_ops import growth
 
-    growth.enable(root, capability, say)
+    growth.enable(root, capability)
     print(f"{capability} is ready. Look at it with `git status`, check it with `nox -s lint`.")
     if (root / "docs" / f"{capability}.md").exists():
         print(f"docs/{capability}.md says how to set it up.")

@@ -38,7 +38,7 @@ def look(session, member):
 
 def audit(session, member):
     if (ROOT.parent / "no-service").exists():
-        session.skip("NOT AUDITED")
+        session.skip("NOT AUDITED: it did not answer")
     look(session, member)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 
 import pytest
@@ -31,14 +32,35 @@ def test_one_report_at_the_end_says_what_ran_what_did_not_and_what_that_saved(st
     stage.write(CORE, "BUG\n")
     lines = stage.red("-s", "lint", "test").splitlines()
     at = next(i for i, line in enumerate(lines) if line.split() == ["lint", "test"])
-    rows = {line.split()[0]: line for line in lines[at + 1 : -1]}
+    end = next(i for i, line in enumerate(lines) if line.startswith("12 sessions"))
+    rows = {line.split()[0]: line for line in lines[at + 1 : end]}
     assert re.fullmatch(r"core +FAILED \d+\.\d s +FAILED \d+\.\d s", rows["core"])
     assert re.fullmatch(r"solo +unchanged +unchanged", rows["solo"])
     assert re.fullmatch(r"api +\d+\.\d s +\d+\.\d s", rows["api"])
     assert re.fullmatch(
         r"12 sessions in \d+\.\d s: 6 succeeded, 4 failed, 2 unchanged, which saved \d+\.\d s\.",
-        lines[-1],
+        lines[end],
     )
+
+
+def test_a_failed_run_ends_with_why_and_with_the_command_for_just_that(stage: Stage) -> None:
+    stage.write(CORE, "BUG\n")
+    for words in (["-s", "lint"], ["-s", "lint(core)", "lint(repo)"]):
+        *above, last = stage.red(*words).splitlines()
+        reasons = above[above.index("lint(core) failed:") :]
+        assert [line for line in reasons if "BUG in src/core/__init__.py" in line]
+        assert last.endswith('nox -s "lint(core)" "lint(repo)"')
+    stage.write(CORE, "")
+    again = shlex.split(last.partition("nox ")[2])
+    assert set(stage.results(stage.green(*again)).values()) == {"success"}
+    assert "failed" not in stage.green()
+
+
+def test_the_table_says_why_a_session_did_not_check_anything(stage: Stage) -> None:
+    (stage.path.parent / "no-service").touch()
+    lines = stage.green("-s", "scan").splitlines()
+    assert "core    not audited" in [line.rstrip() for line in lines]
+    assert lines[-1].endswith(": 6 not audited.")
 
 
 def test_a_failure_is_never_kept(stage: Stage) -> None:

@@ -38,7 +38,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from slipway_ops import project, python_member, shell, uv
+from slipway_ops import project, python_member, shell, terminal, uv
 from slipway_ops.node import package_manager
 from slipway_ops.stages.audit import policy
 from slipway_ops.errors import SlipwayError
@@ -85,7 +85,9 @@ def _end(session: nox.Session, member: Member, root: Path, ask: Ask) -> None:
     environment["PATH"] = os.pathsep.join(places)
     try:
         accepted = policy.read_accepted(root / "audit.toml")
-        verdict = policy.judge(ask(member, root, environment), accepted, date.today())
+        with terminal.step(f"Asking for advisories about the packages of {member}", after=1):
+            report = ask(member, root, environment)
+        verdict = policy.judge(report, accepted, date.today())
     except (SlipwayError, TimeoutError) as error:
         session.error(str(error))
     for line in verdict.lines:

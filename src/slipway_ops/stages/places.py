@@ -1,0 +1,88 @@
+"""Where a tool found something: the files and lines that its output names."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# Of the warnings that pytest lists after its failures, none is why it failed.
+WARNINGS = re.compile(r"^=+ warnings summary =+$.*?^=", re.MULTILINE | re.DOTALL)
+PLACE = re.compile(
+    r"""File "(?P<traced>[^"]+)",\ line\ (?P<number>\d+)    # a traceback of Python
+    | (?P<file>[^\s:()'"`=]+)
+      (?: :(?P<line>\d+)(?::\d+)? | \((?P<row>\d+),\d+\) )  # file:line:column, file(line,column)
+    """,
+    re.VERBOSE,
+)
+UNDER_NAME = re.compile(r"\s+(\d+):\d+\s+(.*)")  # eslint, yamllint: below a line with the file
+HUNK = re.compile(r"@@ -(\d+)")  # black, ruff: a difference
+NAMED = re.compile(r"\[warn\] (.+)|(\S+)::\$(.*)")  # prettier; check-jsonschema
+FOREIGN = {".nox", ".venv", "node_modules"}
+# What is wrong, in a line before the place: pytest, bandit, pyrefly and zizmor, vitest.
+CAUSE = re.compile(r"(?:E  |>> Issue:|\s*(?:ERROR|error\S*:?) )\s*(.+)|(\w*Error: .+)")
+SAID = re.compile(r"error|fail|not ", re.IGNORECASE)
+
+
+def find(text: str, folder: Path, root: Path) -> list[str]:
+    """The places that a tool's output names, such as `src/app.py:3 F401 'os' imported`.
+
+    Only files of the project count. Where it names none, the last line that speaks of an error
+    takes their place.
+
+    Args:
+        text: all that the tool wrote.
+        folder: where it ran.
+        root: the root of the project, which the paths in the result are relative to.
+    """
+    plain = WARNINGS.sub("=", ANSI.sub("", text).replace("\r", ""))
+    found: dict[str, str] = {}
+    for place, said in _places(plain.splitlines(), folder, root):
+        found.setdefault(place, said)
+    if found:
+        return [f"{place} {said}".rstrip() for place, said in found.items()]
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
+    return ([line for line in lines if SAID.search(line)] or lines)[-1:]
+
+
+def _places(lines: list[str], folder: Path, root: Path) -> Iterator[tuple[str, str]]:
+    """Each place, and what the line says after it."""
+
+    @functools.cache
+    def known(name: str) -> str | None:
+        """The name of a project's file, seen from the root; None if it is no such file."""
+        try:
+            path = (folder / name).resolve()
+            if not path.is_file() or FOREIGN.intersection(path.parts):
+                return None
+            return path.relative_to(root.resolve()).as_posix()
+        except (OSError, ValueError):
+            return None
+
+    above: str | None = None  # the file that the lines below are about
+    cause = ""
+    differing: str | None = None
+    for line in lines:
+        if line.startswith(("--- ", "+++ ")):
+            differing = known(line[4:].partition("\t")[0])
+        elif (match := HUNK.match(line)) and differing:
+            yield f"{differing}:{match[1]}", "is not formatted"
+        elif (match := UNDER_NAME.match(line)) and above:
+            yield f"{above}:{match[1]}", " ".join(match[2].split())
+        elif match := NAMED.search(line):
+            if file := known(match[1] or match[2]):
+                yield file, (match[3] or "").lstrip(".: ") if match[2] else "is not formatted"
+        elif line.strip() and (file := known(line.strip())):
+            above = file
+        else:
+            for match in PLACE.finditer(line):
+                if file := known(match["traced"] or match["file"]):
+                    number = match["number"] or match["line"] or match["row"]
+                    yield f"{file}:{number}", cause or line[match.end() :].strip(" :),-")
+                    cause = ""
+                    break
+            else:
+                if (match := CAUSE.match(line)) and not cause:
+                    cause = match[1] or match[2]
