@@ -37,7 +37,7 @@ def install(session: nox.Session, *groups: str) -> None:
 def scaffold(session: nox.Session, destination: Path) -> Path:
     """Copies a default project from this working tree into an empty folder."""
     shutil.rmtree(destination, ignore_errors=True)
-    session.run("inv", "render", str(destination))
+    session.run("inv", "render", "--quiet", str(destination))
     with session.chdir(destination):
         session.run("git", "init", "--quiet", "--initial-branch", "main", external=True)
     return destination
@@ -59,7 +59,7 @@ def adopted_repository(session: nox.Session) -> Path:
     (folder / "package.json").write_text("{}", encoding="utf-8")
     with session.chdir(folder):
         session.run("git", "init", "--quiet", "--initial-branch", "main", external=True)
-    session.run("inv", "render", str(folder))
+    session.run("inv", "render", "--quiet", str(folder))
     return folder
 
 
@@ -160,7 +160,7 @@ def demo(session: nox.Session) -> None:
     project = scaffold(session, ROOT / ".demo" / "shop")
     with session.chdir(project):
         session.run("nox", "-s", "lint", "test", "scan")
-    session.log(f"A project lies in {project}: its README.md says what else it does.")
+    session.log("The project is in .demo/shop, and its README.md says what else it does.")
 
 
 @nox.session(venv_backend="none")

@@ -18,12 +18,17 @@ from slipway_ops.tasks import daily, program, versions  # noqa: E402
 
 
 @task(
-    help={"destination": "An empty folder.", "data": "An answer, such as apis=[shop]; repeatable."},
+    help={
+        "destination": "An empty folder.",
+        "data": "An answer, such as apis=[shop]; repeatable.",
+        "quiet": "Do not list the files.",
+    },
     iterable=["data"],
 )
-def render(context: Context, destination: str, data: list[str]) -> None:
+def render(context: Context, destination: str, data: list[str], quiet: bool = False) -> None:
     """Render this working tree, with uncommitted changes, into a folder."""
     answers = [word for answer in data for word in ("--data", answer)]
+    answers += ["--quiet"] * quiet
     target = str(Path(destination).expanduser())
     command = ["copier", "copy", "--defaults", "--vcs-ref", snapshot(), *answers]
     context.run(shlex.join([*command, str(ROOT), target]), echo=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from doubles import Advisory, absent_services, advisory_services
+from slipway_ops.project import members
+from slipway_ops.stages import places
 from support import Project
 
 pytestmark = pytest.mark.timeout(1800)  # two runs of many sessions
@@ -23,6 +25,7 @@ class Fault:
         file: the file that the fault is added to.
         text: what is added at its end.
         told: what the output of the session must match: it names the file, or what is in no other.
+        placed: whether it is in a line of the file, which the end of the run then names.
     """
 
     check: str
@@ -30,6 +33,7 @@ class Fault:
     file: str
     text: str
     told: str
+    placed: bool = True
 
 
 BACKEND, FRONTEND = "services/backend/src/backend", "apps/frontend/src"
@@ -178,6 +182,7 @@ SIDE_BY_SIDE = [
         f"{BACKEND}/f_coverage.py",
         "def f(a: int) -> int:\n" + "    a += 1\n" * 60 + "    return a\n",
         "less than fail-under=90",
+        placed=False,
     ),
     Fault("bandit", "scan(backend)", f"{BACKEND}/f_bandit.py", SHELL, "B602"),
     Fault(
@@ -209,6 +214,7 @@ ALONE = [
         f"{FRONTEND}/f_coverage.ts",
         "export function f(a: number): number {\n" + "  a += 1;\n" * 90 + "  return a;\n}\n",
         "does not meet global threshold",
+        placed=False,
     ),
     Fault(
         "secrets",
@@ -223,6 +229,7 @@ ALONE = [
         "services/backend/pyproject.toml",
         '\n[tool.uv.build-backend]\nmodule-name = "elsewhere"\n',
         "elsewhere",
+        placed=False,
     ),
     Fault(
         "the build of a bundle",
@@ -230,9 +237,10 @@ ALONE = [
         "apps/frontend/index.html",
         '<script type="module" src="/src/gone.ts"></script>\n',
         r"src/gone\.ts",
+        placed=False,
     ),
 ]
-FAULTS = [pytest.param(fault, id=fault.check) for fault in SIDE_BY_SIDE + ALONE]
+ALL = SIDE_BY_SIDE + ALONE
 
 
 def sessions(output: str) -> dict[str, str]:
@@ -241,8 +249,11 @@ def sessions(output: str) -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
-def planted(faults: list[Fault], project: Project) -> dict[str, str]:
-    """Plants faults, runs their sessions, which may change no file; returns what each has said."""
+def planted(faults: list[Fault], project: Project) -> dict[str, tuple[str, list[str]]]:
+    """Plants faults, and runs their sessions, which may change no file.
+
+    Returns what each session has said, and the places in it.
+    """
     for fault in faults:
         path = project.path / fault.file
         before = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -250,13 +261,18 @@ def planted(faults: list[Fault], project: Project) -> dict[str, str]:
     tree = project.tree()
     output = project.red("-s", *dict.fromkeys(fault.session for fault in faults))
     assert project.tree() == tree
+    folders = {f"({member})": member.path for member in members(project.path)}
+    found = {
+        name: (said, places.find(said, folders[name[name.index("(") :]], project.path))
+        for name, said in sessions(output).items()
+    }
     project.restore()
-    return sessions(output)
+    return found
 
 
 @pytest.fixture(scope="module")
-def said(_bench: Project) -> dict[str, str]:
-    """What was said of each fault's check, by the name of the check."""
+def said(_bench: Project) -> dict[str, tuple[str, list[str]]]:
+    """What was said of each fault's check, and the places in it, by the name of the check."""
     return {
         fault.check: output[fault.session]
         for faults in (SIDE_BY_SIDE, ALONE)
@@ -265,13 +281,21 @@ def said(_bench: Project) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", ALL, ids=lambda fault: fault.check)
 def test_a_planted_fault_is_found_and_no_file_is_changed(
-    fault: Fault, said: dict[str, str]
+    fault: Fault, said: dict[str, tuple[str, list[str]]]
 ) -> None:
-    output = said[fault.check]
+    output, _ = said[fault.check]
     assert re.search(fault.told, output), output[-4000:]
     assert re.search(rf"^nox > Session {re.escape(fault.session)} (failed|aborted)", output, re.M)
+
+
+@pytest.mark.parametrize("fault", [f for f in ALL if f.placed], ids=lambda fault: fault.check)
+def test_the_end_of_the_run_can_name_the_file_of_each_fault(
+    fault: Fault, said: dict[str, tuple[str, list[str]]]
+) -> None:
+    _, found = said[fault.check]
+    assert [place for place in found if place.startswith(fault.file)], found
 
 
 def test_a_project_has_mypy_by_one_setting_and_what_is_neither_is_named(bench: Project) -> None:

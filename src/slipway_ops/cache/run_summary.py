@@ -99,7 +99,8 @@ def _show(diary: Path, began: float) -> None:
         text = _paint(text, r"FAILED [\d.]+ s|\d+ failed", "red")
         parts.append(_paint(text, rf"  ({unchecked})\b", "yellow") if unchecked else text)
     parts += dict.fromkeys(entry for entry in entries if isinstance(entry, str))
-    parts += [_paint(line, r"^\S+ failed:", "red") for line in failures(ran)]
+    wrong = [_paint(line, r"^\S+ failed:", "red") for line in failures(ran)]
+    parts += ["", *wrong] if wrong else []
     for part in parts:
         print(part, file=sys.stderr)
 
@@ -121,7 +122,8 @@ def table(ran: Iterable[Ended], total: float) -> str:
     saved = 0.0
     for one in ran:
         stage, _, member = one.session.rstrip(")").partition("(")
-        shown = {"succeeded": f"{one.seconds:.1f} s", "failed": f"FAILED {one.seconds:.1f} s"}
+        took = f"{one.seconds:.{0 if one.seconds >= 100 else 1}f} s"
+        shown = {"succeeded": took, "failed": f"FAILED {took}"}
         cells.setdefault(member, {})[stage] = shown.get(one.result, one.result)
         stages[stage] = None
         results[one.result] = results.get(one.result, 0) + 1

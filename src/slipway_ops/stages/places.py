@@ -11,7 +11,7 @@ ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Of the warnings that pytest lists after its failures, none is why it failed.
 WARNINGS = re.compile(r"^=+ warnings summary =+$.*?^=", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(
-    r"""File "(?P<traced>[^"]+)",\ line\ (?P<number>\d+)    # a traceback of Python
+    r"""File\ "(?P<traced>[^"]+)",\ line\ (?P<number>\d+)    # a traceback of Python
     | (?P<file>[^\s:()'"`=]+)
       (?: :(?P<line>\d+)(?::\d+)? | \((?P<row>\d+),\d+\) )  # file:line:column, file(line,column)
     """,
@@ -37,7 +37,9 @@ def find(text: str, folder: Path, root: Path) -> list[str]:
         folder: where it ran.
         root: the root of the project, which the paths in the result are relative to.
     """
-    plain = WARNINGS.sub("=", ANSI.sub("", text).replace("\r", ""))
+    # Of a line that was drawn again and again, such as one of progress, the last state.
+    drawn = (line.rstrip("\r").rpartition("\r")[2] for line in ANSI.sub("", text).split("\n"))
+    plain = WARNINGS.sub("=", "\n".join(drawn))
     found: dict[str, str] = {}
     for place, said in _places(plain.splitlines(), folder, root):
         found.setdefault(place, said)
@@ -55,9 +57,8 @@ def _places(lines: list[str], folder: Path, root: Path) -> Iterator[tuple[str, s
         """The name of a project's file, seen from the root; None if it is no such file."""
         try:
             path = (folder / name).resolve()
-            if not path.is_file() or FOREIGN.intersection(path.parts):
-                return None
-            return path.relative_to(root.resolve()).as_posix()
+            place = path.relative_to(root.resolve())
+            return place.as_posix() if path.is_file() and not FOREIGN & {*place.parts} else None
         except (OSError, ValueError):
             return None
 
