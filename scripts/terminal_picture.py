@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import subprocess
+import termios
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -87,9 +88,7 @@ def record(
     screen = pyte.Screen(columns, ROWS)
     stream = pyte.ByteStream(screen)
     outer, inner = pty.openpty()
-    import fcntl, struct, termios
-
-    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    termios.tcsetwinsize(inner, (40, columns))
     began = time.monotonic()
     process = subprocess.Popen(
         [str(word) for word in command],

@@ -11,12 +11,13 @@ from slipway_ops import project, shell
 from slipway_ops.errors import SlipwayError
 
 FORM = """\
-{title!r} does not say what kind of change it is. Write the kind, a colon, and the change:
+{title!r} does not say what kind of change it is.
+Write the kind, a colon, and the change:
 
     feat: let customers pay by card
     fix(backend): count each question once
 
-Kinds: feat (a new feature), fix, perf, docs, refactor, style, test, build, ci, chore, revert."""
+Kinds: feat, fix, perf, docs, refactor, style, test, build, ci, chore, revert."""
 
 
 def main(words: list[str]) -> int:

@@ -24,7 +24,7 @@ tests/test_it.py::test_it
 FAILED tests/test_it.py::test_it - assert 1 == 2
 """
 PYREFLY = """\
-[00:00:00] \x1b[33m████\x1b[0m 1/2 \r\x1b[2K\x1b[31mERROR\x1b[0m `str` is not an `int` \x1b[2m[bad]\r
+[00:00:00] \x1b[33m████\x1b[0m 1/2 \r\x1b[2K\x1b[31mERROR\x1b[0m `str` is no `int` \x1b[2m[bad]\r
  \x1b[94m--> \x1b[0msrc/app.py:5:1\r
 """
 ESLINT = """\
@@ -53,7 +53,7 @@ Traceback (most recent call last):
 COVERAGE = """\
 src/app.py      60     60     0%   2-62
 FAIL Required test coverage of 90.0% not reached. Total coverage: 12.00%
-======= 3 passed in 0.12s =======
+3 passed in 0.12s
 """
 
 
@@ -64,7 +64,7 @@ FAIL Required test coverage of 90.0% not reached. Total coverage: 12.00%
         ("src/app.py(3,7): error TS1: no\n", ["api/src/app.py:3 error TS1: no"]),
         ("    at f (src/app.py:4:13)\n", ["api/src/app.py:4"]),
         (PYTEST, ["api/tests/test_it.py:4 assert 1 == 2"]),
-        (PYREFLY, ["api/src/app.py:5 `str` is not an `int` [bad]"]),
+        (PYREFLY, ["api/src/app.py:5 `str` is no `int` [bad]"]),
         (ESLINT, ["api/src/app.py:2 error Unexpected await no-await", "api/src/app.py:9 error"]),
         (BLACK, ["api/src/app.py:1 is not formatted"]),
         (BANDIT, ["api/src/app.py:3 [B602:subprocess] call with shell=True"]),

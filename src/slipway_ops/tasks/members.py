@@ -19,12 +19,16 @@ def add(root: Path, kind: str, name: str) -> None:
         inv add app admin
         inv add library money
     """
+    import textwrap
+
     from slipway_ops import growth
 
     new = growth.add(root, kind, name)
     if new:
-        print("New variables; `inv env.check NAME` says which of them an environment still needs:")
-        print(*(f"  {v.name}: {v.meaning}{' Required.' * v.required}" for v in new), sep="\n")
+        print("New variables, of which `inv env.check NAME` says what an environment needs:")
+        for v in new:
+            text = f"{v.name}: {v.meaning}{' Required.' * v.required}"
+            print(textwrap.fill(text, 79, initial_indent="  ", subsequent_indent="    "))
     print(f"{name} is ready. Look at it with `git status`, check it with `nox -t {name}`.")
 
 

@@ -59,14 +59,11 @@ kind = "api"
 
 
 class Shop(Project):
-    """A project made of it, with one API, and what the last operation said."""
-
-    said: list[str]
+    """A project made of it, with one API."""
 
     def add(self, name: str, kind: str = "api") -> list[str]:
         """Adds a member; returns the names of the new variables."""
-        object.__setattr__(self, "said", [])
-        return [v.name for v in growth.add(self.path, kind, name, self.said.append)]
+        return [v.name for v in growth.add(self.path, kind, name)]
 
     def locked(self, name: str) -> bool:
         """Whether the lock knows a member."""
@@ -112,13 +109,16 @@ def shop(_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield Shop(tmp_path / "shop")
 
 
-def test_a_new_member_is_locked_and_installed_and_its_variables_are_named(shop: Shop) -> None:
+def test_a_new_member_is_locked_and_installed_and_its_variables_are_named(
+    shop: Shop, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert shop.add("second") == ["PUBLISH_SECOND"]
     assert (shop.path / "services/second/src/main.py").exists()
     assert "first, second" in (shop.path / "README.md").read_text(encoding="utf-8")
     assert shop.locked("second")
     assert (shop.path / ".venv/bin/python").exists()
-    assert [line.split()[0] for line in shop.said] == ["Rendering", "Locking", "Installing"]
+    steps = [line.split()[0] for line in capfd.readouterr().err.splitlines() if line.endswith("…")]
+    assert steps == ["Rendering", "Locking", "Installing"]
 
 
 def test_without_environments_no_variables_are_named(shop: Shop) -> None:
@@ -128,7 +128,7 @@ def test_without_environments_no_variables_are_named(shop: Shop) -> None:
 
 
 def test_a_capability_waits_for_an_update_that_asks_for_them(shop: Shop) -> None:
-    told = shop.refused(lambda: growth.enable(shop.path, "images", print), SlipwayError)
+    told = shop.refused(lambda: growth.enable(shop.path, "images"), SlipwayError)
     assert "copier update" in told
 
 
@@ -201,7 +201,7 @@ def test_a_member_that_is_removed_goes_with_its_edits(shop: Shop) -> None:
     shop.write("services/first/Dockerfile", "FROM scratch\nUSER 1\n")
     shop.write("services/first/ours.md", "Ours.\n")
     shop.commit("feat: ours")
-    remove = partial(growth.remove, shop.path, "api", "first", print)
+    remove = partial(growth.remove, shop.path, "api", "first")
     assert "services/first has files of yours" in shop.refused(remove, SlipwayError)
     shop.git("rm", "--quiet", "services/first/ours.md")
     shop.commit("chore: not ours")
