@@ -17,7 +17,7 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "test", "scan", "build"]
 
-PYTHON = ["noxfile.py", "tasks.py", "src", "tests", "benchmarks"]
+PYTHON = ["noxfile.py", "tasks.py", "src", "tests", "benchmarks", "scripts"]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]  # those that a project may have
 ADVICE = (
     "Move the day of `exclude_newer` in `copier.yml` on, the ranges in `template/` or the lock of "
@@ -207,6 +207,14 @@ def publish(session: nox.Session) -> None:
     session.run("uv", "version", "--frozen", versions[0].removeprefix("v"))
     wheel(session)
     session.run("uv", "publish", "--trusted-publishing", "always")
+
+
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """Makes the pictures in docs/pictures from real runs, or those named after --; needs Docker."""
+    install(session, "test")
+    session.env["PYTHONPATH"] = "tests"
+    session.run("python", "-m", "scripts.pictures", *session.posargs)
 
 
 @nox.session
