@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from slipway_ops import project, shell
+from slipway_ops import project, shell, terminal
 from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
@@ -126,7 +126,9 @@ class Stack:
         Raises:
             ComposeError: one cannot be pulled.
         """
-        if self._compose("pull", "--quiet", "--policy=missing").returncode:
+        with terminal.step(f"Pulling the images to {self.host}", after=1):
+            pulled = self._compose("pull", "--quiet", "--policy=missing")
+        if pulled.returncode:
             raise ComposeError(
                 f"The images cannot be pulled on {self.host}: docker says why above. Nothing was "
                 "changed. Fix the cause, then type the command again."
@@ -236,7 +238,11 @@ class Stack:
 
     def _build_observability(self) -> None:
         """Builds the images of Prometheus and the others, with the files of this tree in them."""
-        if self.observed and self._compose("build", "--quiet").returncode:
+        if not self.observed:
+            return
+        with terminal.step("Building the images of Prometheus and the others", after=1):
+            built = self._compose("build", "--quiet")
+        if built.returncode:
             raise ComposeError(
                 f"The images of Prometheus and the others cannot be built on {self.host}: docker "
                 "says why above. Fix that, then type the command again, or do without them: "

@@ -6,13 +6,12 @@ A promotion gives another tag to the very same digests: nothing is built or copi
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from slipway_ops import shell
+from slipway_ops import shell, terminal
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, registry, tags
 from slipway_ops.images.registry import Manifest
@@ -24,12 +23,6 @@ FINAL = ("denied", "unauthorized", "authentication required", "no basic auth")
 Say = Callable[[str], object]
 
 
-def show(text: str) -> None:
-    """Shows one line, whole: the members are worked on side by side."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
 def push(
     root: Path,
     *,
@@ -38,7 +31,7 @@ def push(
     allow_dirty: bool = False,
     build: bool = True,
     only: Iterable[str] | None = None,
-    say: Say = show,
+    say: Say = terminal.say,
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """Builds all images and brings them to the registry, side by side; again is harmless.
@@ -89,7 +82,8 @@ def push(
         say(f"{name}: {tag} is {pushed.digest}")
         return name, pushed.digest
 
-    with ThreadPoolExecutor(max_workers=8) as pool:
+    pushing = terminal.step(f"Pushing the images of {', '.join(names)}")
+    with pushing, ThreadPoolExecutor(max_workers=8) as pool:
         found = list(pool.map(lambda place: (*place, ask(place[1])), places))
         for name, reference, there in found:  # before anything is pushed
             if there and not _is(there, local[name]):
@@ -103,7 +97,7 @@ def promote(
     target: str,
     *,
     move: bool = False,
-    say: Say = show,
+    say: Say = terminal.say,
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
     """Gives the images of one tag another one: the same bytes, hence the same digests.
