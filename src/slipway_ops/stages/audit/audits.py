@@ -97,8 +97,7 @@ def _end(session: nox.Session, member: Member, root: Path, ask: Ask) -> None:
     elif verdict.outcome is Outcome.VULNERABLE or shell.in_ci(environment):
         session.error(verdict.summary)
     else:
-        session.warn(f"{'!' * 20} THIS WAS NO AUDIT {'!' * 20}")
-        session.warn(f"{verdict.summary}. With CI set this fails.")
+        session.warn("In CI this fails, because nobody has looked for vulnerabilities.")
         session.skip(verdict.summary)
 
 
