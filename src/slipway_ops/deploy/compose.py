@@ -143,14 +143,22 @@ class Stack:
         """
         if not any(m.language == "python" for m in bake.images(self.root)):
             return
-        waiting = ["up", "--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--no-recreate"]
-        if self._compose(*waiting, "database").returncode:
-            raise ComposeError(self._unhealthy())
+        self.start_database()
         if self._compose("run", "--rm", "--no-deps", "-T", "migrate").returncode:
             raise ComposeError(
                 "The migration failed: its output is above. The services that run were left alone. "
                 "Fix it, then type the command again."
             )
+
+    def start_database(self) -> None:
+        """Starts the database where it does not run, and waits until it is healthy.
+
+        Raises:
+            ComposeError: it is not.
+        """
+        waiting = ["up", "--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--no-recreate"]
+        if self._compose(*waiting, "database").returncode:
+            raise ComposeError(self._unhealthy())
 
     def remove(self, *, volumes: bool = False) -> None:
         """Stops and removes the containers; with `volumes` the data of the database too.

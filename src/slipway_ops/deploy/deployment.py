@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from slipway_ops import project
+from slipway_ops.database import backups
 from slipway_ops.deploy import compose, host_lock, records
 from slipway_ops.deploy.compose import ComposeError, Stack
 from slipway_ops.deploy.records import Record
@@ -78,8 +79,8 @@ def deploy(
         SlipwayError: the contract is not met, a digest does not exist, another command is changing
             the environment, or the new images did not become healthy: then the previous ones run
             again.
-        ComposeError: the images cannot be pulled or the database cannot be migrated; what ran
-            was left alone.
+        ComposeError: the images cannot be pulled, or the database cannot be migrated or, in
+            production, be backed up before that; what ran was left alone.
     """
     stack = _checked(root, environment)
     stack = replace(stack, digests=dict(digests), version=version, revision=revision)
@@ -91,9 +92,10 @@ def deploy(
         past = records.read(stack)
         record = records.begin(stack, version, dict(digests), revision)
         try:
+            backups.before_migration(stack, say)
             say(f"{environment}: migrating the database")
             stack.migrate()
-        except ComposeError:
+        except SlipwayError:
             records.remove(stack, record)
             raise
         return _start_or_restore(stack, record, past, say)

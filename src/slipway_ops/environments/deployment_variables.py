@@ -51,6 +51,12 @@ WEB_ADDRESSES = Format(
     lambda value: all(map(ADDRESS.fullmatch, value.split(" "))),
     "must be web addresses: write it like https://shop.example",
 )
+BUCKET = _matching(
+    r"s3://[a-z0-9][a-z0-9.-]+(/[\w./-]*)?", "bucket", "must be a bucket: write it like s3://shop"
+)
+AGE_KEY = _matching(
+    r"age1[0-9a-z]+", "age key", "is not a public age key: it looks like age1…, from `age-keygen`"
+)
 HEADER = _matching(
     r"[!-~]+", "header value", "cannot be sent in a header: use only ASCII, without spaces"
 )
@@ -81,6 +87,7 @@ def variables(root: Path) -> list[Variable]:
                 default="5432",
                 only="development",
             ),
+            *_backups(),
         ]
     # Without apps the APIs are what is published.
     apps = [member for member in images if member.kind == "app"]
@@ -122,6 +129,29 @@ def variables(root: Path) -> list[Variable]:
             ENGINE,
             f"The engine of staging, whose records are looked at, {engine}",
             only="production",
+        ),
+    ]
+
+
+def _backups() -> list[Variable]:
+    return [
+        _own(
+            "BACKUP_URL",
+            BUCKET,
+            "Bucket for backups, such as s3://shop-backups. Without it, they are on the host alone.",
+        ),
+        _own(
+            "BACKUP_ENDPOINT",
+            WEB_ADDRESS,
+            "S3-compatible store that has the bucket. Without it, Amazon S3.",
+        ),
+        _own("BACKUP_REGION", TEXT, "Region of the bucket.", default="us-east-1"),
+        _own("BACKUP_KEY_ID", TEXT, "ID of the access key for that store."),
+        _own("BACKUP_KEY", TEXT, "The secret of that access key.", secret=True),
+        _own(
+            "BACKUP_RECIPIENT",
+            AGE_KEY,
+            "Public age key that a backup is encrypted to before it leaves the host.",
         ),
     ]
 

@@ -8,7 +8,7 @@ from typing import Any
 from invoke.collection import Collection
 
 from slipway_ops import project
-from slipway_ops.tasks import adoption, containers, daily, env, image, members, versions
+from slipway_ops.tasks import adoption, containers, daily, db, env, image, members, versions
 
 ALWAYS = (
     daily.dev,
@@ -31,6 +31,7 @@ BY_CAPABILITY: dict[str, tuple[Any, ...]] = {
         containers.rollback,
         containers.smoke,
         env,
+        db,
     ),
     "releases": (versions.tag, versions.release),
 }

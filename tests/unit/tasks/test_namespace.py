@@ -15,7 +15,8 @@ OWN = {  # of a capability
     "images": {f"image.{name}" for name in ("build", "list", "promote", "prune", "push")},
     "environments": {"deploy", "down", "logs", "rollback", "smoke", "status", "up"}
     | {f"env.{name}" for name in ("check", "contract", "current", "diff", "init", "list", "show")}
-    | {"env.use"},
+    | {"env.use"}
+    | {f"db.{name}" for name in ("backup", "list", "prune", "restore", "shell", "verify")},
     "releases": {"release", "tag"},
 }
 OPERATIONS = ALWAYS.union(*OWN.values())

@@ -1,0 +1,259 @@
+"""The backups of an environment's database: making, listing, verifying and removing them.
+
+A backup is a folder in the volume of the host: `dump` in the custom format of pg_dump, `tables` with
+the name, the number of rows and the hash of each table in the same snapshot, `sha256` of both, and
+`verified` once it was restored. Its name holds time, version and migration:
+`20261127T230710Z_v1.2.3_0001`. Names sort by time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from slipway_ops import text_table
+from slipway_ops.database import server, store
+from slipway_ops.database.server import Database
+from slipway_ops.deploy import records
+from slipway_ops.deploy.compose import Stack
+from slipway_ops.errors import SlipwayError
+
+KEPT = 30  # verified backups that `inv db.prune` leaves
+DAYS = 7  # after which it removes a database that a restore has kept
+TIME = "%Y%m%dT%H%M%SZ"
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Backup:
+    """One backup.
+
+    Attributes:
+        name: holds time, version and migration.
+        size: its bytes, on the host or else in the store.
+        on_host: whether it is in the volume of the host.
+        objects: what the store has of it.
+        verified: whether it was restored once, and had the same tables and rows.
+    """
+
+    name: str
+    size: int
+    on_host: bool
+    objects: tuple[str, ...]
+    verified: bool
+
+    @property
+    def when(self) -> datetime:
+        """The time at which it was begun, by the clock of the host."""
+        return time_of(self.name.partition("_")[0])
+
+    @property
+    def archive(self) -> str:
+        """The object of the store that holds it; "" if the store does not have it."""
+        return next((name for name in self.objects if not name.endswith(".verified")), "")
+
+    @property
+    def places(self) -> str:
+        """Where it is, in words."""
+        return " and ".join(["host"] * self.on_host + ["store"] * bool(self.archive))
+
+
+def make(stack: Stack, say: Say = print) -> str:
+    """Backs up the database of an environment on its host; returns the name of the backup.
+
+    Raises:
+        SlipwayError: it cannot be reached, or there is no room.
+    """
+    database = server.connect(stack)
+    version = database.stack.version if database.stack.digests else stack.environment
+    name = database.script("backup.sh", version).strip()
+    say(f"{stack.environment}: backup {name}, in the volume {database.volume} of {stack.host}")
+    return name
+
+
+def before_migration(stack: Stack, say: Say = print) -> None:
+    """Backs production up, on its host: a store that does not answer delays no deployment.
+
+    Elsewhere nothing happens, nor where there is no database yet.
+
+    Raises:
+        SlipwayError: see `make`.
+        ComposeError: the database does not start.
+    """
+    if stack.environment != "production" or not server.url(stack):
+        return
+    if server.connect(stack).is_ours:
+        if not records.healthy(stack):
+            return  # the first deployment makes the database
+        stack.start_database()
+    make(stack, say)
+
+
+def upload(stack: Stack, say: Say = print) -> None:
+    """Copies the latest backup to the store, if there is a store and it lacks that one.
+
+    Raises:
+        SlipwayError: the host or the store refused it.
+    """
+    target = store.of(stack)
+    newest = next((backup for backup in listed(stack) if backup.on_host), None)
+    if target is None or newest is None or newest.archive:
+        return
+    with server.connect(stack).sends(newest.name) as files:
+        target.put(newest.name, files)
+    if newest.verified:
+        target.mark(newest.name)
+    how = "encrypted" if target.recipient else "not encrypted, because BACKUP_RECIPIENT is not set"
+    say(f"{stack.environment}: the backup is in {target.place} too, {how}")
+
+
+def listed(stack: Stack) -> list[Backup]:
+    """The backups on the host and in the store, the latest first.
+
+    Raises:
+        SlipwayError: the host or the store does not answer.
+    """
+    target = store.of(stack)
+    sizes = target.sizes() if target else {}
+    rows = [line.split("\t") for line in server.connect(stack).script("list.sh").splitlines()]
+    on_host = {name: (int(size), bool(verified)) for name, size, verified in rows}
+    objects: dict[str, list[str]] = {}
+    for key in sorted(sizes):
+        # A version has dots too, so it is the ending that is taken off.
+        name = key.removesuffix(".age").removesuffix(".tar").removesuffix(".verified")
+        objects.setdefault(name, []).append(key)
+    found = []
+    for name in sorted({*on_host, *objects}, reverse=True):
+        own = objects.get(name, [])
+        size, verified = on_host.get(name, (max((sizes[key] for key in own), default=0), False))
+        verified = verified or f"{name}.verified" in own
+        found.append(Backup(name, size, name in on_host, tuple(own), verified))
+    return [backup for backup in found if backup.on_host or backup.archive]
+
+
+def table(stack: Stack) -> list[str]:
+    """What `inv db.list` shows: the backups, and the databases that restores have kept.
+
+    Raises:
+        SlipwayError: see `listed`.
+    """
+    found, name = listed(stack), stack.environment
+    rows = [
+        (
+            backup.name,
+            f"{backup.size / 1e6:.1f} MB",
+            backup.places,
+            "verified" if backup.verified else f"not verified: inv db.verify {name}",
+        )
+        for backup in found
+    ]
+    lines = text_table.lines(rows, right=[1]) if rows else []
+    lines = lines or [f"{name} has no backup. Type: inv db.backup {name}"]
+    return lines + [f"{each}  {what}" for each, what in leftovers(server.connect(stack)).items()]
+
+
+def leftovers(database: Database) -> dict[str, str]:
+    """The databases that restores have kept or left, and what each of them is.
+
+    Raises:
+        SlipwayError: the database cannot be reached; where its server does not run, it is empty.
+    """
+    name = database.stack.environment
+    if database.is_ours and not _runs(database):
+        return {}
+    found = database.script("kept.sh", restoring(database)).split()
+    return {
+        each: (
+            f"left by a restore that did not finish; {name} is as it was. Type: inv db.restore {name}"
+            if each == restoring(database)
+            else f"what {name} was before a restore; `inv db.prune {name}` removes it after {DAYS} "
+            "days"
+        )
+        for each in found
+    }
+
+
+def restoring(database: Database) -> str:
+    """The name of the database that a restore fills before it is the one that is used."""
+    return f"{database.name}_restoring"
+
+
+def verify(stack: Stack, name: str = "", say: Say = print) -> str:
+    """Restores a backup into a PostgreSQL of its own, and compares tables and rows.
+
+    Args:
+        name: of a backup on the host; by default the latest one there.
+
+    Returns: the name of the backup.
+
+    Raises:
+        SlipwayError: there is no such backup, it is damaged, or it is not what was backed up.
+    """
+    backup = chosen(stack, name, [backup for backup in listed(stack) if backup.on_host])
+    server.connect(stack).script("verify.sh", backup.name)
+    target = store.of(stack)
+    if target and backup.archive:
+        target.mark(backup.name)
+    say(f"{stack.environment}: {backup.name} was restored, with the same tables and rows")
+    return backup.name
+
+
+def chosen(stack: Stack, name: str, backups: Sequence[Backup]) -> Backup:
+    """One of these backups, by its name; by default the first.
+
+    Raises:
+        SlipwayError: there is none.
+    """
+    for backup in backups:
+        if name in ("", backup.name):
+            return backup
+    where = stack.environment
+    what = f"has no backup {name}" if name else "has no such backup"
+    raise SlipwayError(f"{where} {what}. `inv db.list {where}` shows all of them.")
+
+
+def prune(stack: Stack, keep: int = KEPT, say: Say = print) -> None:
+    """Removes what is older than the latest verified backups, and what restores have kept.
+
+    What was never verified does not count, so the last backup that is known to be good stays.
+
+    Args:
+        keep: how many verified backups stay.
+
+    Raises:
+        SlipwayError: the host or the store refused.
+    """
+    if keep < 1:
+        raise SlipwayError("At least one backup stays. Type: inv db.prune --keep 1")
+    database, target, found = server.connect(stack), store.of(stack), listed(stack)
+    good = [backup for backup in found if backup.verified][:keep]
+    old = [b for b in found if len(good) == keep and b.name < good[-1].name]
+    if old:
+        database.script("remove.sh", *(backup.name for backup in old))
+        if target and (objects := [name for backup in old for name in backup.objects]):
+            target.remove(*objects)
+    limit = datetime.now(UTC) - timedelta(days=DAYS)
+    kept = [name for name in leftovers(database) if _kept_before(name, limit)]
+    if kept:
+        database.script("drop.sh", *kept)
+    removed = [*(backup.name for backup in old), *kept]
+    say(f"{stack.environment}: removed {', '.join(removed) or 'nothing'}")
+
+
+def time_of(text: str) -> datetime:
+    """The time in the name of a backup or of a kept database."""
+    return datetime.strptime(text, TIME).replace(tzinfo=UTC)
+
+
+def _kept_before(name: str, limit: datetime) -> bool:
+    """Whether a database that a restore has kept or left is older than a time."""
+    text = name.rpartition("_")[2]
+    return text == "restoring" or time_of(text) < limit
+
+
+def _runs(database: Database) -> bool:
+    return any(
+        container.service == server.OURS and container.healthy
+        for container in database.stack.containers()
+    )

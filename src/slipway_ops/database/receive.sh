@@ -1,0 +1,8 @@
+# Takes the backup $1 from standard input, a tar of its files.
+rm -rf "$1.part"
+mkdir "$1.part"
+trap 'rm -rf "/backups/$1.part"' EXIT
+tar --extract --directory="$1.part"
+intact "$1.part"
+sync
+mv "$1.part" "$1"

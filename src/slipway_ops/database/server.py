@@ -1,0 +1,236 @@
+"""The database of an environment, reached from containers on its Docker host.
+
+Every command runs in a container of the database's image, which has the tools of its version: in
+the network of the environment's containers, or, for a database that another party runs, outside of
+it. The volume `<project>-backups` of the host is in each of them. Nothing has to be published, and
+the host needs nothing but Docker.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, cast
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from slipway_ops.database.whole import WholeReader
+from slipway_ops.deploy import records
+from slipway_ops.deploy.compose import Stack
+from slipway_ops.errors import SlipwayError
+
+OURS = "database"  # the service of the compose files
+IMAGE = "postgres:17"  # as in the compose files
+CONNECTED = ("backup.sh", "drop.sh", "kept.sh", "restore.sh", "swap.sh")  # to the database
+OWN = ("PGDATABASE", "PGUSER", "POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER")  # for the rest
+SCRIPTS = Path(__file__).parent
+# Parameters of a URL whose variables have another name than PG and the letters of theirs.
+VARIABLES = {"application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}
+
+
+class DatabaseError(SlipwayError):
+    """The database, or a container that works with it, has refused something; the text says why."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """The database of an environment.
+
+    Attributes:
+        stack: the containers of the environment, as they were deployed last.
+        network: the network that its containers join.
+        variables: PGHOST, PGDATABASE and the like.
+        is_ours: whether it is the one that the compose files start.
+    """
+
+    stack: Stack
+    network: str
+    variables: Mapping[str, str] = field(repr=False)
+    is_ours: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the database in its server."""
+        return self.variables["PGDATABASE"]
+
+    @property
+    def volume(self) -> str:
+        """The volume of the host that holds the backups."""
+        return f"{self.stack.project}-backups"
+
+    def script(self, name: str, *words: str) -> str:
+        """Runs one of the scripts beside this module; returns what it says.
+
+        Args:
+            name: such as `backup.sh`.
+            words: its arguments.
+
+        Raises:
+            DatabaseError: it failed.
+            ComposeError: docker is not installed.
+        """
+        done = self._stack().docker(*self._command(name, *words), capture=True)
+        if done.returncode:
+            raise self._failure(done.stderr.encode())
+        return done.stdout
+
+    @contextmanager
+    def sends(self, backup: str) -> Iterator[WholeReader]:
+        """The files of a backup as a tar, which is read from what this gives.
+
+        Raises:
+            DatabaseError: at the end of the reading, if they could not all be read.
+        """
+        with self._piped("send.sh", backup) as process:
+
+            def check() -> None:
+                if process.wait():
+                    raise self._failure(cast(IO[bytes], process.stderr).read())
+
+            yield WholeReader(cast(IO[bytes], process.stdout), check)
+
+    @contextmanager
+    def receives(self, backup: str) -> Iterator[IO[bytes]]:
+        """Makes a backup of a tar that is written into what this gives.
+
+        Raises:
+            DatabaseError: at the end, if it was not whole or could not be kept.
+        """
+        with self._piped("receive.sh", backup) as process:
+            yield cast(IO[bytes], process.stdin)
+
+    def shell(self, interactive: bool) -> int:
+        """Runs psql at the terminal; returns its exit status.
+
+        Args:
+            interactive: whether a person types; else it reads SQL from standard input.
+        """
+        words = self._words(self.network, self.variables)
+        command = [*words, *["--tty"] * interactive, "--entrypoint=psql", self._image]
+        return subprocess.run(["docker", *command], env=self._stack().variables()).returncode
+
+    @contextmanager
+    def _piped(self, name: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        with subprocess.Popen(
+            ["docker", *self._command(name, *words)],
+            env=self._stack().variables(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as process:
+            try:
+                yield process
+                said = process.communicate()[1]
+            except BrokenPipeError:  # it has ended early: what it said is the reason
+                said = cast(IO[bytes], process.stderr).read()
+            except BaseException:
+                process.terminate()
+                raise
+            if process.wait():
+                raise self._failure(said)
+
+    def _command(self, name: str, *words: str) -> list[str]:
+        text = "\n".join(
+            (SCRIPTS / file).read_text(encoding="utf-8") for file in ("common.sh", name)
+        )
+        # What works on files alone needs no network, and works where no database runs.
+        network, names = (self.network, self.variables) if name in CONNECTED else ("none", OWN)
+        options = self._words(network, ["TABLES", *names])
+        return [*options, "--entrypoint=sh", self._image, "-c", text, name, *words]
+
+    def _words(self, network: str, names: Iterable[str]) -> list[str]:
+        return [
+            *("run", "--rm", "--init", "--interactive", "--quiet", "--no-healthcheck"),
+            *("--label", f"slipway.database={self.stack.project}", f"--network={network}"),
+            *("--cpus=1", f"--volume={self.volume}:/backups"),
+            # Names without values, which docker takes from its own: no list of processes shows them
+            *(word for name in names for word in ("--env", name)),
+        ]
+
+    @property
+    def _image(self) -> str:
+        return self.stack.values.get("DATABASE_IMAGE") or IMAGE
+
+    def _stack(self) -> Stack:
+        tables = (SCRIPTS / "tables.sql").read_text(encoding="utf-8")
+        first = {  # of a PostgreSQL that has just been made
+            "POSTGRES_DB": self.name,
+            "POSTGRES_USER": self.variables.get("PGUSER", ""),
+            "POSTGRES_PASSWORD": self.variables.get("PGPASSWORD") or "unused",
+        }
+        values = {**self.stack.values, **self.variables, **first, "TABLES": tables}
+        return replace(self.stack, values=values)
+
+    def _failure(self, said: bytes) -> DatabaseError:
+        lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
+        reason = "\n".join(f"  {line}" for line in lines[-8:]) or "  (docker says nothing)"
+        where = f"{self.variables.get('PGHOST', 'localhost')}/{self.name}"
+        name = self.stack.environment
+        return DatabaseError(
+            f"The database of {name} ({where}, from {self.stack.host}):\n{reason}\n"
+            f"`inv status {name}` shows whether it runs, `inv up {name}` starts it, "
+            f"`inv doctor {name}` looks for what is missing. Then type the command again."
+        )
+
+
+def connect(stack: Stack) -> Database:
+    """The database that an environment's URL names.
+
+    Args:
+        stack: the containers of the environment.
+
+    Raises:
+        SlipwayError: the environment has no such URL, or not one of PostgreSQL.
+        ComposeError: the host does not answer.
+    """
+    if not url(stack):
+        raise SlipwayError(
+            f"{stack.environment} has no database: none of its variables ends with DATABASE_URL. "
+            f"See them: inv env.show {stack.environment}"
+        )
+    variables = _variables(urlsplit(url(stack)))
+    host = variables.get("PGHOST", "")
+    network = "bridge"
+    if host == OURS:
+        network = f"{stack.project}_inside"
+    elif host in ("", "localhost", "127.0.0.1", "::1"):
+        network = "host"
+    return Database(deployed(stack), network, variables, host == OURS)
+
+
+def deployed(stack: Stack) -> Stack:
+    """A stack with the images that were deployed last; as it is where nothing was deployed.
+
+    Raises:
+        ComposeError: the host does not answer.
+    """
+    found = next(iter(records.healthy(stack)), None)
+    if found is None:
+        return stack
+    return replace(stack, digests=found.digests, version=found.version, revision=found.revision)
+
+
+def url(stack: Stack) -> str:
+    """The URL of the database: the one that migrations use, or that of a service; "" for none."""
+    values = stack.values
+    names = [name for name in sorted(values) if name.endswith("DATABASE_URL") and values[name]]
+    names.sort(key=lambda name: name != "RUNTIME_DATABASE_URL")
+    return values[names[0]] if names else ""
+
+
+def _variables(parts: SplitResult) -> dict[str, str]:
+    """The variables with which PostgreSQL's programs reach what a URL names."""
+    if not parts.scheme.startswith("postgres"):
+        raise SlipwayError(f"{parts.scheme}:// is not a PostgreSQL URL: backups are of PostgreSQL.")
+    found = {
+        "PGHOST": parts.hostname or "",
+        "PGPORT": str(parts.port or ""),
+        "PGUSER": unquote(parts.username or ""),
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGDATABASE": unquote(parts.path.lstrip("/")) or unquote(parts.username or ""),
+    }
+    for key, value in parse_qsl(parts.query):
+        found[VARIABLES.get(key, "PG" + key.upper().replace("_", ""))] = value
+    return {name: value for name, value in found.items() if value}

@@ -1,0 +1,9 @@
+# Makes the database $1 the one that is used, and keeps that one as $2: both or neither.
+sql postgres --set=now="$PGDATABASE" --set=new="$1" --set=kept="$2" <<'SQL'
+BEGIN;
+SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
+WHERE datname IN (:'now', :'new') AND backend_type = 'client backend' \g /dev/null
+ALTER DATABASE :"now" RENAME TO :"kept";
+ALTER DATABASE :"new" RENAME TO :"now";
+COMMIT;
+SQL

@@ -1,0 +1,136 @@
+"""`inv db.*`: the database of an environment, and its backups."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from invoke.exceptions import Exit
+
+from slipway_ops.errors import SlipwayError
+from slipway_ops.tasks.containers import target
+from slipway_ops.tasks.operation import operation
+
+WHERE = {"environment": "development, staging or production; default: the active one."}
+
+
+@operation(help=WHERE)
+def backup(root: Path, environment: str | None = None) -> None:
+    """Back the database up on its host, and in the store if one is set.
+
+    Examples:
+        inv db.backup
+        inv db.backup production
+    """
+    from slipway_ops.database import backups
+    from slipway_ops.deploy import compose
+
+    stack = compose.stack(root, target(root, environment))
+    backups.make(stack)
+    backups.upload(stack)
+
+
+@operation(name="list", help=WHERE)
+def list_(root: Path, environment: str | None = None) -> None:
+    """List the backups: time, version, migration, size, place, and whether they were verified.
+
+    Examples:
+        inv db.list production
+    """
+    from slipway_ops.database import backups
+    from slipway_ops.deploy import compose
+
+    print(*backups.table(compose.stack(root, target(root, environment))), sep="\n")
+
+
+@operation(help=WHERE | {"name": "A backup; default: the latest one on the host."})
+def verify(root: Path, environment: str | None = None, name: str = "") -> None:
+    """Restore a backup into a PostgreSQL of its own, and compare tables and rows.
+
+    Examples:
+        inv db.verify production
+        inv db.verify production 20261127T030000Z_v1.2.3_0007
+    """
+    from slipway_ops.database import backups
+    from slipway_ops.deploy import compose
+
+    backups.verify(compose.stack(root, target(root, environment)), name)
+
+
+@operation(
+    help=WHERE
+    | {
+        "name": "A backup, or the data before a restore; default: the latest verified backup.",
+        "identity": "The file with the private age key, for a backup that only the store has.",
+        "yes": "Do not ask for the name of the environment.",
+    }
+)
+def restore(
+    root: Path,
+    environment: str | None = None,
+    name: str = "",
+    *,
+    identity: str = "",
+    yes: bool = False,
+) -> None:
+    """Put a backup in the place of the data, which stay under another name.
+
+    Examples:
+        inv db.restore staging
+        inv db.restore production 20261127T030000Z_v1.2.3_0007
+        inv db.restore production --identity key.txt
+    """
+    from slipway_ops.database import restoring
+    from slipway_ops.deploy import compose
+
+    where = target(root, environment)
+    _confirm(where, yes)
+    stack = compose.stack(root, where)
+    kept = restoring.restore(stack, name, identity=Path(identity) if identity else None)
+    print(f"{where} is restored. What it was before comes back with: inv db.restore {where} {kept}")
+
+
+@operation(help=WHERE | {"keep": "How many verified backups stay."})
+def prune(root: Path, environment: str | None = None, *, keep: int = 30) -> None:
+    """Remove old backups, and after a week the data before a restore.
+
+    Examples:
+        inv db.prune production
+        inv db.prune production --keep 90
+    """
+    from slipway_ops.database import backups
+    from slipway_ops.deploy import compose
+
+    backups.prune(compose.stack(root, target(root, environment)), keep)
+
+
+@operation(help=WHERE | {"yes": "Do not ask for the name of production."})
+def shell(root: Path, environment: str | None = None, *, yes: bool = False) -> None:
+    """Open psql on the database; without a terminal it reads SQL from standard input.
+
+    Examples:
+        inv db.shell
+        inv db.shell staging < query.sql
+    """
+    from slipway_ops.database import server
+    from slipway_ops.deploy import compose
+
+    stack = compose.stack(root, target(root, environment, yes))
+    raise Exit(code=server.connect(stack).shell(sys.stdin.isatty()))
+
+
+def _confirm(environment: str, yes: bool) -> None:
+    """Asks for the name of the environment, unless the answer was given before.
+
+    Raises:
+        SlipwayError: another name was typed, or nobody can be asked.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise SlipwayError(
+            f"This replaces the data of {environment}, and there is no terminal to ask at. Add "
+            "--yes if you mean it."
+        )
+    if input(f"This replaces the data of {environment}. Type its name: ").strip() != environment:
+        raise SlipwayError("Nothing was changed.")

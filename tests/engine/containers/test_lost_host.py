@@ -1,0 +1,103 @@
+"""docs/environments.md of a project, followed to the letter by somebody whose host is lost."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyrage
+import pytest
+from engine.containers.deployable_project import (
+    DeployableProject,
+    call,
+    deployable_project,
+    docker,
+)
+from engine.containers.s3_server import s3_server
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.xdist_group("lost-host"),
+]
+
+SECOND = '''"""One more column, which a version that does not know it leaves alone."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Add the column."""
+    op.execute("ALTER TABLE questions ADD COLUMN stars integer")
+'''
+
+
+@pytest.fixture
+def shop(template: Path, tmp_path: Path) -> Iterator[DeployableProject]:
+    """A product with an API alone."""
+    with deployable_project(template, tmp_path, workers=[], apps=[]) as made:
+        yield made
+
+
+def commands(text: str, title: str) -> list[str]:
+    """The commands of `inv` in the section of a document."""
+    section = re.split(rf"^#+ {title}$", text, flags=re.MULTILINE)[1]
+    section = re.split(r"^##", section, flags=re.MULTILINE)[0]
+    blocks = re.findall(r"^ *```\n(.*?)^ *```", section, flags=re.MULTILINE | re.DOTALL)
+    return [line.strip() for block in blocks for line in block.splitlines()]
+
+
+def test_who_follows_the_document_has_the_data_on_a_new_host(
+    shop: DeployableProject, tmp_path: Path
+) -> None:
+    document = (shop.path / "docs/environments.md").read_text(encoding="utf-8")
+    steps = commands(document, "When a host is lost")
+    assert len(steps) > 5
+    key = pyrage.x25519.Identity.generate()
+    (shop.path / "key.txt").write_text(f"{key}\n", encoding="utf-8")
+    with s3_server() as s3:
+        # Staging, because the rules of production are tested elsewhere.
+        port = shop.initialise("staging")
+        shop.fill(
+            "staging",
+            PUBLISH_BACKEND=str(port),
+            BACKUP_RECIPIENT=str(key.to_public()),
+            **s3.values,
+        )
+        shop.inv("image.push")
+        shop.inv("deploy", "staging")
+        address = f"http://127.0.0.1:{port}/questions"
+        asked = call(address, text="Is it saved?")
+        for step in commands(document, "Backups")[:3]:
+            shop.inv(*step.replace("production", "staging").split()[1:])
+
+        # Everything on the host is gone.
+        shop.end()
+        assert not docker("volume", "ls", "-q", "--filter", f"name={shop.slug}-staging").strip()
+
+        # The next version, whose migration the backup does not have.
+        folder = "libs/runtime/src/runtime/migrations/versions"
+        shop.write(f"{folder}/0002_stars.py", SECOND)
+        shop.commit("feat: stars")
+        shop.inv("image.push")
+        version = "sha-" + shop.git("rev-parse", "HEAD").strip()[:12]
+        for step in steps:
+            words = step.replace("production", "staging").replace("v1.2.3", version).split()[1:]
+            shop.inv(*words, *["--yes"] * (words[0] == "db.restore"))
+        assert [each["text"] for each in call(address)] == ["Is it saved?"]
+        assert call(f"{address}/{asked['id']}")["text"] == "Is it saved?"
+        query = "SELECT stars IS NULL FROM questions"
+        done = subprocess.run(
+            [shop.path / ".venv/bin/inv", "db.shell", "staging"],
+            cwd=shop.path,
+            input=query,
+            capture_output=True,
+            text=True,
+        )
+        assert re.search(r"^ t$", done.stdout, flags=re.MULTILINE), done
+        assert str(key) not in shop.everything_said
+        assert s3.values["BACKUP_KEY"] not in shop.everything_said
