@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 CHUNK = 16 * 1024 * 1024  # bytes of a part; S3 takes 10,000 parts, so a backup of 160 GB
-EXTRA = "uv add --group dev 'slipway-ops[backups]'"
+EXTRA = "uv add --no-sync --group dev 'slipway-ops[backups]' && nox -s setup"
 
 
 class StoreError(SlipwayError):

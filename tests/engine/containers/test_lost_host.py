@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from engine.containers.deployable_project import (
     docker,
 )
 from engine.containers.s3_server import s3_server
+
+from support import BIN
 
 pytestmark = [
     pytest.mark.timeout(900),
@@ -44,7 +47,7 @@ def shop(template: Path, tmp_path: Path) -> Iterator[DeployableProject]:
 
 
 def commands(text: str, title: str) -> list[str]:
-    """The commands of `inv` in the section of a document."""
+    """The commands in the section of a document."""
     section = re.split(rf"^#+ {title}$", text, flags=re.MULTILINE)[1]
     section = re.split(r"^##", section, flags=re.MULTILINE)[0]
     blocks = re.findall(r"^ *```\n(.*?)^ *```", section, flags=re.MULTILINE | re.DOTALL)
@@ -55,8 +58,12 @@ def test_who_follows_the_document_has_the_data_on_a_new_host(
     shop: DeployableProject, tmp_path: Path
 ) -> None:
     document = (shop.path / "docs/environments.md").read_text(encoding="utf-8")
-    steps = commands(document, "When a host is lost")
+    before, steps = commands(document, "Backups"), commands(document, "When a host is lost")
     assert len(steps) > 5
+    extra, setup = before[before.index("nox -s setup") - 1 :][:2]
+    shop.run(BIN / "uv", *shlex.split(extra)[1:])
+    shop.green(*setup.split()[1:])
+    shop.commit("chore: backups leave the host")
     key = pyrage.x25519.Identity.generate()
     (shop.path / "key.txt").write_text(f"{key}\n", encoding="utf-8")
     with s3_server() as s3:
@@ -72,7 +79,7 @@ def test_who_follows_the_document_has_the_data_on_a_new_host(
         shop.inv("deploy", "staging")
         address = f"http://127.0.0.1:{port}/questions"
         asked = call(address, text="Is it saved?")
-        for step in commands(document, "Backups")[:3]:
+        for step in before[:3]:
             shop.inv(*step.replace("production", "staging").split()[1:])
 
         # Everything on the host is gone.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from slipway_ops.database import backups, server, store
+from slipway_ops.database import backups, restoring, server, store
 from slipway_ops.database.backups import Backup
 from slipway_ops.database.server import Database, DatabaseError
 from slipway_ops.deploy import records
@@ -184,3 +185,22 @@ def test_a_failure_names_the_environment_and_the_next_command(host: Host) -> Non
     text = str(database._failure(b"psql: error: could not connect"))
     assert isinstance(database._failure(b""), DatabaseError)
     assert "could not connect" in text and "inv up production" in text
+
+
+def test_what_nobody_has_verified_is_restored_only_by_its_name(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restoring.host_lock, "hold", lambda stack, *_: nullcontext(stack))
+    monkeypatch.setattr(Stack, "containers", lambda _: [])
+    monkeypatch.setattr(Stack, "start", lambda _: None)
+    development = replace(host.stack, environment="development")
+    good, newer = host.add(2), host.add(1, verified=False)
+    restoring.restore(development, say=str)
+    restoring.restore(development, newer, say=str)
+    restored = [word for name, word, *_ in host.ran if name == "restore.sh"]
+    assert restored == [good, newer]
+    host.backups = host.backups[:1]
+    with pytest.raises(SlipwayError, match="inv db.verify development"):
+        restoring.restore(development, say=str)
+    with pytest.raises(SlipwayError, match="inv deploy production"):
+        restoring.restore(host.stack, newer, say=str)
