@@ -1,8 +1,8 @@
 """The backups of an environment's database: making, listing, verifying and removing them.
 
-A backup is a folder in the volume of the host: `dump` in the custom format of pg_dump, `tables` with
-the name, the number of rows and the hash of each table in the same snapshot, `sha256` of both, and
-`verified` once it was restored. Its name holds time, version and migration:
+A backup is a folder in the volume of the host: `dump` in the custom format of pg_dump, `tables`
+with the name, the number of rows and the hash of each table in the same snapshot, `sha256` of both,
+and `verified` once it was restored. Its name holds time, version and migration:
 `20261127T230710Z_v1.2.3_0001`. Names sort by time.
 """
 
@@ -165,7 +165,8 @@ def leftovers(database: Database) -> dict[str, str]:
     found = database.script("kept.sh", restoring(database)).split()
     return {
         each: (
-            f"left by a restore that did not finish; {name} is as it was. Type: inv db.restore {name}"
+            f"left by a restore that did not finish; {name} is as it was. Type: inv db.restore "
+            f"{name}"
             if each == restoring(database)
             else f"what {name} was before a restore; `inv db.prune {name}` removes it after {DAYS} "
             "days"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from slipway_ops.deploy.compose import Stack
 from slipway_ops.errors import SlipwayError
 
 if TYPE_CHECKING:
-    from obstore.store import S3Store
+    from obstore.store import S3Config, S3Store
 
 CHUNK = 16 * 1024 * 1024  # bytes of a part; S3 takes 10,000 parts, so a backup of 160 GB
 EXTRA = "uv add --no-sync --group dev 'slipway-ops[backups]' && nox -s setup"
@@ -151,7 +151,7 @@ def of(stack: Stack) -> Store | None:
     if not values.get("BACKUP_URL"):
         return None
     try:
-        import pyrage  # noqa: F401
+        import pyrage  # type: ignore[import-untyped]  # noqa: F401
         from obstore.store import S3Store
     except ModuleNotFoundError as error:
         raise StoreError(
@@ -159,33 +159,22 @@ def of(stack: Stack) -> Store | None:
         ) from error
     parts = urlsplit(values["BACKUP_URL"])
     folder = "/".join(filter(None, (parts.path.strip("/"), stack.project)))
+    config: S3Config = {"region": values.get("BACKUP_REGION") or "us-east-1"}
+    # Without a key, obstore looks for one as Amazon's own programs do.
+    if values.get("BACKUP_KEY_ID"):
+        config["access_key_id"] = values["BACKUP_KEY_ID"]
+        config["secret_access_key"] = values.get("BACKUP_KEY", "")
+    endpoint = values.get("BACKUP_ENDPOINT", "")
+    if endpoint:
+        config["endpoint"] = endpoint
+        config["virtual_hosted_style_request"] = False  # not every store has a name for each bucket
     client = S3Store(
         parts.netloc,
         prefix=folder,
-        region=values.get("BACKUP_REGION") or "us-east-1",
-        **_credentials(values),
-        **_endpoint(values),
+        config=config,
+        client_options={"allow_http": endpoint.startswith("http://")},
     )
     return Store(f"s3://{parts.netloc}/{folder}", values.get("BACKUP_RECIPIENT", ""), client)
-
-
-def _credentials(values: Mapping[str, str]) -> dict[str, str]:
-    """The access key; where none is set, obstore looks for one as Amazon's own programs do."""
-    names = {"access_key_id": "BACKUP_KEY_ID", "secret_access_key": "BACKUP_KEY"}
-    return {name: values[key] for name, key in names.items() if values.get(key)}
-
-
-def _endpoint(values: Mapping[str, str]) -> dict[str, object]:
-    endpoint = values.get("BACKUP_ENDPOINT", "")
-    if not endpoint:
-        return {}
-    # A name of its own for each bucket is what Amazon alone has for sure.
-    plain = endpoint.startswith("http://")
-    return {
-        "endpoint": endpoint,
-        "virtual_hosted_style_request": False,
-        "client_options": {"allow_http": plain},
-    }
 
 
 def _chunks(source: WholeReader) -> Iterator[bytes]:
@@ -234,13 +223,13 @@ def _decrypt(source: WholeReader, files: IO[bytes], identity: Path) -> None:
 def _pumped(write: Callable[[IO[bytes]], None]) -> Iterator[WholeReader]:
     """What a function writes, to be read while it is written."""
     source, sink = os.pipe()
-    failed: list[BaseException] = []
+    failed: list[Exception] = []
 
     def pump() -> None:
         try:
             with open(sink, "wb") as file:
                 write(file)
-        except BaseException as error:
+        except Exception as error:
             failed.append(error)
 
     def check() -> None:

@@ -138,7 +138,8 @@ def _backups() -> list[Variable]:
         _own(
             "BACKUP_URL",
             BUCKET,
-            "Bucket for backups, such as s3://shop-backups. Without it, they are on the host alone.",
+            "Bucket for backups, such as s3://shop-backups. "
+            "Without it, they are on the host alone.",
         ),
         _own(
             "BACKUP_ENDPOINT",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import pyrage
+import pyrage  # type: ignore[import-untyped]
 import pytest
 from engine.containers.deployable_project import docker, eventually
 from engine.containers.s3_server import S3Server, s3_server
@@ -60,7 +60,8 @@ SAMPLE = """
 CREATE TABLE alembic_version (version_num text);
 INSERT INTO alembic_version VALUES ('0007');
 CREATE TABLE "An odd: name" (id int PRIMARY KEY, what jsonb, at timestamptz, x float8, raw bytea);
-INSERT INTO "An odd: name" SELECT n, '{"a": 1}', now(), random(), 'abc' FROM generate_series(1, 500) n;
+INSERT INTO "An odd: name"
+SELECT n, '{"a": 1}', now(), random(), 'abc' FROM generate_series(1, 500) AS n;
 CREATE MATERIALIZED VIEW seen AS SELECT count(*) FROM "An odd: name";
 CREATE TABLE parts (id int) PARTITION BY RANGE (id);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import pytest
 from slipway_ops.database import backups, restoring, server, store
 from slipway_ops.database.backups import Backup
 from slipway_ops.database.server import Database, DatabaseError
-from slipway_ops.deploy import records
+from slipway_ops.deploy import host_lock, records
 from slipway_ops.deploy.compose import Stack
 from slipway_ops.errors import SlipwayError
 
@@ -159,7 +160,7 @@ def test_no_list_of_processes_shows_the_password(
     monkeypatch.undo()
     commands: list[list[str]] = []
 
-    def run(command: list[str], **_: object) -> None:
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         commands.append(command)
         raise FileNotFoundError
 
@@ -190,7 +191,7 @@ def test_a_failure_names_the_environment_and_the_next_command(host: Host) -> Non
 def test_what_nobody_has_verified_is_restored_only_by_its_name(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(restoring.host_lock, "hold", lambda stack, *_: nullcontext(stack))
+    monkeypatch.setattr(host_lock, "hold", lambda stack, *_: nullcontext(stack))
     monkeypatch.setattr(Stack, "containers", lambda _: [])
     monkeypatch.setattr(Stack, "start", lambda _: None)
     development = replace(host.stack, environment="development")
