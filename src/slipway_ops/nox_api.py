@@ -431,6 +431,16 @@ def all_checks(session: nox.Session) -> list[list[str]]:
     ]
 
 
+def migrations(session: nox.Session, member: Member) -> list[list[str]]:
+    """The command of `lint` that looks at a member's migrations, if it has a `.squawk.toml`.
+
+    None if there are words after `--`.
+    """
+    if session.posargs or not (member.path / ".squawk.toml").exists():
+        return []
+    return [[sys.executable, "-m", "slipway_ops.stages.migrations"]]
+
+
 def _is_ours(file: Path) -> bool:
     """Whether a file of an adopted repository came with the stages, by its path."""
     place = file.relative_to(ROOT)
@@ -632,7 +642,7 @@ def run_all(session: nox.Session, *commands: list[str]) -> None:
         try:
             run(session, *command)
         except CommandFailed:
-            failed.append(command[0])
+            failed.append(Path(command[0]).name)
     if failed:
         session.error(f"{' and '.join(failed)} found something.")
 

@@ -51,6 +51,26 @@ TYPED_RULES = {
     "no-unsafe-return": 'return [1].map((): number => JSON.parse("1"));',
     "unbound-method": "return new Map<string, string>().get;",
 }
+VERSIONS = "libs/runtime/src/runtime/migrations/versions"
+# What squawk finds in a revision, and the revision that it is in.
+MIGRATIONS = {
+    "ban-drop-column": "ALTER TABLE questions DROP COLUMN model",
+    "adding-required-field": "ALTER TABLE questions ADD COLUMN stars integer NOT NULL",
+    "renaming-column": "ALTER TABLE questions RENAME COLUMN text TO question",
+    "changing-column-type": "ALTER TABLE questions ALTER COLUMN answer TYPE varchar(9)",
+    "require-concurrent-index-creation": "CREATE INDEX questions_of ON questions (service)",
+}
+
+
+def revision(number: int, statement: str) -> str:
+    """The file of a revision that runs a statement."""
+    return (
+        f'"""A."""\n\nfrom alembic import op\n\nrevision = "{number:04}"\n'
+        f'down_revision = "{number - 1:04}"\n\n\ndef upgrade() -> None:\n    """B."""\n'
+        f'    op.execute("{statement}")\n'
+    )
+
+
 # Two runs of nox: what stops a session or breaks the build is apart from what it would hide.
 SIDE_BY_SIDE = [
     Fault(
@@ -80,6 +100,16 @@ SIDE_BY_SIDE = [
         f"{BACKEND}/f_pyrefly.py",
         '"""A."""\n\nx: int = "one"\n',
         r"\[bad-assignment\]\n +--> src/backend/f_pyrefly.py:3",
+    ),
+    *(
+        Fault(
+            f"squawk: {rule}",
+            "lint(runtime)",
+            f"{VERSIONS}/{number:04}_fault.py",
+            revision(number, statement),
+            rf"{number:04}_fault\.py: {re.escape(statement)};\n +{rule}: ",
+        )
+        for number, (rule, statement) in enumerate(MIGRATIONS.items(), start=2)
     ),
     Fault(
         "pyrefly of tasks.py",

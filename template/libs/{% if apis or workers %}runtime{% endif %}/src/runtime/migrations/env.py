@@ -1,8 +1,13 @@
-"""What Alembic runs for an upgrade: `runtime.migrate` gives it the engine."""
+"""What Alembic runs: for `runtime.migrate`, which gives it the engine, or to show SQL."""
 
 from alembic import context
 
-with context.config.attributes["engine"].connect() as connection:
-    context.configure(connection=connection)
+if context.is_offline_mode():  # alembic upgrade head --sql
+    context.configure(dialect_name="postgresql", literal_binds=True)
     with context.begin_transaction():
         context.run_migrations()
+else:
+    with context.config.attributes["engine"].connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
