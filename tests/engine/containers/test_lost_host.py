@@ -19,6 +19,7 @@ from engine.containers.deployable_project import (
     docker,
 )
 from engine.containers.s3_server import s3_server
+from engine.dev.terminal import free_ports
 
 from support import BIN
 
@@ -84,7 +85,8 @@ def test_who_follows_the_document_has_the_data_on_a_new_host(
     (tmp_path / f"{shop.slug}-backups.key").write_text(f"{key}\n", encoding="utf-8")
     with s3_server() as s3:
         # Staging, because the rules of production are tested elsewhere.
-        port = shop.initialise("staging")
+        shop.inv("env.init", "staging")
+        port = free_ports(1)
         shop.fill(
             "staging",
             PUBLISH_BACKEND=str(port),
