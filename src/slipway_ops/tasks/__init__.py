@@ -8,13 +8,14 @@ from typing import Any
 from invoke.collection import Collection
 
 from slipway_ops import project
-from slipway_ops.tasks import adoption, containers, daily, db, env, image, members, versions
+from slipway_ops.tasks import adoption, containers, daily, db, doctor, env, image, members, versions
 
 ALWAYS = (
     daily.dev,
     daily.upgrade,
     daily.protect,
     daily.why,
+    doctor.doctor,
     members.add,
     members.remove,
     members.capabilities,

@@ -10,7 +10,7 @@ import pytest
 
 from support import BIN, REPOSITORY, Project
 
-ALWAYS = {"add", "capabilities", "dev", "enable", "protect", "remove", "upgrade", "why"}
+ALWAYS = {"add", "capabilities", "dev", "doctor", "enable", "protect", "remove", "upgrade", "why"}
 OWN = {  # of a capability
     "images": {f"image.{name}" for name in ("build", "list", "promote", "prune", "push")},
     "environments": {"deploy", "down", "logs", "rollback", "smoke", "status", "up"}

@@ -1,0 +1,75 @@
+"""What a Docker engine says about itself and its host."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from slipway_ops.doctor.check import Check, unknown, wrong
+from slipway_ops.images import bake
+
+INFO = ("info", "--format", "{{json .}}")
+ENGINE = 25  # the first version with what is used here
+PLUGINS = {"compose": (2, 24), "buildx": (0, 13)}
+MEMORY = 2  # GB; the product itself needs about one
+DRIFT = 30  # seconds by which clocks may differ
+GB = 1_000_000_000
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """What `docker info` has answered; empty where it says nothing, or that there is no engine."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {} if not isinstance(found, dict) or found.get("ServerErrors") else found
+
+
+def engine(info: Mapping[str, Any], where: str) -> Iterator[Check]:
+    """Whether the engine is new enough, and its host has memory and the right time."""
+    version = str(info.get("ServerVersion", ""))
+    if int((re.match(r"\d+", version) or ["0"])[0]) < ENGINE:
+        text = f"{version} on {where} is older than {ENGINE}"
+        yield wrong("Docker Engine", text, f"see {bake.GET_DOCKER}")
+    else:
+        yield Check("Docker Engine", f"{version} on {where}")
+    memory = int(info.get("MemTotal", 0)) / GB
+    if memory < MEMORY:
+        text = f"{memory:.1f} GB on {where}; two versions side by side need {MEMORY} GB"
+        yield wrong("Memory", text, "inv env.show (REPLICAS_… says how many containers run)")
+    else:
+        yield Check("Memory", f"{memory:.1f} GB on {where}")
+    yield _clock(str(info.get("SystemTime", "")), where)
+
+
+def plugins(info: Mapping[str, Any]) -> Iterator[Check]:
+    """Whether docker on this machine has the plugins that are used here, new enough."""
+    found = {
+        plugin["Name"]: str(plugin.get("Version", ""))
+        for plugin in (info.get("ClientInfo") or {}).get("Plugins") or []
+    }
+    for name, needed in PLUGINS.items():
+        version = found.get(name, "")
+        numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
+        if numbers < needed:
+            least = ".".join(map(str, needed))
+            text = f"{version or 'missing'}; {least} or later is needed"
+            yield wrong(f"docker {name}", text, f"see {bake.GET_DOCKER}")
+        else:
+            yield Check(f"docker {name}", version)
+
+
+def _clock(text: str, where: str) -> Check:
+    try:
+        # Nanoseconds are more than Python reads.
+        there = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text))
+    except ValueError:
+        return unknown("Clock", f"the engine on {where} does not say the time")
+    seconds = abs((there - datetime.now(UTC)).total_seconds())
+    if seconds > DRIFT:
+        text = f"that of {where} differs by {seconds:.0f} seconds from this machine's"
+        return wrong("Clock", text, "timedatectl set-ntp true (on both machines)")
+    return Check("Clock", f"that of {where} is right to {DRIFT} seconds")

@@ -1,0 +1,151 @@
+"""Whether an environment is as it should be: variables, host, containers, records, backups."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from slipway_ops.database import backups, server
+from slipway_ops.deploy import compose, environment_status, records
+from slipway_ops.deploy.compose import Stack
+from slipway_ops.doctor import engine
+from slipway_ops.doctor.check import Check, unknown, wrong
+from slipway_ops.environments import environment_check, environment_files
+from slipway_ops.errors import SlipwayError
+
+FREE = 10  # percent of the host's disk
+OLD = timedelta(hours=26)  # of the latest verified backup of production: a night, and a bit
+
+
+def checks(root: Path, name: str) -> Iterator[Check]:
+    """What was looked at in an environment; it ends where the rest cannot be looked at."""
+    if not environment_files.file_of(root, name).exists():
+        try:
+            environment_files.values(root, name)
+        except SlipwayError as error:
+            yield wrong("Variables", str(error), f"inv env.init {name}")
+            return
+    yield from _variables(root, name)
+    stack = compose.stack(root, name)
+    names = [*_names(stack)]
+    yield from names
+    if not all(check.is_well for check in names):
+        return
+    done = stack.docker(*engine.INFO, capture=True)
+    info = engine.parsed(done.stdout) if done.returncode == 0 else {}
+    if not info:
+        lines = done.stderr.strip().splitlines() or ["no answer"]
+        address = stack.values.get("DOCKER_HOST", "")
+        remedy = f"docker --host {address} info" if address else "systemctl start docker"
+        yield wrong("Host", f"{stack.host} does not answer: {lines[-1]}", remedy)
+        return
+    if stack.values.get("DOCKER_HOST"):  # else it is this machine's, which was looked at
+        yield from engine.engine(info, stack.host)
+    for look in (_disk, _ports, _records, _containers, _backups):
+        try:
+            yield from look(stack)
+        except SlipwayError as error:
+            what = look.__name__.strip("_").capitalize()
+            yield unknown(what, f"not looked at. {error}", f"inv status {name}")
+
+
+def _variables(root: Path, name: str) -> Iterator[Check]:
+    found = environment_check.findings(root, name)
+    for finding in found:
+        yield wrong("Variables", finding, f"inv env.check {name}")
+    if not found:
+        yield Check("Variables", f"those of {name} meet the contract")
+
+
+def _names(stack: Stack) -> Iterator[Check]:
+    """Whether the names of the host and of public addresses are known to DNS."""
+    urls = [stack.values.get("DOCKER_HOST", ""), *stack.values.get("PUBLIC_URLS", "").split()]
+    for host in sorted({urlsplit(url).hostname or "" for url in urls} - {""}):
+        try:
+            socket.getaddrinfo(host, None)
+        except OSError as error:
+            yield wrong("DNS", f"{host} is not known: {error.strerror}", f"getent hosts {host}")
+        else:
+            yield Check("DNS", f"{host} is known")
+
+
+def _disk(stack: Stack) -> Iterator[Check]:
+    if not server.url(stack):
+        return
+    free, size = map(int, server.connect(stack).script("disk.sh").split())
+    text = f"{free / engine.GB:.0f} of {size / engine.GB:.0f} GB are free on {stack.host}"
+    if free * 100 < size * FREE:
+        address = stack.values.get("DOCKER_HOST", "")
+        prune = f"docker {f'--host {address} ' if address else ''}system prune"
+        yield wrong("Disk", text, f"{prune}; inv db.prune {stack.environment}")
+    else:
+        yield Check("Disk", text)
+
+
+def _ports(stack: Stack) -> Iterator[Check]:
+    """Whether the ports that would be published on this machine are free, or ours."""
+    if stack.values.get("DOCKER_HOST"):
+        return
+    ours = {port for container in stack.containers() for port in container.ports}
+    for name, value in sorted(stack.values.items()):
+        if not name.startswith("PUBLISH_") or not value.isdigit() or int(value) in ours:
+            continue
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", int(value)))
+            except OSError as error:
+                if error.errno == errno.EADDRINUSE:
+                    remedy = f"{name}=… in .env.{stack.environment}: another port"
+                    yield wrong("Port", f"{value} is taken by another program", remedy)
+
+
+def _records(stack: Stack) -> Iterator[Check]:
+    found = records.read(stack)
+    name = stack.environment
+    if found and not found[0].healthy:
+        text = f"the deployment of {found[0].version} has not finished"
+        yield wrong("Deployments", text, f"inv rollback {name}, or deploy again")
+    elif found:
+        yield Check("Deployments", f"{found[0].version} is the latest, and was healthy")
+    elif name != "development":
+        yield wrong("Deployments", "there is none yet", f"inv deploy {name}")
+
+
+def _containers(stack: Stack) -> Iterator[Check]:
+    lines = environment_status.describe(stack.root, stack.environment)
+    drift = [line.partition("drift: ")[2] for line in lines if "drift: " in line]
+    for line in drift:
+        yield wrong("Containers", line, f"inv up {stack.environment}")
+    if not drift:
+        yield Check("Containers", "nothing differs from what was deployed")
+
+
+def _backups(stack: Stack) -> Iterator[Check]:
+    name = stack.environment
+    if not server.url(stack) or not server.deployed(stack).digests:
+        return
+    left = backups.leftovers(server.connect(stack))
+    for database, text in left.items():
+        if database == backups.restoring(server.connect(stack)):
+            yield wrong(
+                "Backups", f"{database} was {text.partition('.')[0]}", f"inv db.prune {name}"
+            )
+    if name != "production":
+        return
+    latest = next((backup for backup in backups.listed(stack) if backup.verified), None)
+    make = f"inv db.backup {name} && inv db.verify {name}"
+    if latest is None:
+        yield wrong("Backups", f"{name} has none that was verified", make)
+    elif datetime.now(UTC) - latest.when > OLD:
+        hours = (datetime.now(UTC) - latest.when).total_seconds() / 3600
+        yield wrong("Backups", f"the latest verified one is {hours:.0f} hours old", make)
+    else:
+        yield Check("Backups", f"{latest.name} was verified; it is on {latest.places}")
+    if not stack.values.get("BACKUP_URL"):
+        text = "they are on the host alone, and are lost with it"
+        yield wrong("Backups", text, "BACKUP_URL=… in .env.production: docs/environments.md")
