@@ -10,10 +10,10 @@ from pathlib import Path
 import filelock
 import pytest
 
-from slipway_ops import growth, project, uv
+from slipway_ops import growth, project, python_member, uv
 from slipway_ops.cache.locked import Locked
 from slipway_ops.cache.memory import Memory
-from slipway_ops.images import bake, sbom
+from slipway_ops.images import sbom
 from support import BIN, REPOSITORY, clean_environment, copy, need, run
 
 MANIFEST = """\
@@ -86,8 +86,6 @@ def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
     member.path.mkdir(parents=True)
     for folder, name in ((root, "repo"), (member.path, "core")):
         (folder / "pyproject.toml").write_text(MANIFEST.format(name=name), encoding="utf-8")
-    (root / "deploy").mkdir()
-    shutil.copy(REPOSITORY / "template/deploy/docker-bake.hcl", root / "deploy")
     monkeypatch.setattr(uv, "find", lambda: str(program))
     monkeypatch.setenv("UV_PYTHON", "3.9")
     monkeypatch.setenv("CI", "")
@@ -97,7 +95,7 @@ def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
     monkeypatch.setattr(uv, "ensure_lock", lambda root, **_: False)
     uv.sync(root, root / ".venv", "--all-packages")
     Locked(root, {"uv.lock": "1", "pyproject.toml": "1"}, Memory(root)).packages("--group=a")
-    bake._libraries(root, member)
+    python_member.libraries(root, member)
     sbom._python(member)
     growth.upgrade(root)
     calls = said.read_text(encoding="utf-8").splitlines()
