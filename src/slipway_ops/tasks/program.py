@@ -6,7 +6,6 @@ project's tasks.py, hands the command line to a program of our own: docs/decisio
 
 from __future__ import annotations
 
-import copy
 import fnmatch
 import functools
 import inspect
@@ -114,9 +113,8 @@ class Program(Invoke):
     @functools.cached_property
     def contexts(self) -> dict[str, ParserContext]:
         """What invoke's parser knows of each task."""
-        # Of a copy, because a task has its help texts only for the first who asks.
-        found = copy.deepcopy(self.collection).to_contexts()
-        return {str(context.name): context for context in found}
+        # Read once, because a task gives its help texts away to the first who asks.
+        return {str(context.name): context for context in self.collection.to_contexts()}
 
     def with_flags(self, words: Sequence[str]) -> list[str]:
         """A command line in which each word has its flag: `logs --service backend`.

@@ -30,12 +30,13 @@ namespace.add_task(greet)
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with one API, in whose folder the test runs."""
+    """A project with two APIs, in whose folder the test runs; one is nearly called staging."""
     made = Project(tmp_path)
     made.write("tasks.py", (REPOSITORY / "template/tasks.py").read_text(encoding="utf-8"))
     made.write("pyproject.toml", '[tool.slipway]\nrecipe = 2\nslug = "small"\n')
-    manifest = '[project]\nname = "backend"\n[tool.slipway]\nkind = "api"\n'
-    made.write("services/backend/pyproject.toml", manifest)
+    for name in ("backend", "stager"):
+        manifest = f'[project]\nname = "{name}"\n[tool.slipway]\nkind = "api"\n'
+        made.write(f"services/{name}/pyproject.toml", manifest)
     monkeypatch.chdir(tmp_path)
     return made
 
@@ -117,7 +118,7 @@ def test_what_would_be_misread_as_a_word_is_a_flag_only(program: Program, line: 
         ("env.use", "env.use needs: environment"),
         ("env.use stagin", "Did you mean staging?"),
         ("status stagin", "Did you mean staging?"),
-        ("logs stagin", "Did you mean staging?"),
+        ("logs prodution", "Did you mean production?"),
         ("up prodution", "Did you mean production?"),
         ("enable release", "Did you mean releases?"),
     ],
@@ -203,10 +204,10 @@ def test_what_is_a_session_and_a_task_says_in_both_lists_for_whom(program: Progr
         ("inv deploy", {"development", "staging", "production"}),
         ("inv deploy st", {"staging", "status"}),
         ("inv env.use", {"development", "staging", "production"}),
-        ("inv logs", {"backend", "development", "staging", "production"}),
+        ("inv logs", {"backend", "stager", "development", "staging", "production"}),
         ("inv env.diff staging", {"development", "staging", "production"}),
         ("inv why", {"lint", "test", "scan", "build"}),
-        ("inv why lint", {"backend", "repo", "lint"}),
+        ("inv why lint", {"backend", "stager", "repo", "lint"}),
         ("inv dev", set()),
         ("inv deploy --ver", set()),
         ("inv", set()),
