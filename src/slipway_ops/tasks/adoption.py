@@ -18,7 +18,7 @@ say = partial(print, flush=True)  # at once, also where the output goes to a fil
     }
 )
 def adopt(root: Path, yes: bool = False, check: bool = False) -> None:
-    """Show the members, and what is checked of them; then write that down.
+    """Show the members and their checks, then write that down.
 
     Examples:
         inv adopt

@@ -16,7 +16,7 @@ WHERE = {"environment": "development, staging or production; default: the active
 
 @operation(help=WHERE)
 def backup(root: Path, environment: str | None = None) -> None:
-    """Back the database up on its host, and in the store if one is set.
+    """Back up the database, on its host and in the store.
 
     Examples:
         inv db.backup
@@ -32,7 +32,9 @@ def backup(root: Path, environment: str | None = None) -> None:
 
 @operation(name="list", help=WHERE)
 def list_(root: Path, environment: str | None = None) -> None:
-    """List the backups: time, version, migration, size, place, and whether they were verified.
+    """List the backups of the database.
+
+    It shows time, version, migration, size, place, and whether they were verified.
 
     Examples:
         inv db.list production
@@ -45,7 +47,7 @@ def list_(root: Path, environment: str | None = None) -> None:
 
 @operation(help=WHERE | {"name": "A backup; default: the latest one on the host."})
 def verify(root: Path, environment: str | None = None, name: str = "") -> None:
-    """Restore a backup into a PostgreSQL of its own, and compare tables and rows.
+    """Restore a backup elsewhere, and compare tables and rows.
 
     Examples:
         inv db.verify production
@@ -73,7 +75,7 @@ def restore(
     identity: str = "",
     yes: bool = False,
 ) -> None:
-    """Put a backup in the place of the data, which stay under another name.
+    """Restore a backup; the data is kept under another name.
 
     Examples:
         inv db.restore staging
@@ -92,7 +94,9 @@ def restore(
 
 @operation(help=WHERE | {"keep": "How many verified backups stay."})
 def prune(root: Path, environment: str | None = None, *, keep: int = 30) -> None:
-    """Remove old backups, and after a week the data before a restore.
+    """Remove old backups.
+
+    The data from before a restore goes after a week.
 
     Examples:
         inv db.prune production
@@ -106,7 +110,9 @@ def prune(root: Path, environment: str | None = None, *, keep: int = 30) -> None
 
 @operation(help=WHERE | {"yes": "Do not ask for the name of production."})
 def shell(root: Path, environment: str | None = None, *, yes: bool = False) -> None:
-    """Open psql on the database; without a terminal it reads SQL from standard input.
+    """Open psql on the database.
+
+    Without a terminal, it reads SQL from standard input.
 
     Examples:
         inv db.shell

@@ -13,7 +13,7 @@ WHERE = {"environment": "development, staging or production; default: the active
 
 @operation(help=WHERE)
 def doctor(root: Path, environment: str | None = None) -> None:
-    """Look at this machine and an environment, and say what to fix and how.
+    """Check this machine and an environment; say what to fix.
 
     Examples:
         inv doctor
