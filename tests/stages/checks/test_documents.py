@@ -34,8 +34,8 @@ def commands(file: Path) -> Iterator[list[str]]:
     text = file.read_text(encoding="utf-8")
     for span in CODE.finditer(text):
         for match in COMMAND.finditer(text, *span.span(span.lastindex or 0)):
-            if match[1] == "inv":
-                yield words_of(match[2])
+            if match[1] == "inv" and (words := words_of(match[2])):
+                yield words
 
 
 def test_every_option_in_a_document_is_one_of_its_command(
