@@ -128,9 +128,11 @@ class Program(Invoke):
             free = self.free(context)
             if word.startswith("-") or not free:
                 raise ParseError(self._unknown(context, word))
+            place = len(words) - len(unread)
+            if words[place] != word:  # invoke has split it
+                raise ParseError(f"{words[place].partition('=')[0]} takes no value.")
             matching = [argument for argument in free if word in self.choices(argument)]
             close = [argument for argument in free if did_you_mean(word, self.choices(argument))]
-            place = len(words) - len(unread)
             words.insert(place, to_flag((matching or close or free)[0].names[0]))
         return words
 
@@ -154,6 +156,8 @@ class Program(Invoke):
         parser = Parser(self.contexts.values(), self.initial_context, ignore_unknown=True)
         try:
             return parser.parse_argv(words)
+        except ValueError as error:
+            raise ParseError(f"An option needs a number: {error}") from error
         except ParseError as error:
             context = error.context
             if not context or not context.missing_positional_args:
@@ -167,6 +171,8 @@ class Program(Invoke):
             suggestion = did_you_mean(word, (n for n in context.flag_names() if n[1] == "-"))
             name = context.name or "inv"
             return f"{name} has no option {word}.{suggestion} All of them: inv --help {name}"
+        if word in self.collection.collections:
+            return f"{word} has several tasks: inv --list {word}"
         suggestion = did_you_mean(word, self.collection.task_names)
         taken = f"{context.name} takes no further word, and there" if context.name else "There"
         return f"{taken} is no task {word!r}.{suggestion} All tasks: inv --list"
