@@ -98,7 +98,7 @@ def test_an_edit_of_an_api_changes_its_answer_within_two_seconds(running: Runnin
     assert running.project.run(".venv/bin/python", "-c", code).returncode == 0
     imported = time.monotonic() - begin
     print(f"Reloaded in {first:.2f} and {second:.2f} s; the import alone takes {imported:.2f} s.")
-    assert min(first, second) < 2 * max(imported, 1)
+    assert min(first, second) < (2 if imported < 1 else 3 * imported)
 
 
 def test_an_edit_of_a_library_reloads_all_that_use_it(running: Running) -> None:
