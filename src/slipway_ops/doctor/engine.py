@@ -70,6 +70,6 @@ def _clock(text: str, where: str) -> Check:
         return unknown("Clock", f"the engine on {where} does not say the time")
     seconds = abs((there - datetime.now(UTC)).total_seconds())
     if seconds > DRIFT:
-        text = f"that of {where} differs by {seconds:.0f} seconds from this machine's"
+        text = f"the engine's on {where} differs by {seconds:.0f} seconds from this machine's"
         return wrong("Clock", text, "timedatectl set-ntp true (on both machines)")
-    return Check("Clock", f"that of {where} is right to {DRIFT} seconds")
+    return Check("Clock", f"the engine's on {where} differs by less than {DRIFT} seconds")

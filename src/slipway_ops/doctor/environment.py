@@ -14,7 +14,7 @@ from slipway_ops.deploy import compose, environment_status, records
 from slipway_ops.deploy.compose import Stack
 from slipway_ops.doctor import engine
 from slipway_ops.doctor.check import Check, unknown, wrong
-from slipway_ops.environments import environment_check, environment_files
+from slipway_ops.environments import environment_check
 from slipway_ops.errors import SlipwayError
 
 FREE = 10  # percent of the host's disk
@@ -23,14 +23,16 @@ OLD = timedelta(hours=26)  # of the latest verified backup of production: a nigh
 
 def checks(root: Path, name: str) -> Iterator[Check]:
     """What was looked at in an environment; it ends where the rest cannot be looked at."""
-    if not environment_files.file_of(root, name).exists():
-        try:
-            environment_files.values(root, name)
-        except SlipwayError as error:
-            yield wrong("Variables", str(error), f"inv env.init {name}")
-            return
-    yield from _variables(root, name)
-    stack = compose.stack(root, name)
+    try:
+        stack = compose.stack(root, name)
+        found = environment_check.findings(root, name)
+    except SlipwayError as error:  # which says what to type
+        yield Check("Variables", str(error), is_well=False)
+        return
+    for finding in found:
+        yield wrong("Variables", finding, f"inv env.check {name}")
+    if not found:
+        yield Check("Variables", f"those of {name} meet the contract")
     names = [*_names(stack)]
     yield from names
     if not all(check.is_well for check in names):
@@ -51,14 +53,6 @@ def checks(root: Path, name: str) -> Iterator[Check]:
         except SlipwayError as error:
             what = look.__name__.strip("_").capitalize()
             yield unknown(what, f"not looked at. {error}", f"inv status {name}")
-
-
-def _variables(root: Path, name: str) -> Iterator[Check]:
-    found = environment_check.findings(root, name)
-    for finding in found:
-        yield wrong("Variables", finding, f"inv env.check {name}")
-    if not found:
-        yield Check("Variables", f"those of {name} meet the contract")
 
 
 def _names(stack: Stack) -> Iterator[Check]:

@@ -242,7 +242,8 @@ def test_an_environment_that_was_not_made_is_named(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
-        raise SlipwayError("staging has no variables")
+        raise SlipwayError("staging has no variables. Type: inv env.init staging")
 
     monkeypatch.setattr(environment_files, "values", refuse)
-    assert to_fix(environment.checks(root, "staging")) == {"Variables": "inv env.init staging"}
+    (check,) = environment.checks(root, "staging")
+    assert check.is_well is False and "inv env.init staging" in str(check)
