@@ -113,6 +113,8 @@ class Database:
 
     @contextmanager
     def _piped(self, name: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        # Where the other side fails, the end of this block closes the pipes: the script sees that
+        # not all has come, cleans up and ends. A signal could leave a container that never started.
         with subprocess.Popen(
             ["docker", *self._command(name, *words)],
             env=self._stack().variables(),
@@ -125,9 +127,6 @@ class Database:
                 said = process.communicate()[1]
             except BrokenPipeError:  # it has ended early: what it said is the reason
                 said = cast(IO[bytes], process.stderr).read()
-            except BaseException:
-                process.terminate()
-                raise
             if process.wait():
                 raise self._failure(said)
 

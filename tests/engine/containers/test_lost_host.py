@@ -97,8 +97,10 @@ def test_who_follows_the_document_has_the_data_on_a_new_host(
         shop.inv("deploy", "staging")
         address = f"http://127.0.0.1:{port}/questions"
         asked = call(address, text="Is it saved?")
-        for step in before[:3]:
-            shop.inv(*step.replace("production", "staging").split()[1:])
+        (night,) = (step for step in before if "cd /srv/" in step)
+        each = night.split(maxsplit=5)[5].replace(f"/srv/{shop.slug}", str(shop.path))
+        done = shop.run("sh", "-c", each.replace("production", "staging"))
+        assert done.returncode == 0 and "with the same tables and rows" in done.stdout, done.stdout
 
         # The next version, whose migration the backup does not have. While its schema is in place,
         # the version before goes on.
