@@ -3,10 +3,12 @@
 set -eu
 cd /backups
 
-# Runs SQL, which it reads, in a database; writes what it answers, tabs between the columns.
+# Runs SQL, which it reads, in the database $1; writes what it answers, tabs between the columns.
 sql() {
+    database=$1
+    shift
     psql --no-psqlrc --quiet --tuples-only --no-align --field-separator='	' \
-        --set=ON_ERROR_STOP=1 --dbname="$@"
+        --set=ON_ERROR_STOP=1 --dbname="$database" "$@"
 }
 
 # Whether a database has the tables and rows of the backup $1.

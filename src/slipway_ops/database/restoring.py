@@ -56,11 +56,11 @@ def restore(stack: Stack, name: str = "", *, identity: Path | None = None, say: 
         try:
             database.script("swap.sh", source, kept)
         except SlipwayError:
-            mine.start()
+            _start(mine)
             raise
         say(f"{stack.environment}: the data before are in the database {kept}; the services start")
         try:
-            mine.start()
+            _start(mine)
         except ComposeError as error:
             raise SlipwayError(
                 f"The data are restored, and the services do not start with them:\n{error}\n"
@@ -76,6 +76,15 @@ def _stop_writers(stack: Stack) -> None:
     found = [each.name for each in stack.containers() if each.service in names]
     if found:
         stack.ask("stop", *found)
+
+
+def _start(stack: Stack) -> None:
+    """Migrates the database and starts the services.
+
+    Raises:
+        ComposeError: they do not become healthy.
+    """
+    stack.start()
 
 
 def _on_host(stack: Stack, name: str, identity: Path | None, say: Say) -> Backup:

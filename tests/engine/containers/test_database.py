@@ -39,6 +39,9 @@ services:
       test: [CMD, pg_isready, --host=127.0.0.1, --username=app, --dbname=app]
       interval: 1s
       retries: 30
+  migrate:
+    image: postgres:17
+    entrypoint: ["true"]
   backend:
     image: ${IMAGES}backend:development
     entrypoint: [sh, -c]
@@ -48,7 +51,9 @@ services:
         while sleep 0.1; do psql -qc 'INSERT INTO written DEFAULT VALUES'; done
     init: true
     networks: [inside]
-    depends_on: { database: { condition: service_healthy } }
+    depends_on:
+      database: { condition: service_healthy }
+      migrate: { condition: service_completed_successfully }
     environment: { PGHOST: database, PGUSER: app, PGPASSWORD: secret, PGDATABASE: app }
 networks:
   inside:
