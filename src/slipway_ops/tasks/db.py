@@ -9,12 +9,11 @@ from invoke.exceptions import Exit
 
 from slipway_ops.errors import SlipwayError
 from slipway_ops.tasks.containers import target
+from slipway_ops.tasks.env import ENVIRONMENT
 from slipway_ops.tasks.operation import operation
 
-WHERE = {"environment": "development, staging or production; default: the active one."}
 
-
-@operation(help=WHERE)
+@operation(help=ENVIRONMENT)
 def backup(root: Path, environment: str | None = None) -> None:
     """Back up the database, on its host and in the store.
 
@@ -30,7 +29,7 @@ def backup(root: Path, environment: str | None = None) -> None:
     backups.upload(stack)
 
 
-@operation(name="list", help=WHERE)
+@operation(name="list", help=ENVIRONMENT)
 def list_(root: Path, environment: str | None = None) -> None:
     """List the backups of the database.
 
@@ -45,7 +44,7 @@ def list_(root: Path, environment: str | None = None) -> None:
     print(*backups.table(compose.stack(root, target(root, environment))), sep="\n")
 
 
-@operation(help=WHERE | {"name": "A backup; default: the latest one on the host."})
+@operation(help=ENVIRONMENT | {"name": "A backup; default: the latest one on the host."})
 def verify(root: Path, environment: str | None = None, name: str = "") -> None:
     """Restore a backup elsewhere, and compare tables and rows.
 
@@ -60,7 +59,7 @@ def verify(root: Path, environment: str | None = None, name: str = "") -> None:
 
 
 @operation(
-    help=WHERE
+    help=ENVIRONMENT
     | {
         "name": "A backup, or the data before a restore; default: the latest verified backup.",
         "identity": "The file with the private age key, for a backup that only the store has.",
@@ -92,7 +91,7 @@ def restore(
     print(f"{where} is restored. What it was before comes back with: inv db.restore {where} {kept}")
 
 
-@operation(help=WHERE | {"keep": "How many verified backups stay."})
+@operation(help=ENVIRONMENT | {"keep": "How many verified backups stay."})
 def prune(root: Path, environment: str | None = None, *, keep: int = 30) -> None:
     """Remove old backups.
 
@@ -108,7 +107,7 @@ def prune(root: Path, environment: str | None = None, *, keep: int = 30) -> None
     backups.prune(compose.stack(root, target(root, environment)), keep)
 
 
-@operation(help=WHERE | {"yes": "Do not ask for the name of production."})
+@operation(help=ENVIRONMENT | {"yes": "Do not ask for the name of production."})
 def shell(root: Path, environment: str | None = None, *, yes: bool = False) -> None:
     """Open psql on the database.
 
@@ -116,7 +115,7 @@ def shell(root: Path, environment: str | None = None, *, yes: bool = False) -> N
 
     Examples:
         inv db.shell
-        inv db.shell staging < query.sql
+        inv db.shell staging
     """
     from slipway_ops.database import server
     from slipway_ops.deploy import compose

@@ -307,11 +307,14 @@ def test_a_host_is_reached_by_ssh(
     with ssh_host(tmp_path / "ssh") as (host, variables):
         monkeypatch.setenv("PATH", f"{variables['SSH_BIN']}{os.pathsep}{os.environ['PATH']}")
         far = replace(stack, values={**stack.values, "DOCKER_HOST": host})
-        note(far, "saved")
         name = backups.make(far)
-        note(far, "later")
-        restoring.restore(far, name)
-        assert notes(far) == ["saved"]
+        database = server.connect(far)
+        with database.sends(name) as files:
+            content = files.read()
+        in_backups(stack, "rm -rf /backups/*")
+        with database.receives(name) as received:
+            received.write(content)
+        assert [backup.name for backup in backups.listed(far)] == [name]
 
 
 @contextmanager
