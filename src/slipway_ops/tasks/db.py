@@ -79,7 +79,7 @@ def restore(
     Examples:
         inv db.restore staging
         inv db.restore production 20261127T030000Z_v1.2.3_0007
-        inv db.restore production --identity ~/shop-backups.key
+        inv db.restore production --identity ~/backups.key
     """
     from slipway_ops.database import restoring
     from slipway_ops.deploy import compose

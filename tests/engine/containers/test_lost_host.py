@@ -82,7 +82,7 @@ def test_who_follows_the_document_has_the_data_on_a_new_host(
     shop.green(*setup.split()[1:])
     shop.commit("chore: backups leave the host")
     key = pyrage.x25519.Identity.generate()
-    (tmp_path / f"{shop.slug}-backups.key").write_text(f"{key}\n", encoding="utf-8")
+    (tmp_path / "backups.key").write_text(f"{key}\n", encoding="utf-8")
     with s3_server() as s3:
         # Staging, because the rules of production are tested elsewhere.
         shop.inv("env.init", "staging")
@@ -98,7 +98,7 @@ def test_who_follows_the_document_has_the_data_on_a_new_host(
         address = f"http://127.0.0.1:{port}/questions"
         asked = call(address, text="Is it saved?")
         (night,) = (step for step in before if "cd /srv/" in step)
-        each = night.split(maxsplit=5)[5].replace(f"/srv/{shop.slug}", str(shop.path))
+        each = night.split(maxsplit=5)[5].replace("/srv/project", str(shop.path))
         done = shop.run("sh", "-c", each.replace("production", "staging"))
         assert done.returncode == 0 and "with the same tables and rows" in done.stdout, done.stdout
 
