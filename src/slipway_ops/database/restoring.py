@@ -56,11 +56,11 @@ def restore(stack: Stack, name: str = "", *, identity: Path | None = None, say: 
         try:
             database.script("swap.sh", source, kept)
         except SlipwayError:
-            _start(mine)
+            _start(mine, say)
             raise
-        say(f"{stack.environment}: the data before are in the database {kept}; the services start")
+        say(f"{stack.environment}: the data before are in the database {kept}")
         try:
-            _start(mine)
+            _start(mine, say)
         except ComposeError as error:
             raise SlipwayError(
                 f"The data are restored, and the services do not start with them:\n{error}\n"
@@ -78,12 +78,16 @@ def _stop_writers(stack: Stack) -> None:
         stack.ask("stop", *found)
 
 
-def _start(stack: Stack) -> None:
+def _start(stack: Stack, say: Say) -> None:
     """Migrates the database and starts the services.
+
+    Args:
+        say: gets a line about it.
 
     Raises:
         ComposeError: they do not become healthy.
     """
+    say(f"{stack.environment}: the services start")
     stack.start()
 
 

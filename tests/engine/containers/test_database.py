@@ -103,7 +103,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     docker("tag", "postgres:17", image)
     stack = compose.stack(root, "development")
     try:
-        stack.start()
+        restoring._start(stack, str)
         sql(stack, SAMPLE)
         yield stack
     finally:

@@ -122,6 +122,9 @@ def test_who_follows_the_document_has_the_data_on_a_new_host(
             shop.inv(*words, *["--yes"] * (words[0] == "db.restore"))
         assert [each["text"] for each in call(address)] == ["Is it saved?"]
         assert call(f"{address}/{asked['id']}")["text"] == "Is it saved?"
+        said = shop.said("doctor", "staging").stdout
+        for what in ("Variables", "Deployments", "Containers"):
+            assert f"ok   {what}: " in said, said
         query = "SELECT stars IS NULL FROM questions"
         done = subprocess.run(
             [shop.path / ".venv/bin/inv", "db.shell", "staging"],

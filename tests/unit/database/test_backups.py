@@ -193,7 +193,7 @@ def test_what_nobody_has_verified_is_restored_only_by_its_name(
 ) -> None:
     monkeypatch.setattr(host_lock, "hold", lambda stack, *_: nullcontext(stack))
     monkeypatch.setattr(Stack, "containers", lambda _: [])
-    monkeypatch.setattr(Stack, "start", lambda _: None)
+    monkeypatch.setattr(restoring, "_start", lambda *_: None)
     development = replace(host.stack, environment="development")
     good, newer = host.add(2), host.add(1, verified=False)
     restoring.restore(development, say=str)
