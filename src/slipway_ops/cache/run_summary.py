@@ -97,7 +97,7 @@ def _show(diary: Path, began: float) -> None:
         unchecked = "|".join(map(re.escape, {one.result for one in ran} - set(GOOD)))
         text = table(ran, time.monotonic() - began)
         text = _paint(text, r"FAILED [\d.]+ s|\d+ failed", "red")
-        parts.append(_paint(text, rf"  ({unchecked})\b", "yellow") if unchecked else text)
+        parts += ["", _paint(text, rf"  ({unchecked})\b", "yellow") if unchecked else text]
     parts += dict.fromkeys(entry for entry in entries if isinstance(entry, str))
     wrong = [_paint(line, r"^\S+ failed:", "red") for line in failures(ran)]
     parts += ["", *wrong] if wrong else []

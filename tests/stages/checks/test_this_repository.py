@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import runpy
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 
 from slipway_ops.checks.command_names import Names, names
 from slipway_ops.checks.whole_tree import findings
-from support import BIN, REPOSITORY, Project, copy as template_copy, snapshot
+from support import BIN, REPOSITORY, Project, copy as template_copy, run, snapshot
 
 CI, SETUP = ".github/workflows/ci.yml", ".github/actions/setup/action.yml"
 RULES = ("rulesets/main.json", "rulesets/releases.json", "repository.json")
@@ -98,6 +101,28 @@ def test_its_lint_runs_these_checks(copy: Project) -> None:
     assert "zizmor and yamllint and check-jsonschema found something." in output, output[-6000:]
     for told in ("artipacked", "too few spaces after comma", "'timeout' was unexpected"):
         assert told in output, output[-6000:]
+
+
+def test_the_demo_does_not_list_the_files_that_it_copies(
+    copy: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))  # a noxfile adds to it
+    noxfile = runpy.run_path(str(copy.path / "noxfile.py"))
+    said: list[str] = []
+
+    class Session:
+        """As much of a session as `scaffold` uses."""
+
+        chdir = staticmethod(contextlib.chdir)
+
+        def run(self, *words: str, external: bool = False) -> None:
+            """Runs a command, and keeps what it says."""
+            said.append(run(*words, cwd=Path.cwd()).stdout)
+
+    with contextlib.chdir(copy.path):
+        made = noxfile["scaffold"](Session(), tmp_path / "shop")
+    assert (made / "noxfile.py").exists() and (made / ".git").exists()
+    assert "noxfile.py" not in "".join(said), said
 
 
 def test_its_pull_requests_are_titled_as_commits_and_the_run_has_a_table(
