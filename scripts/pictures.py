@@ -28,6 +28,7 @@ PICTURES = REPOSITORY / "docs" / "pictures"
 # The address that people type; git takes the files of this working tree for it.
 ADDRESS = "https://github.com/OWNER/slipway"
 COPY = "copier copy --defaults gh:OWNER/slipway shop"
+VERSION = "v1.0.0"  # of a release, which is what `copier copy` takes
 QUESTION = "What is a slipway?"
 FAULT = '"""A fault."""\n\nimport os\n\nNUMBER: int = "one"\n'
 
@@ -38,7 +39,8 @@ class Shop:
     def __init__(self, folder: Path) -> None:
         """Prepares the folder; nothing is copied yet."""
         self.folder, self.path = folder, folder / "shop"
-        snapshot(folder / "slipway")
+        template = snapshot(folder / "slipway")
+        subprocess.run(["git", "tag", VERSION], cwd=template, check=True)
         (folder / "slipway.git").symlink_to("slipway")  # Copier adds the ending, uv does not
         self.env = clean_environment(
             GIT_CONFIG_COUNT="1",
@@ -76,16 +78,18 @@ def first_run(shop: Shop) -> None:
     """From nothing to a project whose checks are green."""
     copied, checked = shop.copied, shop.checked
     files = [number for number, text in enumerate(copied.texts) if "create  " in text]
+    end = next(number for number, text in enumerate(copied.texts) if text.endswith("Next:"))
     lines = [
         terminal_picture.typed(COPY),
         *copied.lines[: files[2]],
         terminal_picture.note(f"      ⋮  {len(files) - 2} more files and folders"),
-        *copied.lines[files[-1] + 1 :],
+        copied.lines[end],
+        terminal_picture.note("      ⋮  what to type"),
         [],
         terminal_picture.typed("cd shop && git init --quiet"),
         terminal_picture.typed("uv run nox -s lint test"),
         terminal_picture.note("      ⋮  what each session does"),
-        *after("nox > Ran ", checked),
+        *table(checked),
     ]
     write("first-run", lines, "copier copy gives a project; its lint and test are green")
 
@@ -100,7 +104,7 @@ def failed_run(shop: Shop) -> None:
     lines = [
         terminal_picture.typed("uv run nox -s lint"),
         terminal_picture.note("      ⋮  what each session does"),
-        *after("nox > Ran ", said),
+        *table(said),
     ]
     write("failed-run", lines, "a failed run ends with what to fix, and the command for just that")
 
@@ -114,9 +118,9 @@ def app(shop: Shop) -> None:
     with Terminal(["env", *given, *command], shop.path) as run:
         run.wait_for("Ctrl-C ends everything", 300)
         with chromium() as browser:
-            page = open_page(browser, f"http://127.0.0.1:{base}", (DESKTOP[0] * 3 // 4, 560))
+            page = open_page(browser, f"http://127.0.0.1:{base}", (DESKTOP[0] * 3 // 4, DESKTOP[1]))
             ask(page, QUESTION, f"You asked: {QUESTION}")
-            page.screenshot(path=PICTURES / "app.png", animations="disabled")
+            page.screenshot(path=PICTURES / "app.png", animations="disabled", full_page=True)
 
 
 def agents(shop: Shop) -> None:
@@ -128,9 +132,9 @@ def agents(shop: Shop) -> None:
         shutil.copy(Path(folder, "agents.png"), PICTURES)
 
 
-def after(start: str, said: Session) -> list[Line]:
-    """The lines of a session from one that begins so."""
-    first = next(number for number, text in enumerate(said.texts) if text.startswith(start))
+def table(said: Session) -> list[Line]:
+    """The lines of a run of nox from its table on."""
+    first = next(number for number, text in enumerate(said.texts) if text.split()[:1] == ["lint"])
     return said.lines[first:]
 
 
