@@ -164,7 +164,7 @@ def test_the_merge_queue_and_main_have_no_title_and_are_not_stopped_by_it(
     event = {"event_name": "merge_group", "ref": "refs/heads/gh-readonly-queue/main/pr-1"}
     ran = proposal.run(only="title", **event, event={"merge_group": {}})
     assert ran.results["gate"] == "success", ran.log
-    assert "➖ skipped: there is no pull request" in ran.summaries["stage (title)"]
+    assert "➖ skipped: no pull request" in ran.summaries["stage (title)"]
 
 
 @pytest.mark.parametrize("result", ["failure", "cancelled", "skipped"])
