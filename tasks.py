@@ -1,6 +1,7 @@
 """The maintainer's operations: `inv --list` names them."""
 
 import os
+import re
 import shlex
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from invoke.context import Context
 from invoke.tasks import task
 
 ROOT = Path(__file__).parent
+CREATED = re.compile(r"(?:\x1b\[\d+m)*\s+create\b")  # how Copier lists a file, in color or not
 sys.path.insert(0, str(ROOT / "src"))  # the package that projects use
 
 from slipway_ops import shell  # noqa: E402
@@ -21,17 +23,19 @@ from slipway_ops.tasks import daily, program, versions  # noqa: E402
     help={
         "destination": "An empty folder.",
         "data": "An answer, such as apis=[shop]; repeatable.",
-        "quiet": "Do not list the files.",
+        "quiet": "Do not list the files; show what Copier says at the end.",
     },
     iterable=["data"],
 )
 def render(context: Context, destination: str, data: list[str], quiet: bool = False) -> None:
     """Render this working tree, with uncommitted changes, into a folder."""
     answers = [word for answer in data for word in ("--data", answer)]
-    answers += ["--quiet"] * quiet
     target = str(Path(destination).expanduser())
     command = ["copier", "copy", "--defaults", "--vcs-ref", snapshot(), *answers]
-    context.run(shlex.join([*command, str(ROOT), target]), echo=True)
+    done = context.run(shlex.join([*command, str(ROOT), target]), echo=True, hide=quiet)
+    if quiet and done:
+        lines = done.stderr.splitlines()
+        print(*(line for line in lines if not CREATED.match(line)), sep="\n")
 
 
 def snapshot() -> str:
