@@ -83,12 +83,14 @@ def first_run(shop: Shop) -> None:
         terminal_picture.typed(COPY),
         *copied.lines[: files[2]],
         terminal_picture.note(f"      ⋮  {len(files) - 2} more files and folders"),
+        [],
         copied.lines[end],
         terminal_picture.note("      ⋮  what to type"),
         [],
         terminal_picture.typed("cd shop && git init --quiet"),
         terminal_picture.typed("uv run nox -s lint test"),
         terminal_picture.note("      ⋮  what each session does"),
+        [],
         *table(checked),
     ]
     write("first-run", lines, "copier copy gives a project; its lint and test are green")
@@ -104,6 +106,7 @@ def failed_run(shop: Shop) -> None:
     lines = [
         terminal_picture.typed("uv run nox -s lint"),
         terminal_picture.note("      ⋮  what each session does"),
+        [],
         *table(said),
     ]
     write("failed-run", lines, "a failed run ends with what to fix, and the command for just that")
