@@ -270,11 +270,6 @@ def _definition(stage: str) -> Make:
     return change
 
 
-def _record(sample: Sample) -> None:
-    """Records that are gone, in whatever form a runner has them."""
-    sample.forget()
-
-
 def _of_one(*files: tuple[str, Make]) -> list[Change]:
     return [Change(name, make, ONE) for name, make in files]
 
@@ -499,7 +494,6 @@ CHANGES = [
         "a change that is stashed and taken back",
         _after(_append(CODE, "STASHED = 1\n"), _git("stash --quiet", "stash pop --quiet")),
     ),
-    Change("the records are deleted", _record, ALL),
 ]
 
 
