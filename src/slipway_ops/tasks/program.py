@@ -34,7 +34,7 @@ PURPOSES = {  # in the order of `inv --list`; a task that no pattern names is th
     "Images": ("image.*",),
     "Releases": ("tag", "release"),
     "Members and their upkeep": ("adopt", "add", "remove", "enable", "capabilities", "upgrade")
-    + ("protect", "doctor"),
+    + ("protect",),
     "Of this project": ("*",),
 }
 
