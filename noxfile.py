@@ -17,8 +17,12 @@ nox.options.default_venv_backend = "uv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "test", "scan", "build"]
 
-PYTHON = ["noxfile.py", "tasks.py", "src", "tests", "benchmarks", "scripts"]
+PYTHON = ["noxfile.py", "tasks.py", "src", "tests", "benchmarks", "scripts", "docs"]
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]  # those that a project may have
+COMMUNITY = {
+    "vendor.github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
+    "vendor.github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
+}
 ADVICE = (
     "Move the day of `exclude_newer` in `copier.yml` on, the ranges in `template/` or the lock of "
     "the app. What has to wait is accepted in `template/audit.toml`, with a reason and a day on "
@@ -65,7 +69,7 @@ def adopted_repository(session: nox.Session) -> Path:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Workflows, names, black, flake8, mypy, in template/ as well; lint in a default project."""
+    """Workflows, names, black, flake8, mypy, spelling; lint in a default project."""
     install(session, "lint")
     project = default_project(session)
     pipeline(session, project, adopted_repository(session))
@@ -73,6 +77,8 @@ def lint(session: nox.Session) -> None:
     session.run("flake8", "--config", "template/{{ pipeline }}.flake8", *PYTHON, "template")
     session.run("ruff", "check", "--quiet", "--no-cache", *PYTHON, "template")
     session.run("mypy", *PYTHON)
+    session.run("typos")
+    session.run("python", "docs/style.py")
     with session.chdir(project):
         session.run("nox", "-s", "lint")
 
@@ -83,7 +89,7 @@ def pipeline(session: nox.Session, *projects: Path) -> None:
     zizmor = ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic"]
     schemas = {
         schema: sorted(str(file) for file in ROOT.glob(pattern))
-        for schema, pattern in nox_api.SCHEMAS.items()
+        for schema, pattern in {**nox_api.SCHEMAS, **COMMUNITY}.items()
     }
     nox_api.run_all(
         session,
@@ -151,6 +157,18 @@ def build(session: nox.Session) -> None:
     wheel(session)
     with session.chdir(default_project(session)):
         session.run("nox", "-s", "build")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site of the documentation, in dist/docs; a link that leads nowhere is an error."""
+    install(session, "docs")
+    source = Path(session.create_tmp()) / "source"
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(ROOT / "docs", source)
+    scaffold(session, source / "project")  # its pages are a part of the site
+    options = ["--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"]
+    session.run("sphinx-build", *options, str(source), "dist/docs")
 
 
 @nox.session

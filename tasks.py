@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
 from invoke.collection import Collection
 from invoke.context import Context
 from invoke.tasks import task
@@ -55,5 +56,35 @@ def snapshot() -> str:
     return commit
 
 
-namespace = Collection(render, daily.protect, versions.tag, versions.release)
+@task(
+    help={
+        "remote": "The repository of the example, as git writes it.",
+        "template": "Where the example gets the template from: origin of this clone by default.",
+        "answers": "A file of answers.",
+    }
+)
+def example(
+    _: Context, remote: str, template: str = "", answers: str = "examples/default.yml"
+) -> None:
+    """Render the newest template into the example repository, and push what has changed."""
+    source = template or shell.git(ROOT, "remote", "get-url", "origin").strip()
+    with tempfile.TemporaryDirectory() as folder:
+        clone = Path(folder, "example")
+        shell.run("git", "clone", "--quiet", remote, clone)
+        shell.git(clone, "checkout", "--quiet", "-B", "main")
+        shell.git(clone, "rm", "--quiet", "-r", "--ignore-unmatch", ".")
+        words = ("--defaults", "--quiet", "--vcs-ref=HEAD", "--data-file", str(ROOT / answers))
+        shell.run("copier", "copy", *words, source, clone)
+        shell.run("uv", "lock", "--quiet", cwd=clone)
+        shell.git(clone, "add", "--all")
+        if not shell.git(clone, "status", "--porcelain"):
+            print(f"{remote} is current.")
+            return
+        made = yaml.safe_load((clone / ".copier-answers.yml").read_text(encoding="utf-8"))
+        shell.git(clone, "commit", "--quiet", "--message", f"chore: Slipway {made['_commit']}")
+        shell.git(clone, "push", "--quiet", "origin", "main")
+        print(f"{remote} is Slipway {made['_commit']} now.")
+
+
+namespace = Collection(render, example, daily.protect, versions.tag, versions.release)
 program.run(namespace)

@@ -60,6 +60,8 @@ def _absent(
 def _missing(name: str, places: tuple[Path, ...]) -> bool:
     if name in OF_SOME or "/" not in name and not name.endswith(SUFFIXES):
         return False
+    if any(part.isupper() for part in name.split("/")[1:]):
+        return False  # a placeholder, such as services/NAME
     if "/" in name and not any((place / name.split("/")[0]).exists() for place in places):
         return False  # no path of this tree: an image, a branch, an owner with a name
     for place in places:

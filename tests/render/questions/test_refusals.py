@@ -71,7 +71,7 @@ NAMES = [
     ("['{{ 7 * 7 }}']", "{{ 7 * 7 }} has a space, hyphen or dot: type shop"),
     ("['{{7*7}}']", "{{7*7}}" + PACKAGE),
     ('["web\\nshop"]', "web shop" + PACKAGE),
-    # Only the first fault is told: two sentences would run into each other.
+    # Only the first fault is named: two sentences would run into each other.
     ("[Billing, class]", "Billing has upper case: type billing"),
 ]
 NO_LISTS = [

@@ -198,7 +198,7 @@ def title(page: str) -> str:
     return found[0]
 
 
-CONTRACT = {".env.example", "docs/environments.md"}
+CONTRACT = {".env.example", "docs/environments.md", "docs/example.md"}
 COMPOSE = {"deploy/compose.yaml"} | {
     f"deploy/compose.{name}.yaml" for name in ("development", "staging", "production")
 }

@@ -83,6 +83,12 @@ def test_a_file_of_another_project_may_be_named_where_documents_speak_of_it(
     assert list(documents.findings(shop.path, known, (other.path,))) == []
 
 
+def test_a_path_with_a_placeholder_is_no_file_that_must_exist(shop: Project, known: Names) -> None:
+    shop.write("README.md", "`services/NAME`, `services/gone`\n")
+    [found] = documents.findings(shop.path, known)
+    assert "services/gone" in found.text
+
+
 @pytest.mark.parametrize(
     ("line", "rest"),
     [
