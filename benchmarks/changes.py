@@ -361,7 +361,7 @@ CHANGES = [
         ),
     ),
     *_of_nobody(
-        ("the same, but with git's index made anew", _git("reset --quiet")),
+        ("the same, but with git's index made again", _git("reset --quiet")),
         ("the same text in a new file", _new_inode),
         ("only the times of files", _touch),
         ("what was run is added to git", _git("add --all")),

@@ -25,7 +25,7 @@ from typing import Any, Literal, cast
 from packaging.version import Version
 
 Packages = Mapping[str, Mapping[str, Mapping[str, Any]]]  # name: version: fields of its manifest
-Behaviour = Literal["honest", "ignorant", "silent", "dripping", "error", "html", "broken", "shape"]
+Behavior = Literal["honest", "ignorant", "silent", "dripping", "error", "html", "broken", "shape"]
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = gzip.decompress(body)
         question = json.loads(body)
         self.server.services.asked.append((self.path, question))
-        match self.server.behaviour:
+        match self.server.behavior:
             case "honest":
                 self._answer(200, json.dumps(self._honest(question)))
             case "ignorant":
@@ -129,7 +129,7 @@ class _Handler(BaseHTTPRequestHandler):
         """A package document with the versions that the advisories speak of."""
         name = self.path.lstrip("/").replace("%2f", "/")
         versions = self.server.packages.get(name)
-        if self.server.behaviour != "honest" or versions is None:
+        if self.server.behavior != "honest" or versions is None:
             self._answer(404, '{"error": "Not found"}')
             return
         documents = {v: {"name": name, "version": v, "dist": {}, **d} for v, d in versions.items()}
@@ -180,12 +180,12 @@ class _Server(ThreadingHTTPServer):
     def __init__(
         self,
         advisories: tuple[Advisory, ...],
-        behaviour: Behaviour,
+        behavior: Behavior,
         packages: Packages,
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.advisories = advisories
-        self.behaviour = behaviour
+        self.behavior = behavior
         self.packages = packages
         self.over = threading.Event()
         self.services = Services(f"http://127.0.0.1:{self.server_port}")
@@ -197,17 +197,17 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def advisory_services(
     *advisories: Advisory,
-    behaviour: Behaviour = "honest",
+    behavior: Behavior = "honest",
     packages: Packages | None = None,
 ) -> Iterator[Services]:
     """Run a double that knows `advisories` (and what everybody has known for years).
 
-    `behaviour`: "ignorant" answers an empty object to everything, "silent" accepts and never
+    `behavior`: "ignorant" answers an empty object to everything, "silent" accepts and never
     answers, "dripping" answers a byte at a time, "error" is a 500, "html", "broken" and "shape"
     are wrong documents. `packages` maps npm names to versions to the fields of their manifests,
     for example {"top": {"1.0.0": {"dependencies": {"deep": "^1.0.0"}}}}.
     """
-    server = _Server(advisories + KNOWN_FOR_YEARS, behaviour, packages or {})
+    server = _Server(advisories + KNOWN_FOR_YEARS, behavior, packages or {})
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:

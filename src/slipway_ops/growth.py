@@ -84,7 +84,7 @@ def enable(root: Path, name: str) -> None:
 
 
 def upgrade(root: Path) -> list[str]:
-    """Writes uv.lock and every lock of npm anew, within the ranges of the manifests.
+    """Writes uv.lock and every lock of npm again, within the ranges of the manifests.
 
     Returns a sentence for each other lock, which stays as it is: its manager updates it.
 

@@ -54,7 +54,7 @@ def message(file: str) -> int:
     """Checks a commit message: cz. Where it is refused, says how one is written.
 
     Returns:
-        1 where it is no Conventional Commit, else 0.
+        1 if it is not a Conventional Commit, else 0.
 
     Raises:
         SlipwayError: cz is not installed.

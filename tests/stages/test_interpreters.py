@@ -1,4 +1,4 @@
-"""One Python everywhere: uv is told which, looks for no other, and the lock fits on all of them."""
+"""One Python everywhere: uv looks for no other, and the lock fits on all of them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_lock_of_a_project_without_members_fits_on_every_python(
 def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The calls go to a program that writes down what it is told."""
+    """The calls go to a program that writes down its arguments."""
     said = tmp_path / "said"
     program = tmp_path / "uv"
     program.write_text(

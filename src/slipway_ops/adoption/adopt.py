@@ -49,7 +49,7 @@ def lines(root: Path, plan: Plan) -> Iterator[str]:
         yield f"  {name}{'' if (root / name).exists() else ' (new)'}"
         yield from (f"    {line}" for line in added)
     for folder, exists in plan.locks.items():
-        how = "anew, because it does not fit pyproject.toml" if exists else "new"
+        how = "again, because it does not fit pyproject.toml" if exists else "new"
         yield f"  {discovery.below_name(folder, 'uv.lock')} ({how})"
     if plan.records:
         yield f"  {baseline.FILE}: what {len(plan.records)} sessions find today; only new findings"

@@ -120,7 +120,7 @@ def _left_out(root: Path) -> set[str]:
 
 
 def _material(path: str) -> str:
-    """Why a folder is no part of the product, by its path."""
+    """Why a folder is not part of the product, by its path."""
     for part in PurePosixPath(path).parts:
         if part in MATERIAL:
             return f"it is below {part}/, which holds no part of the product"

@@ -160,7 +160,7 @@ def make(root: Path, session: nox.Session, run: Run) -> None:
     every = command_names.BESIDES * titled + tuple(command_names.default_sessions(root))
     skips, _ = run.look([], ())
     records = Records(root / results.FOLDER, session.warn)
-    if skips.keys() >= set(every):  # GitHub takes no empty matrix: the quickest runs all the same
+    if skips.keys() >= set(every):  # GitHub does not accept an empty matrix: run the quickest
         usual = expected(every, records)
         del skips[min(usual, key=lambda name: usual[name])]
     seconds = expected((name for name in every if name not in skips), records)

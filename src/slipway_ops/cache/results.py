@@ -70,7 +70,7 @@ class Records:
         self._folder, self._say = folder, say
 
     def find(self, session: str, key: str) -> Record | None:
-        """The record of a session with this key; a file that is no such record counts as none."""
+        """The record of a session with this key; a file that is not such record counts as none."""
         file = self._folder / session / f"{key}.json"
         try:
             record = _parsed(file.read_text(encoding="utf-8"))
@@ -225,7 +225,7 @@ def why(root: Path, stage: str, name: str) -> str:
         name: the name of the member.
 
     Raises:
-        SlipwayError: there is no such session.
+        SlipwayError: there is not such session.
     """
     members = {member.name: member for member in project.members(root)}
     if stage not in cache_key.STAGES or name not in members:

@@ -24,7 +24,7 @@ def undeclared(root: Path, member: Member, locked: Iterable[str]) -> set[str]:
 
     Raises:
         OSError: a file cannot be read.
-        SyntaxError: one is no Python.
+        SyntaxError: one is not Python.
     """
     locked = set(locked)
     found = (file for name in member.sources for file in (member.path / name).rglob("*.py"))

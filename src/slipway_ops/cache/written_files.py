@@ -18,7 +18,7 @@ def files(inputs: Inputs) -> dict[str, str]:
     Caches, environments and `dist` are left out, and `exclude` of [tool.slipway.results].
 
     Args:
-        inputs: of the project; its files are read anew.
+        inputs: of the project; its files are read again.
     """
     inputs.forget()
     now = inputs.now

@@ -46,7 +46,7 @@ class Names:
 
 
 def names(root: Path) -> Names:
-    """Asks nox and invoke what there is.
+    """Asks nox and invoke for their sessions and tasks.
 
     Raises:
         SlipwayError: one of them failed.

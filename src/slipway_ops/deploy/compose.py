@@ -319,7 +319,7 @@ def stack(root: Path, environment: str) -> Stack:
     """The containers of an environment, whether its variables meet the contract or not.
 
     Raises:
-        SlipwayError: the environment was not initialised.
+        SlipwayError: the environment was not initialized.
     """
     return Stack(root, environment, environment_files.values(root, environment))
 

@@ -24,7 +24,7 @@ from slipway_ops.deploy.compose import ComposeError, Stack
 KEPT = 30  # healthy records of an environment; older ones are removed
 PROJECT = "slipway.records-of"
 RECORD = "slipway.record"
-SCHEMA = 1  # raised when an older reader would misread what is written; a new field is no reason
+SCHEMA = 1  # raised when an older reader would misread what is written; a new field is not a reason
 
 
 @dataclass(frozen=True)

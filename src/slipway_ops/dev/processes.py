@@ -27,7 +27,7 @@ from typing import IO, Any, TextIO
 from slipway_ops.dev import reaper
 
 POLL = 0.2  # seconds between two looks at a health check
-COLOURS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # of a terminal; red is left to errors
+COLORS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # of a terminal; red is left to errors
 SELF = "dev"  # the name in front of the supervisor's own lines
 
 
@@ -71,7 +71,7 @@ class Program:
 
 
 class Console:
-    """Lines with the name of their program in front, aligned, coloured on a terminal."""
+    """Lines with the name of their program in front, aligned, colored on a terminal."""
 
     def __init__(self, names: Iterable[str], stream: TextIO) -> None:
         if isinstance(stream, TextIOWrapper):
@@ -80,16 +80,16 @@ class Console:
         self.names = list(dict.fromkeys(names))
         self.width = max(len(name) for name in [SELF, *self.names])
         plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        self.coloured = stream.isatty() and not plain
+        self.colored = stream.isatty() and not plain
         self.lost = False
 
     def line(self, name: str, text: str) -> None:
         """Shows one line; when nobody can read any more, remembers that (`lost`) and is silent."""
         prefix = f"{name:<{self.width}} |"
-        if self.coloured:
+        if self.colored:
             known = name in self.names
-            colour = COLOURS[self.names.index(name) % len(COLOURS)] if known else 1
-            prefix, text = f"\x1b[{colour}m{prefix}\x1b[0m", f"{text}\x1b[0m"
+            color = COLORS[self.names.index(name) % len(COLORS)] if known else 1
+            prefix, text = f"\x1b[{color}m{prefix}\x1b[0m", f"{text}\x1b[0m"
         else:  # not every program looks at NO_COLOR
             text = re.sub(r"\x1b\[[\d;]*m", "", text)
         try:
@@ -156,7 +156,7 @@ class Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to live on
                 self._handlers[number] = signal.signal(
-                    number, lambda n, _: self._events.put(partial(self._signalled, n))
+                    number, lambda n, _: self._events.put(partial(self._signaled, n))
                 )
         self._guard = reaper.start(self._keep_open)
         return self
@@ -181,13 +181,13 @@ class Supervisor:
         Raises:
             Died: there is no such command.
         """
-        colour = {"FORCE_COLOR": "1"} if self.console.coloured else {"NO_COLOR": "1"}
+        color = {"FORCE_COLOR": "1"} if self.console.colored else {"NO_COLOR": "1"}
         inherited = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR")}
         try:
             popen = subprocess.Popen(
                 program.command,
                 cwd=program.cwd,
-                env={**inherited, **colour, "PYTHONUNBUFFERED": "1", **program.env},
+                env={**inherited, **color, "PYTHONUNBUFFERED": "1", **program.env},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -268,7 +268,7 @@ class Supervisor:
             if process.status is None and process.stale and process.stale < time.monotonic():
                 self._kill(process)
 
-    def _signalled(self, number: int) -> None:
+    def _signaled(self, number: int) -> None:
         if not self._ending.is_set():
             self.console.say("Ending everything. Another Ctrl-C kills what takes too long.")
             raise Stopped(number)

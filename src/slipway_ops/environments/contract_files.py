@@ -16,7 +16,7 @@ BEGIN, END = "<!-- contract -->", "<!-- end of contract -->"
 
 
 def write(root: Path) -> list[str]:
-    """Writes .env.example and the table in the docs anew; returns the files that changed.
+    """Writes .env.example and the table in the docs again; returns the files that changed.
 
     Raises:
         SlipwayError: a Settings class cannot be imported, or the docs have no place for it.

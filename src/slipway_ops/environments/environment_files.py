@@ -90,7 +90,7 @@ def values(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> di
     return found_here
 
 
-def initialise(root: Path, name: str) -> tuple[Path, list[Variable]]:
+def initialize(root: Path, name: str) -> tuple[Path, list[Variable]]:
     """Writes the file of an environment from the contract, with secrets of its own.
 
     Returns:
@@ -170,7 +170,7 @@ def _create(file: Path, text: str) -> None:
             new.write(text)
             new.flush()
             os.fsync(new.fileno())
-        os.link(name, file)  # unlike a rename, it refuses where somebody was faster
+        os.link(name, file)  # unlike a rename, it fails if the file exists by now
     except FileExistsError as error:
         raise SlipwayError(f"{file.name} has just been made by somebody else.") from error
     finally:

@@ -130,7 +130,5 @@ def broken(method: str, url: str, error: requests.RequestException, seconds: flo
 
 
 def open_end(method: str) -> str:
-    """The sentence about a request that may have been carried out nevertheless."""
-    return (
-        "" if method == "GET" else " It may have been carried out nevertheless; a new run checks."
-    )
+    """The sentence about a request that may have been carried out anyway."""
+    return "" if method == "GET" else " It may have been carried out anyway; a new run checks."

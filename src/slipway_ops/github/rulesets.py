@@ -181,7 +181,7 @@ def _read(root: Path, file: str) -> dict[str, Any]:
 
 
 def _differences(wanted: Any, actual: Any, where: str = "") -> Iterator[str]:
-    """Keys that GitHub adds to an object are no difference; entries that it adds to a list are."""
+    """Where the two differ. Keys that GitHub adds to an object do not count."""
     if isinstance(wanted, dict) and isinstance(actual, dict):
         for key, value in wanted.items():
             yield from _differences(value, actual.get(key), f"{where}.{key}" if where else key)

@@ -1,4 +1,4 @@
-"""The images of this project on this machine and in the registry: what there is, what can go."""
+"""The images of this project here and in the registry, and which of them can be removed."""
 
 from __future__ import annotations
 

@@ -65,8 +65,8 @@ def tools(root: Path, member: Path) -> dict[str, str]:
     """The tools that our defaults can run, with the ranges that the manifests declare.
 
     The manifest of the member counts, and that of the workspace that it is a package of. TypeScript
-    needs a tsconfig.json. Before version 9, eslint has to be told which files to look at: what
-    says that is a script.
+    needs a tsconfig.json. Before version 9, eslint needs to know which files to look at: only a
+    script says that.
 
     Raises:
         SlipwayError: a manifest cannot be read, or the member has no lock.

@@ -93,7 +93,7 @@ class ReleaseClone:
         if taken and git(self.path, "merge-base", "--is-ancestor", taken, "HEAD").returncode:
             raise SlipwayError(
                 f"{version} comes next, and that tag is on another commit ({taken[:12]}), which is "
-                f"no part of {self.commit[:12]}. If nobody uses it, an administrator deletes it: "
+                f"not in {self.commit[:12]}. If nobody uses it, an administrator deletes it: "
                 f"git push origin :refs/tags/{version}; else merge it, and release what is after."
             )
         return version if done.returncode == 0 else ""

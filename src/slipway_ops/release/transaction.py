@@ -196,8 +196,8 @@ def _refresh(
     taken = clone.commit_of(reference)
     if taken and taken != clone.commit:
         raise SlipwayError(
-            f"{version} is the tag of another commit ({taken[:12]}): somebody was faster. Nothing "
-            "was changed; the next run finds the version that comes after it."
+            f"{version} is the tag of another commit ({taken[:12]}): another run created it first. "
+            "Nothing was changed; the next run finds the version that comes after it."
         )
     if taken and not there:
         say(f"Another run has pushed {version} for the same commit: this one goes on from there.")

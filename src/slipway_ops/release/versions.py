@@ -25,7 +25,7 @@ class Commit:
 
     Attributes:
         effect: what it asks of the next version: major, minor, patch, "" for nothing; "unknown"
-            where its message is no Conventional Commit.
+            where its message is not a Conventional Commit.
     """
 
     sha: str

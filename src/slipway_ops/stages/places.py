@@ -54,7 +54,7 @@ def _places(lines: list[str], folder: Path, root: Path) -> Iterator[tuple[str, s
 
     @functools.cache
     def known(name: str) -> str | None:
-        """The name of a project's file, seen from the root; None if it is no such file."""
+        """The name of a project's file, seen from the root; None if it is outside."""
         try:
             path = (folder / name).resolve()
             place = path.relative_to(root.resolve())

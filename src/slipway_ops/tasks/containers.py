@@ -153,6 +153,6 @@ def target(root: Path, environment: str | None, yes: bool = True) -> str:
     from slipway_ops.environments import environment_files
 
     name = environment or environment_files.require_active(root)
-    environment_files.file_of(root, name)  # refuses a name that is no environment's
+    environment_files.file_of(root, name)  # refuses a name that is not that of an environment
     confirm(name, yes)
     return name

@@ -30,7 +30,7 @@ def doctor(root: Path, environment: str | None = None) -> None:
         failed |= check.is_well is False
     name = environment or environment_files.active(root)
     if name and "environments" in project.capabilities(root):
-        environment_files.file_of(root, name)  # refuses a name that is no environment's
+        environment_files.file_of(root, name)  # refuses an unknown name
         print(f"{name}:")
         for check in environments.checks(root, name):
             print(check, flush=True)

@@ -73,7 +73,7 @@ def init(root: Path, environment: str) -> None:
     """
     from slipway_ops.environments import environment_files
 
-    file, missing = environment_files.initialise(root, environment)
+    file, missing = environment_files.initialize(root, environment)
     print(f"{file.name} is there, with secrets of its own; git ignores it.")
     if missing:
         print("Fill in:", *(f"{v.name}: {v.meaning}" for v in missing), sep="\n  ")

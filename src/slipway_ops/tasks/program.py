@@ -174,8 +174,8 @@ class Program(Invoke):
         if word in self.collection.collections:
             return f"{word} has several tasks: inv --list {word}"
         suggestion = did_you_mean(word, self.collection.task_names)
-        taken = f"{context.name} takes no further word, and there" if context.name else "There"
-        return f"{taken} is no task {word!r}.{suggestion} All tasks: inv --list"
+        more = f"{context.name} does not accept another word. " if context.name else ""
+        return f"{more}There is no task {word!r}.{suggestion} All tasks: inv --list"
 
     def parse_cleanup(self) -> None:
         """Answers --complete with what a word can be, and a wrong --help; the rest is invoke's."""

@@ -63,7 +63,7 @@ class DeployableProject(Project):
         kept += [f"{name}={value}" for name, value in values.items()]
         file.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
-    def initialise(self, environment: str, **values: str) -> int:
+    def initialize(self, environment: str, **values: str) -> int:
         """Makes an environment with a language model and a free port, which is returned."""
         self.inv("env.init", environment)
         port = free_ports(2)

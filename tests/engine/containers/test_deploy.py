@@ -73,7 +73,7 @@ def test_one_digest_goes_from_staging_to_production(
 ) -> None:
     # Staging: the images of the commit, by digest.
     shop.inv("image.push")
-    port = shop.initialise("staging")
+    port = shop.initialize("staging")
     assert "nothing was deployed" in shop.inv("status", "staging")
     assert "Nothing was deployed" in shop.refused("up", "staging")
     first = commit_of(shop)
@@ -96,7 +96,7 @@ def test_one_digest_goes_from_staging_to_production(
     assert "drift" not in shop.inv("status", "staging")
 
     # Production: what it refuses; tests/unit/deploy/test_version_rules.py has every rule.
-    port = shop.initialise("production")
+    port = shop.initialize("production")
     deploy = ["deploy", "production", "--yes"]
     assert "Production takes a released version by name" in shop.refused(*deploy)
     assert "stable versions only" in shop.refused(*deploy, first)
@@ -169,7 +169,7 @@ def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(
     shop: DeployableProject,
 ) -> None:
     assert "inv env.init development" in shop.refused("up")
-    port = shop.initialise(
+    port = shop.initialize(
         "development",
         AGENTS_LLM_URL="http://llm:8000/v1",
         AGENTS_LLM_MODEL="test",
@@ -234,7 +234,7 @@ def _health(container: str) -> str:
 
 
 def test_up_names_what_is_not_healthy_and_shows_its_last_lines(shop: DeployableProject) -> None:
-    shop.initialise("development")
+    shop.initialize("development")
     shop.inv("env.use", "development")
     shop.replace(
         BACKEND,

@@ -53,7 +53,7 @@ def commands(text: str, title: str) -> list[str]:
     """The commands in the section of a document."""
     section = re.split(rf"^#+ {title}$", text, flags=re.MULTILINE)[1]
     section = re.split(r"^##", section, flags=re.MULTILINE)[0]
-    blocks = re.findall(r"^ *```\n(.*?)^ *```", section, flags=re.MULTILINE | re.DOTALL)
+    blocks = re.findall(r"^ *```sh\n(.*?)^ *```", section, flags=re.MULTILINE | re.DOTALL)
     return [line.strip() for block in blocks for line in block.splitlines()]
 
 

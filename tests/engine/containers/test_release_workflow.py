@@ -74,8 +74,8 @@ def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
         ssh_host(tmp_path / "ssh") as (host, _),
         double(variables={"RELEASE_APP_ID": "17"}) as hub,
     ):
-        project.initialise("staging", DOCKER_HOST=host)
-        project.initialise("production", STAGING_DOCKER_HOST=host)
+        project.initialize("staging", DOCKER_HOST=host)
+        project.initialize("production", STAGING_DOCKER_HOST=host)
         port = host.rpartition(":")[2]
         public = (tmp_path / "ssh/host.pub").read_text(encoding="utf-8")
         key = (tmp_path / "ssh/client").read_text(encoding="utf-8")

@@ -150,7 +150,7 @@ def observed(template: Path, folder: Path) -> Iterator[Observed]:
             assert changed, name
             file.write_text(text, encoding="utf-8")
         ports = free_ports(5)
-        project.initialise(
+        project.initialize(
             "development",
             PUBLISH_FRONTEND=str(ports),
             DATABASE_PORT=str(ports + 1),

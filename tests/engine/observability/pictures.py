@@ -23,7 +23,7 @@ from matplotlib import pyplot  # noqa: E402
 from matplotlib.axes import Axes  # noqa: E402
 
 Ask = Callable[..., Any]
-COLOURS = ["#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#1f78c1", "#ba43a9", "#705da0"]
+COLORS = ["#7eb26d", "#eab839", "#6ed0e0", "#ef843c", "#e24d42", "#1f78c1", "#ba43a9", "#705da0"]
 UNITS = {
     "s": "s",
     "percentunit": "%",
@@ -83,8 +83,8 @@ def _lines(axes: Axes, panel: dict[str, Any], ask: Ask, seconds: int) -> int:
             if points:
                 xs = [at - now for at, _ in points]
                 label = _legend(target.get("legendFormat", ""), series["metric"])
-                colour = COLOURS[count % len(COLOURS)]
-                axes.plot(xs, [y for _, y in points], color=colour, linewidth=1.2, label=label)
+                color = COLORS[count % len(COLORS)]
+                axes.plot(xs, [y for _, y in points], color=color, linewidth=1.2, label=label)
                 count += 1
     axes.tick_params(colors="#9fa7b3", labelsize=7)
     axes.set_xlim(-seconds, 0)  # seconds before now

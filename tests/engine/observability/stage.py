@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         if question.startswith("slow"):
             self.server.closing.wait(30)
             return
-        if question.isdecimal() and before == 1:  # the second time it is well again
+        if question.isdecimal() and before == 1:  # the second time it answers again
             status, answer = int(question), "no"
         if question.startswith("garbage"):
             answer = "<html>"

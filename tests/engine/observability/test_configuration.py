@@ -132,7 +132,7 @@ def test_otlp_lines_carry_the_ids_of_their_trace_and_a_severity(name: str) -> No
     [values] = re.findall(r"stage\.labels \{\s+values = \{([^}]*)\}", text)
     statements = re.findall(r"^ +`(.*)`,$", text, re.MULTILINE)
     for id_ in ("trace_id", "span_id"):
-        assert f'{id_} = ""' in values  # what is no label is no attribute there
+        assert f'{id_} = ""' in values  # what is not a label is not an attribute there
         given = f'set({id_}.string, attributes["{id_}"]) where attributes["{id_}"] != nil'
         assert given in statements
     levels = {"debug": "DEBUG", "info": "INFO", "warning": "WARN", "error": "ERROR"}

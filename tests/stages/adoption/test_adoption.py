@@ -81,7 +81,7 @@ def adoption(
     template: Path, services: Services, tmp_path_factory: pytest.TempPathFactory
 ) -> Adoption:
     """The monorepo, adopted and committed; tests put it right again."""
-    project = repositories.monorepo(tmp_path_factory.mktemp("adoption") / "harbour")
+    project = repositories.monorepo(tmp_path_factory.mktemp("adoption") / "harbor")
     before = texts(project)
     copy(template, project)
     copied = texts(project)

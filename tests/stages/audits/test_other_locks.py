@@ -78,7 +78,7 @@ def test_another_managers_lock_has_the_same_three_outcomes(
     assert vulnerable.how == "failed" and "vulnerable: 1 advisory in bottom" in vulnerable.words
     assert f"next: {command}\n" in vulnerable.printed
     assert "1.0.0" in vulnerable.printed and "1.0.0, 1.2.0" not in vulnerable.printed
-    with advisory_services(behaviour="ignorant") as services:
+    with advisory_services(behavior="ignorant") as services:
         ignorant = run(frontend, services.environment, CI="true")
     assert ignorant.how == "failed" and "NOT AUDITED" in ignorant.words
     assert run(frontend, absent_services().environment).how == "skipped"

@@ -41,7 +41,7 @@ def test_a_vulnerable_package_fails_with_what_to_do_about_it_and_nothing_is_writ
 def test_a_page_in_place_of_a_service_is_no_audit_and_fails_in_ci(
     subject: Subject, run: Audit
 ) -> None:
-    with advisory_services(subject.advisory, behaviour="html") as services:
+    with advisory_services(subject.advisory, behavior="html") as services:
         result = run(subject, services.environment, CI="true")
     was_no_audit(subject, result, _host(services), "not JSON")
 
@@ -62,7 +62,7 @@ def test_a_service_that_never_finishes_is_no_audit_after_the_time_allowed_and_le
     subject: Subject, run: Audit
 ) -> None:
     begin = time.monotonic()
-    with advisory_services(behaviour="dripping") as services:
+    with advisory_services(behavior="dripping") as services:
         result = run(subject, services.environment, AUDIT_TIMEOUT="2")
         assert time.monotonic() - begin < 6
         assert result.how == "skipped"

@@ -77,7 +77,7 @@ def test_without_titles_the_quickest_session_is_planned_where_nothing_has_change
     planned.green()
     found = plan(planned)
     found.pop("said")
-    assert [len(sessions) for sessions in found.values()] == [1], "GitHub takes no empty matrix"
+    assert [len(sessions) for sessions in found.values()] == [1], "GitHub accepts no empty matrix"
 
 
 def test_what_is_planned_is_what_nox_then_runs(planned: Stage) -> None:

@@ -172,7 +172,7 @@ class Walk:
         return version
 
     def rename(self) -> str:
-        """A web member: of a Python one, uv would have to lock anew."""
+        """A web member: of a Python one, uv would have to lock again."""
         names = [self.monorepo.path / "apps" / name for name in ("ui", "kit")]
         old, new = names if names[0].is_dir() else reversed(names)
         if old.is_dir() and not new.exists():

@@ -136,7 +136,7 @@ BREACHES: list[dict[str, tuple[str | None, str]]] = [
 
 
 def test_every_breach_of_the_contract_is_named_once_and_no_value_is_shown(shop: Project) -> None:
-    environment_files.initialise(shop.path, "staging")
+    environment_files.initialize(shop.path, "staging")
     edit(shop, "staging", AGENTS_LLM_URL="https://llm.example/v1", AGENTS_LLM_MODEL="large")
     edit(shop, "staging", LOGS_KEY="VnVhQ2ZHY0JDZGJrUW0==")  # base64, as Elastic's keys
     assert environment_check.findings(shop.path, "staging", {}) == []

@@ -10,7 +10,7 @@ import pytest
 from support import BIN, Project, Shared, render
 
 SMALL = {"apis": ["backend"], "workers": [], "apps": []}
-OURS = "\nAsk in the harbour.\n"
+OURS = "\nAsk in the harbor.\n"
 
 
 @pytest.fixture

@@ -147,7 +147,7 @@ def test_adding_twice_completes_what_the_first_time_did_not_get_to(shop: Shop) -
 def test_a_name_or_kind_that_is_refused_changes_nothing(shop: Shop) -> None:
     told = shop.refused(lambda: shop.add("Bad"), SlipwayError)
     assert "Bad has upper case: type bad" in told
-    assert "Traceback" not in told and "--data" not in told, "only what there is to do"
+    assert "Traceback" not in told and "--data" not in told, "only what to do"
     told = shop.refused(lambda: shop.add("second", "service"), SlipwayError)
     assert "api, worker, app, library" in told
 

@@ -12,7 +12,7 @@ from doubles import Services, advisory_services
 from support import BIN, Project, Shared, dump
 
 EDITS = {  # a line of their own in each file, where the template knows nothing of it
-    "README.md": "\nAsk in the harbour.\n",
+    "README.md": "\nAsk in the harbor.\n",
     ".gitignore": "/notes/\n",
     "audit.toml": "# Nothing accepted so far.\n",
     "pyproject.toml": '\n[tool.ours]\nharbour = "north"\n',
@@ -118,7 +118,8 @@ def test_an_update_to_more_members_keeps_every_edit_and_leaves_no_conflict(
     changed = set(project.git("diff", "--name-only").split())
     named = {file for file in changed if file.startswith("deploy/compose.")}
     assert len(named) == 4
-    own = {".copier-answers.yml", ".env.example", "docs/environments.md", "pyproject.toml"}
+    own = {".copier-answers.yml", ".env.example", "pyproject.toml"}
+    own |= {"docs/environments.md", "docs/example.md"}
     assert changed == named | own, "all else is new files"
 
 
@@ -168,7 +169,7 @@ def test_a_member_that_nobody_edited_goes_with_its_name(project: Project) -> Non
 def test_of_a_member_that_goes_what_people_added_stays_and_git_keeps_what_they_edited(
     project: Project,
 ) -> None:
-    ours = "export const harbour = 'north';\n"
+    ours = "export const harbor = 'north';\n"
     project.write("apps/frontend/src/ours.ts", ours)
     project.commit("feat: a file of our own in a member of the template")
     update(project, apps=[])

@@ -1,4 +1,4 @@
-"""What a job of release.yml is given, and what it is told where something is missing."""
+"""What a job of release.yml gets, and what it says if something is missing."""
 
 from __future__ import annotations
 

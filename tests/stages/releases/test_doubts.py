@@ -1,4 +1,4 @@
-"""A tag that no release made is told, with why, before a version counts from it."""
+"""A tag that no release made is named, with the reason, before a version counts from it."""
 
 from __future__ import annotations
 

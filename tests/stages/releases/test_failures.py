@@ -20,7 +20,7 @@ class Break:
 
     Attributes:
         arrange: makes it happen in a world.
-        left: what there is of v1.0.0 after it.
+        left: what exists of v1.0.0 after it.
         told: what the run says; "" where it was killed.
     """
 

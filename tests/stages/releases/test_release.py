@@ -175,7 +175,7 @@ def test_a_tag_that_somebody_made_by_hand_is_completed_or_refused(shop: World) -
     shop.git("push", "--quiet", "origin", f"{commit}:refs/tags/v1.2.3")
     assert shop.release()[0] == 0
     assert shop.state().of("v1.2.3") == ALL
-    # On a commit that is no part of main: nothing is moved.
+    # On a commit that is not part of main: nothing is moved.
     shop.git("switch", "--quiet", "--detach")
     shop.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", "feat: elsewhere")
     shop.git("push", "--quiet", "origin", "HEAD:refs/tags/v1.3.0")

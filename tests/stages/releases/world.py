@@ -43,7 +43,7 @@ class State:
         tags: {tag on origin: the subject of its commit}.
         entries: {version: how often main's changelog has it}.
         stamp: main's VERSION.
-        releases: [version of each Release that is no draft], sorted.
+        releases: [version of each Release that is not a draft], sorted.
         files: {version: names of the files of its Release}.
         images: {version: the members that have it}.
     """
@@ -56,7 +56,7 @@ class State:
     images: dict[str, list[str]]
 
     def of(self, version: str) -> str:
-        """What there is of a version: `tag, entry, Release, 2 of 6 files, 1 of 3 images`."""
+        """What exists of a version: `tag, entry, Release, 2 of 6 files, 1 of 3 images`."""
         parts = ["tag"] * (version in self.tags) + ["entry"] * self.entries.get(version, 0)
         parts += ["Release"] * self.releases.count(version)
         if version in self.files:

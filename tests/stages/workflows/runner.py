@@ -76,8 +76,8 @@ class Runner:
         run_id: the number of the run.
         caches: {(reference, key): a copy of what was saved}, of the Actions cache.
         artifacts: {name: a copy of what was uploaded}, which only this run sees.
-        kept: the folder that all jobs work in, one after another; what git ignores and is no result
-            stays there, as on a machine of one's own. Without it each job has a new machine.
+        kept: the folder that all jobs work in, one after another; what git ignores, without
+            results, stays there, as on your own machine. Without it each job has a new machine.
         before: is called with a job's name and its folder before each `run` step.
     """
 
@@ -412,7 +412,7 @@ class _Machine:
         return {}
 
     def upload(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/upload-artifact: without what is hidden, unless it is told to take that too."""
+        """actions/upload-artifact: without hidden files, unless it has to take them too."""
         hidden = any(part.startswith(".") for part in Path(given["path"]).parts)
         assert given.get("include-hidden-files") or not hidden, "nothing would be uploaded"
         name = str(given["name"])

@@ -12,13 +12,13 @@ from typing import Any
 
 from packaging.version import Version
 
-from doubles import KNOWN_FOR_YEARS, Advisory, Behaviour
+from doubles import KNOWN_FOR_YEARS, Advisory, Behavior
 from slipway_ops.stages.audit import audits
 
 REAL = audits.run_tool
 HOST = "advisories.example"  # nobody asks it
 # The end of what each said on stderr, by what the service did.
-PIP_AUDIT: dict[Behaviour, str] = {
+PIP_AUDIT: dict[Behavior, str] = {
     "error": "requests.exceptions.HTTPError: 500 Server Error: Internal Server Error for url: "
     "http://127.0.0.1:1/v1/query\n\nThe above exception was the direct cause of the following "
     "exception:\n\nTraceback (most recent call last):\n    raise ServiceError from http_error\n"
@@ -29,7 +29,7 @@ PIP_AUDIT: dict[Behaviour, str] = {
     "shape": "Traceback (most recent call last):\n                             ^^^^^^^^\n"
     "AttributeError: 'str' object has no attribute 'get'\n",
 }
-NPM: dict[Behaviour, str] = {
+NPM: dict[Behavior, str] = {
     "error": "500 Internal Server Error - POST http://127.0.0.1:1/-/npm/v1/security/advisories/"
     "bulk",
     "broken": "invalid json response body at http://127.0.0.1:1/-/npm/v1/security/advisories/bulk "
@@ -53,10 +53,10 @@ class Tools:
         started: the programs that were run.
     """
 
-    def __init__(self, *advisories: Advisory, behaviour: Behaviour = "honest") -> None:
+    def __init__(self, *advisories: Advisory, behavior: Behavior = "honest") -> None:
         known = advisories + KNOWN_FOR_YEARS
-        self.known = {} if behaviour == "ignorant" else {each.package: each for each in known}
-        self.behaviour = behaviour
+        self.known = {} if behavior == "ignorant" else {each.package: each for each in known}
+        self.behavior = behavior
         self.asked: list[dict[str, str]] = []
         self.started: list[str] = []
 
@@ -64,7 +64,7 @@ class Tools:
         self, command: list[str], folder: Path, environment: Mapping[str, str], seconds: float
     ) -> tuple[str, str]:
         self.started.append(command[0])
-        if self.behaviour == "dripping" and command[0] != "uv":
+        if self.behavior == "dripping" and command[0] != "uv":
             raise TimeoutError(command[0])
         if command[0] == "npm":
             return self._npm()
@@ -74,8 +74,8 @@ class Tools:
 
     def _pip_audit(self, command: list[str]) -> str:
         """Writes the answer to the file that is named, and returns what goes to stderr."""
-        if self.behaviour in PIP_AUDIT:
-            return PIP_AUDIT[self.behaviour]
+        if self.behavior in PIP_AUDIT:
+            return PIP_AUDIT[self.behavior]
         pins = Path(command[command.index("--requirement") + 1]).read_text(encoding="utf-8")
         self.asked.append(dict(line.split("==") for line in pins.splitlines()))
         found = [
@@ -95,10 +95,10 @@ class Tools:
         return [own | {"fix_versions": fixes}]
 
     def _npm(self) -> tuple[str, str]:
-        if self.behaviour == "shape":
+        if self.behavior == "shape":
             return json.dumps({"error": {"summary": "Cannot create property"}}), SHAPE + LOG
-        if self.behaviour in NPM:
-            message = NPM[self.behaviour]
+        if self.behavior in NPM:
+            message = NPM[self.behavior]
             return json.dumps({"message": message}), f"npm warn audit {message}\n{LOG}"
         vulnerable = {audits.KNOWN_NPM[0]: (audits.KNOWN_NODE, False, []), **CHAIN}
         found = {

@@ -1,4 +1,4 @@
-"""A small project with locks made by hand, and a session that remembers what it was told."""
+"""A small project with locks made by hand, and a session that keeps its messages."""
 
 from __future__ import annotations
 

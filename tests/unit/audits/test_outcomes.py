@@ -11,7 +11,7 @@ from unit.audits.conftest import audit_in
 from unit.audits.recorded import HOST, Tools
 from unit.audits.subjects import GIT_PACKAGE, OWN_LOCK, Audit, Result, Subject, read_json
 
-from doubles import Advisory, Behaviour
+from doubles import Advisory, Behavior
 from slipway_ops.project import Member
 from slipway_ops.stages.audit import audits
 from slipway_ops.stages.audit.policy import Report
@@ -46,13 +46,13 @@ def was_no_audit(subject: Subject, result: Result, host: str, reason: str) -> No
     assert "Traceback" not in result.words + result.printed
 
 
-@pytest.mark.parametrize("behaviour", REASONS)
+@pytest.mark.parametrize("behavior", REASONS)
 def test_a_service_that_answers_nonsense_is_no_audit_and_fails_in_ci(
-    subject: Subject, run_recorded: Audit, behaviour: Behaviour
+    subject: Subject, run_recorded: Audit, behavior: Behavior
 ) -> None:
-    tools = Tools(subject.advisory, behaviour=behaviour)
+    tools = Tools(subject.advisory, behavior=behavior)
     result = run_recorded(subject, tools, CI="true")
-    was_no_audit(subject, result, HOST, REASONS[behaviour])
+    was_no_audit(subject, result, HOST, REASONS[behavior])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@
     monorepo.write("services/api/src/api.py", "BUG")
     assert "test(api)" in monorepo.run() and monorepo.red == {"test(api)", …}
 
-Here a session fails when anything that it reads says BUG. What it reads is written down anew,
+Here a session fails when anything that it reads says BUG. What it reads is written down again,
 from what the real tools read, so that a mistake in the keys is seen as a wrong skip.
 """
 
@@ -106,7 +106,7 @@ class Monorepo:
 
     Attributes:
         environment: the variables from outside.
-        said: what was told of records that do not count.
+        said: the messages about records that do not count.
         red: the sessions that failed in the last run.
         during: what happens while a session runs: a context around it.
         uses: what [tool.slipway.uses] says, for the second opinion.

@@ -71,7 +71,7 @@ def test_a_record_that_is_none_is_a_miss_with_one_line_that_says_so(
     assert monorepo.run() == {"lint(core)"}
     assert len(monorepo.said) == 1 and "does not count" in monorepo.said[0]
     assert str(file) in monorepo.said[0] and "\n" not in monorepo.said[0]
-    assert monorepo.run() == set(), "it is mended by the run"
+    assert monorepo.run() == set(), "it is fixed by the run"
 
 
 def test_a_record_that_is_a_folder_or_not_readable_is_a_miss(monorepo: Monorepo) -> None:

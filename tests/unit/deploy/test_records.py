@@ -17,7 +17,7 @@ VERSIONS = ("v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0")
 def test_a_field_that_is_not_known_is_ignored(host: DockerHost) -> None:
     host.deploy("v1.0.0")
     for volume in host.volumes.values():
-        said = json.loads(volume["Labels"][records.RECORD]) | {"colour": "blue"}
+        said = json.loads(volume["Labels"][records.RECORD]) | {"color": "blue"}
         volume["Labels"] = volume["Labels"] | {records.RECORD: json.dumps(said)}
     assert host.healthy == ["v1.0.0"]
 

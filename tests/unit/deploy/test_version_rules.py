@@ -52,7 +52,7 @@ class Project:
 
 @pytest.fixture
 def project(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    """A project whose environments are initialised."""
+    """A project whose environments are initialized."""
     folder = root / "services" / "agents"
     folder.mkdir()
     (folder / "pyproject.toml").write_text("", encoding="utf-8")

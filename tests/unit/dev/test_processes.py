@@ -83,7 +83,7 @@ def test_a_character_that_the_terminal_lacks_does_not_end_the_stream(start: Star
 
 
 @pytest.mark.parametrize(
-    ("tty", "env", "coloured"),
+    ("tty", "env", "colored"),
     [
         pytest.param(True, {}, True, id="terminal"),
         pytest.param(True, {"NO_COLOR": "1"}, False, id="NO_COLOR"),
@@ -92,8 +92,8 @@ def test_a_character_that_the_terminal_lacks_does_not_end_the_stream(start: Star
         pytest.param(False, {"FORCE_COLOR": "1"}, False, id="pipe in CI"),
     ],
 )
-def test_colours_are_for_terminals_that_want_them(
-    start: Start, tty: bool, env: dict[str, str], coloured: bool
+def test_colors_are_for_terminals_that_want_them(
+    start: Start, tty: bool, env: dict[str, str], colored: bool
 ) -> None:
     code = "import os; print('wanted', os.environ.get('FORCE_COLOR'), os.environ.get('NO_COLOR'))\n"
     red = "print('\\x1b[31mred\\x1b[0m')\n"
@@ -101,7 +101,7 @@ def test_colours_are_for_terminals_that_want_them(
         run.wait_for("Ready")
         for word in ("red", "wanted", "web |"):  # each program starts to print when it likes
             run.wait_for(word)
-        if coloured:
+        if colored:
             prefixes = set(re.findall(r"^(\x1b\[\d+m)(?:api|web|dev) \|\x1b\[0m ", run.text, re.M))
             assert len(prefixes) == 3
             assert "wanted 1 None" in run.text

@@ -42,7 +42,7 @@ def write(root: Path, name: str, **values: str) -> Path:
 
 
 def test_a_new_file_has_secrets_of_its_own_and_names_what_only_people_know(tmp_path: Path) -> None:
-    file, missing = environment_files.initialise(tmp_path, "staging")
+    file, missing = environment_files.initialize(tmp_path, "staging")
     assert [variable.name for variable in missing] == ["API_URL"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     found = environment_files.values(tmp_path, "staging")
@@ -50,8 +50,8 @@ def test_a_new_file_has_secrets_of_its_own_and_names_what_only_people_know(tmp_p
     assert len({found["DATABASE_PASSWORD"], found["API_KEY"]}) == 2
     assert min(len(found["DATABASE_PASSWORD"]), len(found["API_KEY"])) >= 32
     with pytest.raises(SlipwayError, match="is there already"):
-        environment_files.initialise(tmp_path, "staging")
-    assert environment_files.initialise(tmp_path, "development")[1] == []
+        environment_files.initialize(tmp_path, "staging")
+    assert environment_files.initialize(tmp_path, "development")[1] == []
     other = environment_files.values(tmp_path, "development")
     assert other["DATABASE_PASSWORD"] != found["DATABASE_PASSWORD"]
     assert sorted(each.name for each in tmp_path.iterdir()) == [".env.development", ".env.staging"]
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_env_of_its_own_is_not_lost(tmp_path: Path) -> None:
-    environment_files.initialise(tmp_path, "development")
+    environment_files.initialize(tmp_path, "development")
     (tmp_path / ".env").write_text("API_URL=mine\n", encoding="utf-8")
     with pytest.raises(SlipwayError, match=r"mv \.env \.env\.mine"):
         environment_files.use(tmp_path, "development")

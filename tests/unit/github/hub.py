@@ -113,7 +113,7 @@ class Hub:
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def add_ruleset(self, name: str, source: str = "Repository", **values: Any) -> Document:
-        """A ruleset made by hand, here or in the organisation."""
+        """A ruleset made by hand, here or in the organization."""
         made: Document = {"id": next(self.numbers), "name": name, "target": "branch"}
         made |= {"enforcement": "active", "source_type": source, "bypass_actors": [], "rules": []}
         self.rulesets[made["id"]] = made | copy.deepcopy(values)

@@ -59,7 +59,7 @@ def request_faults(
     if JSON in wanted["content"]:
         faults += _faults(wanted["content"][JSON]["schema"], body, strict=True, where="body")
     elif not isinstance(body, bytes):
-        faults.append("the body is no file")
+        faults.append("the body is not a file")
     return faults
 
 
@@ -105,7 +105,7 @@ def _resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_typed(text: str, schema: Mapping[str, Any]) -> object:
-    """What a text in a query stands for; the text itself where it is no such value."""
+    """What a text in a query stands for; the text itself where it is not such value."""
     if schema.get("type") == "integer" and text.isdigit():
         return int(text)
     return {"true": True, "false": False}.get(text, text) if schema["type"] == "boolean" else text

@@ -1,4 +1,4 @@
-"""The double answers as GitHub does, and whoever breaks the published schema is told."""
+"""The double answers as GitHub does, and names each request that breaks the published schema."""
 
 from __future__ import annotations
 

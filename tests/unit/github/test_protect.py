@@ -203,7 +203,7 @@ def test_what_was_changed_by_hand_is_named_by_check_and_set_right_without(
     assert applied(hub, root, check=True) == AS_IT_SAYS
 
 
-def test_other_rulesets_and_those_of_the_organisation_are_left_alone(
+def test_other_rulesets_and_those_of_the_organization_are_left_alone(
     hub: Double, root: Path
 ) -> None:
     for number in range(120):  # the list has two pages, and ours come last

@@ -124,7 +124,7 @@ def test_limits_that_go_on_are_not_waited_for_without_end(hub: Double, root: Pat
     assert " 1 min." in refused(hub, root)
 
 
-def test_a_renamed_repository_is_named_anew(hub: Double, root: Path) -> None:
+def test_a_renamed_repository_is_named_again(hub: Double, root: Path) -> None:
     hub.former, hub.name = {"acme/shop"}, "acme/store"
     asked = hub.environment | {"GITHUB_REPOSITORY": "acme/shop"}
     with pytest.raises(rest_api.GitHubError) as refusal:

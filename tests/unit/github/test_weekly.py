@@ -29,7 +29,7 @@ def kept(hub: Double, *ran: dict[str, Any]) -> str:
     return weekly_issue.keep(rest_api.connect(REPOSITORY, environment=hub.environment), ran, RUN)
 
 
-def test_the_issue_is_opened_then_written_anew_then_closed_and_never_there_twice(
+def test_the_issue_is_opened_then_written_again_then_closed_and_never_there_twice(
     hub: Double,
 ) -> None:
     kept(hub, GREEN)

@@ -7,9 +7,9 @@ accepts findings until a date.
 
 Both tools call it a success when they could not ask: pip-audit leaves packages out, `npm audit`
 finds nothing when npm is offline, and so do many mirrors. So each audit also asks about a version
-that has had a published advisory for years. A service that does not know it is no advisory service,
-whatever its status code, and the outcome is "not audited": an error where CI is set, elsewhere a
-warning and a session that ends as skipped, never as a success.
+that has had a published advisory for years. A service that does not know it is not an advisory
+service, whatever its status code, and the outcome is "not audited": an error where CI is set,
+elsewhere a warning and a session that ends as skipped, never as a success.
 
 The service for Python is OSV, not pip-audit's default, the index's own JSON API: OSV holds the
 advisories of that API and more, its answers are small and never from a cache, and it is the only

@@ -80,7 +80,7 @@ const posts = () => server.calls.filter((call) => call === "POST /api/backend/qu
 beforeEach(() => {
   vi.useFakeTimers();
   vi.stubGlobal("fetch", vi.fn(respond));
-  document.title = "Harbour";
+  document.title = "Harbor";
   Object.assign(server, {
     config: { api: "/api/backend" },
     questions: [],
@@ -97,7 +97,7 @@ afterEach(() => {
 describe("the page", () => {
   it("bears the project's name and says that it is loading until it knows more", async () => {
     render(<App />);
-    expect(screen.getByText("Harbour")).toBeTruthy();
+    expect(screen.getByText("Harbor")).toBeTruthy();
     expect(screen.getByRole("status").textContent).toBe("Loading");
     await pass();
     expect(screen.queryByRole("status")).toBeNull();

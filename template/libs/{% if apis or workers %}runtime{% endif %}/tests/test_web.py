@@ -198,11 +198,11 @@ class Settings(ServiceSettings):
 def test_metrics_show_what_the_client_s_documentation_promises() -> None:
     """The answer to Prometheus is prometheus-client's own, and parseable whatever stands in it."""
     plain = Gauge("demo_plain", "A help text\nwith a line break and a \\.")
-    labelled = Gauge("demo_labelled", "By name.", ["name"])
+    labeled = Gauge("demo_labeled", "By name.", ["name"])
     counter = Counter("demo_counter", "Things.", ["name"])
     try:
         plain.set_function(lambda: 42)
-        labelled.labels('odd "name"\n').set_function(lambda: 43)
+        labeled.labels('odd "name"\n').set_function(lambda: 43)
         counter.labels("a").inc()
         settings = Settings()
         client = TestClient(health.app(settings, database.create_pool(settings)))
@@ -210,10 +210,10 @@ def test_metrics_show_what_the_client_s_documentation_promises() -> None:
         assert response.headers["content-type"] == CONTENT_TYPE_LATEST
         found = families(response.content)
         assert found["demo_plain"] == {(): 42}
-        assert found["demo_labelled"] == {(("name", 'odd "name"\n'),): 43}
+        assert found["demo_labeled"] == {(("name", 'odd "name"\n'),): 43}
         assert found["demo_counter_total"] == {(("name", "a"),): 1}
     finally:
-        for metric in (plain, labelled, counter):
+        for metric in (plain, labeled, counter):
             REGISTRY.unregister(metric)
 
 

@@ -86,7 +86,7 @@ def _contract(settings: CommonSettings) -> Processor:
         if span.is_valid:
             line["trace_id"] = trace.format_trace_id(span.trace_id)
             line["span_id"] = trace.format_span_id(span.span_id)
-        event.pop("color_message", None)  # the event of uvicorn in colours
+        event.pop("color_message", None)  # the event of uvicorn in colors
         return line | {name: value for name, value in event.items() if name not in line}
 
     return contract

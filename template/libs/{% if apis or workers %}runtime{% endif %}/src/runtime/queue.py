@@ -22,7 +22,7 @@ from runtime import metrics, tasks, tracing
 
 log = structlog.stdlib.get_logger(__name__)
 
-GRACE = 7.0  # seconds that running tasks get to finish when the worker is told to stop
+GRACE = 7.0  # seconds that running tasks get to finish when the worker has to stop
 _PAUSE = 1.0  # seconds between checks of a database that is not ready
 _PRODUCER = App(connector=PsycopgConnector())
 
@@ -84,7 +84,7 @@ def create_app(queue: str, stalled_after: float) -> App:
 
     # Every ten seconds, at most one on the queue. No `lock`: a dead worker would never release it.
     @app.periodic(cron="* * * * * */10")  # pyrefly: ignore[bad-argument-type]
-    @app.task(name=name, queue=queue, queueing_lock=name)
+    @app.task(name=name, queue=queue, queuing_lock=name)
     async def retry_stalled(timestamp: int) -> None:
         jobs = await app.job_manager.get_stalled_jobs(
             queue=queue, seconds_since_heartbeat=stalled_after

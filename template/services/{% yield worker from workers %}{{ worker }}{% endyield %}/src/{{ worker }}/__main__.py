@@ -15,7 +15,7 @@ from .settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the worker until it is told to stop; with `ask`, put a question and print the answer."""
+    """Run the worker until SIGTERM or SIGINT; with `ask`, put a question and print the answer."""
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description=__doc__)
     commands = parser.add_subparsers(dest="command")
     asking = commands.add_parser("ask", help="put a question to a running worker")
