@@ -137,7 +137,7 @@ def pytest(session: nox.Session, *words: str) -> None:
 
 @nox.session
 def scan(session: nox.Session) -> None:
-    """bandit here, but for the tests; scan in a default project."""
+    """bandit of all but the tests; scan in a default project."""
     install(session, "scan", "test")
     shipped = [path for path in PYTHON if path != "tests"]
     session.run("bandit", "--quiet", "--recursive", "-c", "pyproject.toml", *shipped)
@@ -193,14 +193,14 @@ def setup(session: nox.Session) -> None:
 
 @nox.session
 def title(session: nox.Session) -> None:
-    """The pull request's title is a Conventional Commit, for it becomes one: cz; -- "feat: it"."""
+    """Checks that the pull request's title is a Conventional Commit: cz; -- "feat: it"."""
     install(session, "title")
     nox_api.title(session)
 
 
 @nox.session
 def report(session: nox.Session) -> None:
-    """What the sessions run with `--report .nox/report.json` came to; -- --issue: as an issue."""
+    """The results of a run with `--report .nox/report.json`; -- --issue: in an issue as well."""
     nox_report.publish()
     if "--issue" in session.posargs:
         install(session, "test")
@@ -216,7 +216,7 @@ def release(session: nox.Session) -> None:
 
 @nox.session
 def publish(session: nox.Session) -> None:
-    """The wheel of the version at HEAD to the package index; again is harmless."""
+    """Publishes the wheel of the version at HEAD; running it twice is harmless."""
     install(session, "test")
     found = session.run("git", "tag", "--points-at", "HEAD", "v*", external=True, silent=True)
     versions = [tag for tag in str(found).split() if "-" not in tag]  # no candidates
