@@ -34,18 +34,13 @@ def test_a_figure_whose_median_is_above_its_goal_fails_the_run_and_is_written_al
 
 def test_the_figures_in_the_readme_are_those_that_were_measured() -> None:
     readme, results = (
-        (REPOSITORY / name).read_text(encoding="utf-8")
+        " ".join((REPOSITORY / name).read_text(encoding="utf-8").split())
         for name in ("README.md", "benchmarks/RESULTS.md")
     )
-    lines = re.findall(
-        r"^\| 4 \| (.+?) \| \d+ \| ([\d.]+) .+? ([\d.]+) .+? ([\d.]+) ", results, re.M
-    )
-    assert len(lines) == 5
-    for name, *ratios in lines:
-        assert f"| {name} | {' | '.join(ratios)} |" in readme
-    sums = re.findall(r"(\d+) missed, (\d+) more", results.partition("| all 22 |")[2])
-    missed, more = zip(*sums, strict=True)
-    assert missed == ("0", "3", "15", "15") and f"{', '.join(more)}." in readme
-    assert (
-        f"After {len(CHANGES)} kinds of change" in readme and f"| all {len(CHANGES)} |" in results
-    )
+    total = f"| all {len(CHANGES)} |"
+    assert total in results, "`nox -s bench -- --only changes` measures the changes that there are"
+    sums = re.findall(r"(\d+) missed, (\d+) more", results.partition(total)[2])
+    (ours, *missed), more = zip(*sums, strict=True)
+    assert ours == "0" and f"After {len(CHANGES)} kinds of change" in readme
+    assert f"missed {missed[0]}, {missed[1]} and {missed[2]} tasks" in readme
+    assert f"Tasks that need not have run: {', '.join(more)}." in readme

@@ -80,9 +80,3 @@ def test_a_pull_request_does_not_ask_for_what_the_release_writes(folder: Path) -
     [file] = folder.glob(".github/pull_request_template.md*")
     text = file.read_text(encoding="utf-8")
     assert "CHANGELOG" not in text
-
-
-def test_the_picture_of_the_pipeline_counts_no_questions() -> None:
-    picture = (REPOSITORY / "docs/pipeline.svg").read_text(encoding="utf-8")
-    [said] = re.findall(r">([^<]*)\banswers<", picture)
-    assert said.strip() in ("", "a few", "your")
