@@ -50,8 +50,11 @@ CAPABILITIES = {  # copier.yml asks for them, and says which files are whose
     "environments": Capability("development, staging and production, by compose", "images"),
     "releases": Capability("versions, a changelog and GitHub Releases", "images"),
     "observability": Capability("Prometheus, Grafana, Loki and alerts", "environments"),
+    "kubernetes": Capability("staging and production in a cluster", "environments"),
     "many-machines": Capability("a plan of what CI has to run, for as many machines"),
 }
+# What a project has that does not say: it is of before one could choose.
+UNSAID = [name for name in CAPABILITIES if name != "kubernetes"]
 
 
 class WorkspaceError(SlipwayError):
@@ -179,8 +182,8 @@ def settings(root: Path) -> dict[str, Any]:
 
 
 def capabilities(root: Path) -> list[str]:
-    """The capabilities that a project has: all of them where it does not say."""
-    return list(settings(root).get("capabilities", CAPABILITIES))
+    """The capabilities that a project has; `UNSAID` where it does not say."""
+    return list(settings(root).get("capabilities", UNSAID))
 
 
 def is_adopted(root: Path) -> bool:

@@ -1,7 +1,8 @@
 """Deploying by digest: an environment runs exactly these images, or what it ran before.
 
-`deploy(environment, digests)` is the seam. Compose over a Docker host is behind it; another engine
-would keep the order: contract, digests, lock, migration, start, health, record.
+`deploy(environment, digests)` is the seam. Behind it is compose over a Docker host or, where the
+environment says so, a cluster (`slipway_ops.kubernetes`), in the same order: contract, digests,
+lock, migration, start, health, record.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from slipway_ops.deploy.records import Record
 from slipway_ops.environments import environment_check
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, registry
+from slipway_ops.kubernetes import cluster
+from slipway_ops.kubernetes import deployment as in_cluster
+from slipway_ops.kubernetes.cluster import Cluster
 
 Say = Callable[[str], object]
 
 
-def up(root: Path, environment: str, say: Say = print, *, observability: bool = False) -> Stack:
+def up(
+    root: Path, environment: str, say: Say = print, *, observability: bool = False
+) -> Stack | Cluster:
     """Starts an environment until all is healthy: in development what is built from this tree,
     elsewhere what was deployed last.
 
@@ -40,6 +46,8 @@ def up(root: Path, environment: str, say: Say = print, *, observability: bool = 
         raise SlipwayError(
             "This project has no Prometheus, Grafana and Loki. Type: inv enable observability"
         )
+    if found := cluster.of(root, environment):
+        return in_cluster.up(found, say)
     stack = _checked(root, environment)
     if observability:
         stack = replace(stack, values={**stack.values, "OBSERVABILITY": "true"})
@@ -82,6 +90,8 @@ def deploy(
         ComposeError: the images cannot be pulled, or the database cannot be migrated or, in
             production, be backed up before that; what ran was left alone.
     """
+    if found := cluster.of(root, environment):
+        return in_cluster.deploy(found, digests, version=version, revision=revision, say=say)
     stack = _checked(root, environment)
     stack = replace(stack, digests=dict(digests), version=version, revision=revision)
     say(f"{environment}: the contract of variables is met")
@@ -115,6 +125,8 @@ def rollback(root: Path, environment: str, to: str = "", say: Say = print) -> Re
             command is changing the environment.
         ComposeError: the host does not answer, or the images cannot be pulled.
     """
+    if found := cluster.of(root, environment):
+        return in_cluster.rollback(found, to, say)
     stack = _checked(root, environment)
     with host_lock.hold(_as_recorded(stack, _latest(stack)), "rolls back", say) as stack:
         past = records.read(stack)

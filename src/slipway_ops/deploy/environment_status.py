@@ -9,6 +9,7 @@ from slipway_ops.deploy import compose, records
 from slipway_ops.deploy.compose import OBSERVABILITY, Container, Stack
 from slipway_ops.deploy.records import Record
 from slipway_ops.errors import SlipwayError
+from slipway_ops.kubernetes import cluster, cluster_status
 
 
 def describe(root: Path, environment: str) -> list[str]:
@@ -17,6 +18,8 @@ def describe(root: Path, environment: str) -> list[str]:
     A host that does not answer is a line too: the other environments can still be shown.
     """
     try:
+        if found := cluster.of(root, environment):
+            return cluster_status.describe(found)
         stack = compose.stack(root, environment)
         containers = stack.containers()
         written = records.read(stack)

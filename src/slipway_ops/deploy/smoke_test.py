@@ -13,6 +13,7 @@ from pathlib import Path
 from slipway_ops.deploy import compose, records
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
+from slipway_ops.kubernetes import cluster
 
 PAGE = (("/", "<html"), ("/config.json", "{"))
 # Runs in the container: prints what is wrong with each answer, a line each.
@@ -47,6 +48,11 @@ def run(root: Path, environment: str, say: Callable[[str], object] = print) -> N
         SlipwayError: an answer is wrong or missing, or nothing was deployed.
         ComposeError: the host does not answer.
     """
+    if there := cluster.of(root, environment):
+        from slipway_ops.kubernetes import smoke_test as in_cluster  # which asks the same
+
+        in_cluster.run(there, say)
+        return
     stack = compose.stack(root, environment)
     past = records.healthy(stack)
     if not past:

@@ -9,6 +9,7 @@ from typing import Any
 from slipway_ops import project
 from slipway_ops.environments.variable import Format, Variable
 from slipway_ops.images import bake
+from slipway_ops.project import Member
 
 ADDRESS = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%\[\]-]+")  # nothing that a shell or YAML reads
 EXAMPLE_ENGINE = "ssh://deploy@staging.example"
@@ -56,6 +57,16 @@ BUCKET = _matching(
 )
 AGE_KEY = _matching(
     r"age1[0-9a-z]+", "age key", "is not a public age key: it looks like age1…, from `age-keygen`"
+)
+KUBE_NAME = _matching(
+    r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    "name",
+    "is not a name in Kubernetes: it has lower case letters, digits and hyphens",
+)
+HOST = _matching(
+    r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+",
+    "host name",
+    "is not a host name: write it like shop.example.com",
 )
 HEADER = _matching(
     r"[!-~]+", "header value", "cannot be sent in a header: use only ASCII, without spaces"
@@ -115,6 +126,8 @@ def variables(root: Path) -> list[Variable]:
     ]
     if found and "observability" in project.capabilities(root):
         found += _observability()
+    if found and "kubernetes" in project.capabilities(root):
+        found += _kubernetes(root, apps or [m for m in images if m.kind == "api"])
     engine = f"such as {EXAMPLE_ENGINE}. Without it, this machine's."
     return [
         *found,
@@ -153,6 +166,66 @@ def _backups() -> list[Variable]:
             "BACKUP_RECIPIENT",
             AGE_KEY,
             "Public age key that a backup is encrypted to before it leaves the host.",
+        ),
+    ]
+
+
+def is_of_compose(name: str) -> bool:
+    """Whether a variable says something about containers on a Docker host that a cluster lacks: the
+    database beside them, and ports of the host."""
+    return name == "DATABASE_PASSWORD" or name.startswith("PUBLISH_")
+
+
+def _kubernetes(root: Path, published: list[Member]) -> list[Variable]:
+    slug = project.settings(root)["slug"]
+    return [
+        _own(
+            "KUBE_CONTEXT",
+            TEXT,
+            "Context of kubectl: where it is set, the cluster is deployed to in place of "
+            "DOCKER_HOST.",
+        ),
+        _own(
+            "KUBE_NAMESPACE",
+            KUBE_NAME,
+            f"Namespace in that cluster. Without it, {slug}-staging or {slug}-production.",
+        ),
+        _own(
+            "KUBE_CONFIG",
+            TEXT,
+            "A kubeconfig in one line of base64, for CI. Without it, that of kubectl.",
+            secret=True,
+        ),
+        _own(
+            "KUBE_ENTRY",
+            _one_of("ingress", "gateway"),
+            "How requests from outside come in. Without it, none do.",
+        ),
+        _own(
+            "KUBE_PULL_POLICY",
+            _one_of("Always", "IfNotPresent", "Never"),
+            "When a node pulls an image.",
+            default="IfNotPresent",
+        ),
+        *(
+            _own(
+                f"KUBE_HOST_{member.name.upper()}",
+                HOST,
+                f"Host name under which {member.name} is reached, such as shop.example.com.",
+            )
+            for member in published
+        ),
+        _own(
+            "STAGING_KUBE_CONTEXT",
+            TEXT,
+            "Context of staging, whose records are looked at. Without it, KUBE_CONTEXT.",
+            only="production",
+        ),
+        _own(
+            "STAGING_KUBE_NAMESPACE",
+            KUBE_NAME,
+            f"Namespace of staging. Without it, {slug}-staging.",
+            only="production",
         ),
     ]
 

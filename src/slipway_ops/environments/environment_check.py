@@ -7,8 +7,9 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from slipway_ops.environments import contract, environment_files
+from slipway_ops.environments import contract, deployment_variables, environment_files
 from slipway_ops.environments.variable import Variable
+from slipway_ops.kubernetes import cluster
 
 
 def findings(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -28,7 +29,10 @@ def findings(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> 
     known = contract.by_name(contract.read(root))
     found = [*_readable_by_others(environment_files.file_of(root, name))]
     named = set()  # the variables about which something is said, so that it is said once
-    for variable, sentence in (*_unexpected(values, known, name), *_unmet(values, known, name)):
+    asked = known
+    if cluster.selects(root, values):
+        asked = {k: v for k, v in known.items() if not deployment_variables.is_of_compose(k)}
+    for variable, sentence in (*_unexpected(values, known, name), *_unmet(values, asked, name)):
         named.add(variable)
         found.append(sentence)
     found += _shared_ports(values)

@@ -8,7 +8,8 @@ from typing import Any
 from invoke.collection import Collection
 
 from slipway_ops import project
-from slipway_ops.tasks import adoption, containers, daily, db, doctor, env, image, members, versions
+from slipway_ops.tasks import adoption, containers, daily, db, doctor, env, image, kube, members
+from slipway_ops.tasks import versions
 
 ALWAYS = (
     daily.dev,
@@ -35,6 +36,7 @@ BY_CAPABILITY: dict[str, tuple[Any, ...]] = {
         db,
     ),
     "releases": (versions.tag, versions.release),
+    "kubernetes": (kube,),
 }
 ROOT = project.root_or_exit()
 

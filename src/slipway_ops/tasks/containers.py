@@ -41,10 +41,14 @@ def down(
         inv down --volumes
     """
     from slipway_ops.deploy import compose
+    from slipway_ops.kubernetes import cluster, deployment
 
     name = target(root, environment, yes)
     if volumes and name != "development":
         raise Exit(f"The data of {name} is not deleted by a command. Type it without --volumes.")
+    if found := cluster.of(root, name):
+        deployment.stop(found)
+        return
     compose.stack(root, name).remove(volumes=volumes)
 
 
@@ -69,8 +73,10 @@ def logs(
         inv logs staging backend --lines 1000
     """
     from slipway_ops.deploy import compose
+    from slipway_ops.kubernetes import cluster
 
-    stack = compose.stack(root, target(root, environment))
+    name = target(root, environment)
+    stack = cluster.of(root, name) or compose.stack(root, name)
     raise Exit(code=stack.logs(*[service] * bool(service), follow=follow, lines=lines))
 
 
@@ -107,11 +113,13 @@ def deploy(
         inv deploy production v1.2.3
     """
     from slipway_ops.deploy import compose, deployment, version_rules
+    from slipway_ops.kubernetes import cluster
 
     name = target(root, environment, yes)
     version, digests, revision = version_rules.resolve(root, name, version)
     record = deployment.deploy(root, name, digests, version=version, revision=revision)
-    print(f"{name} runs {record.version}.", *compose.stack(root, name).urls(), sep="\n  ")
+    urls = (cluster.of(root, name) or compose.stack(root, name)).urls()
+    print(f"{name} runs {record.version}.", *urls, sep="\n  ")
 
 
 @operation(help=ASKS | {"to": "A version that ran there, or its commit; else the one before."})

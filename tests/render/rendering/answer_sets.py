@@ -85,7 +85,9 @@ MATRIX: dict[str, Answers] = {
     named(answers): answers | {"capabilities": capabilities}
     for answers, capabilities in zip(ROWS, itertools.cycle(CHOICES))
 }
-SETS = BY_HAND | MATRIX
+# The matrix has fewer rows than there are choices.
+LEFT = {"-".join(c): NOTHING | {"capabilities": c} for c in CHOICES[len(ROWS) :]}
+SETS = BY_HAND | MATRIX | LEFT
 
 
 def capabilities(name: str) -> list[str]:

@@ -26,6 +26,10 @@ OWN = {
         rf"deploy/({OBSERVING})/.*|deploy/compose\.observability\.yaml|docs/observability\.md",
         r"inv up --observ|promtool|Grafana|observability\.md|OBSERVABILITY|^observability",
     ),
+    "kubernetes": (
+        r"deploy/kubernetes/.*|docs/kubernetes\.md",
+        r"inv kube|KUBE_|kubectl|kubernetes\.md|deploy/kubernetes",
+    ),
     "many-machines": (
         r"$^",
         r"nox -s plan|vars\.PLAN|outputs\.groups|more machines|download-artifact|def plan",
@@ -53,7 +57,7 @@ def test_the_files_of_a_capability_are_there_where_it_is_on_and_nowhere_else(
         if capability not in capabilities(name):
             assert found == set(), name
         elif capabilities(name) == capabilities("everything"):
-            members = ("services/", "apps/")
+            members = ("services/", "apps/", "deploy/kubernetes/")
             assert {p for p in found ^ full if not p.startswith(members)} == set(), name
 
 

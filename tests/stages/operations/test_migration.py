@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 
-from slipway_ops.project import CAPABILITIES
+from slipway_ops.project import UNSAID
 from support import BIN, REPOSITORY, Project, copy, need, run
 
 BEFORE = "3e455ff"  # the last commit whose projects hold the pipeline themselves
@@ -58,7 +58,7 @@ def test_an_update_removes_the_old_pipeline_names_edits_and_keeps_what_was_locke
 
     # It keeps everything that it had.
     settings = tomllib.loads((shop.path / "pyproject.toml").read_text(encoding="utf-8"))
-    assert settings["tool"]["slipway"]["capabilities"] == list(CAPABILITIES)
+    assert settings["tool"]["slipway"]["capabilities"] == UNSAID
     assert settings["tool"]["slipway"]["observability"] is True
     assert "vars.PLAN" in (shop.path / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert (shop.path / "deploy/grafana").is_dir() and (shop.path / "docs/releases.md").exists()

@@ -1,0 +1,315 @@
+"""Deploying to a cluster: an environment runs exactly these digests, or what it ran before.
+
+The order is that of compose (`deploy/deployment.py`): contract, digests, lock, migration, start,
+health, record. Before the migration the cluster is asked whether it would take everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from slipway_ops.deploy.records import Record, rollback_choices, rollback_target
+from slipway_ops.environments import environment_check
+from slipway_ops.errors import SlipwayError
+from slipway_ops.images import bake, registry
+from slipway_ops.kubernetes import lease, manifests, records, rollout
+from slipway_ops.kubernetes.cluster import MANAGER, Cluster, Object
+from slipway_ops.kubernetes.rollout import Unhealthy
+
+Say = Callable[[str], object]
+APPLY = ("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}")
+DIFF = ("diff", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}")
+# The kinds of what a deployment removes where the manifests have it no longer. Jobs end by
+# themselves.
+PRUNED = (
+    "deployments.apps",
+    "services",
+    "horizontalpodautoscalers.autoscaling",
+    "poddisruptionbudgets.policy",
+    "networkpolicies.networking.k8s.io",
+    "ingresses.networking.k8s.io",
+    "httproutes.gateway.networking.k8s.io",
+    "scaledobjects.keda.sh",
+    "triggerauthentications.keda.sh",
+    "podmonitors.monitoring.coreos.com",
+    "configmaps",
+    "secrets",
+)
+RUNNING = ("Deployment", "HorizontalPodAutoscaler", "ScaledObject", "Job")  # what `stop` removes
+
+
+def deploy(
+    cluster: Cluster,
+    digests: Mapping[str, str],
+    *,
+    version: str,
+    revision: str,
+    say: Say = print,
+) -> Record:
+    """Makes an environment run these digests; puts back what ran before if that fails.
+
+    Args:
+        digests: {member: `sha256:…`} of every image of the project.
+        version: what the services report as their version.
+        revision: the commit that the images were built from.
+        say: gets a line about each step.
+
+    Raises:
+        SlipwayError: the contract is not met, a digest does not exist, another command is changing
+            the environment, the cluster refuses the manifests, the migration failed (then what ran
+            was left alone), or the new pods did not become healthy: then the previous ones run
+            again.
+    """
+    name = cluster.environment
+    cluster = replace(cluster, digests=dict(digests), version=version, revision=revision)
+    _check(cluster, say)
+    _must_exist(cluster)
+    say(f"{name}: {len(digests)} images exist in the registry")
+    with lease.hold(cluster, f"deploys {version}", say) as cluster:
+        past = records.read(cluster)
+        number = max((record.number for record in past), default=0) + 1
+        objects = _accepted(cluster, number, say)
+        record = records.begin(cluster, number)
+        try:
+            _migrate(cluster, objects, say)
+        except Unhealthy as error:
+            records.remove(cluster, record)
+            raise SlipwayError(
+                f"The migration failed. The services that run were left alone.\n{error}"
+            ) from error
+        return _start_or_restore(cluster, record, objects, past, say)
+
+
+def rollback(cluster: Cluster, to: str = "", say: Say = print) -> Record:
+    """Makes an environment run an earlier deployment; `rollback_target` says which.
+
+    The database stays as it is: migrations only go forward.
+
+    Args:
+        to: the version to go back to, or its commit.
+        say: gets a line about each step.
+
+    Raises:
+        SlipwayError: there is no such deployment, it does not become healthy any more, or another
+            command is changing the environment.
+    """
+    name = cluster.environment
+    _check(cluster, say)
+    with lease.hold(cluster, "rolls back", say) as cluster:
+        past = records.read(cluster)
+        latest = _latest(cluster, past)
+        target = rollback_target(past, to)
+        if target is None:
+            what = f"never ran {to}" if to else f"ran nothing before {latest.version}"
+            raise SlipwayError(
+                f"{name} {what}. Choices for `inv rollback {name} VERSION`: "
+                f"{rollback_choices(past)}. `inv deploy` runs any other version."
+            )
+        say(f"{name}: from {past[0].version} back to {target.version} of {target.when[:16]}")
+        cluster = as_recorded(cluster, target)
+        _must_exist(cluster)
+        number = past[0].number + 1
+        objects = _accepted(cluster, number, say, migrates=False)
+        record = records.begin(cluster, number, target.origin)
+        return _start_or_restore(cluster, record, objects, past, say)
+
+
+def up(cluster: Cluster, say: Say = print) -> Cluster:
+    """Makes the cluster what was deployed last, with the variables of now.
+
+    Raises:
+        SlipwayError: nothing was deployed yet, the contract is not met, another command is changing
+            the environment, or a pod does not become healthy.
+    """
+    _check(cluster, say)
+    with lease.hold(cluster, f"starts {cluster.environment}", say) as cluster:
+        past = records.read(cluster)
+        cluster = as_recorded(cluster, _latest(cluster, past))
+        _start(cluster, _accepted(cluster, 0, say, migrates=False), say)
+        records.remove_unfinished(cluster)
+    return cluster
+
+
+def stop(cluster: Cluster, say: Say = print) -> None:
+    """Removes the pods and what makes them; the records, and all that is configured, stay.
+
+    Raises:
+        SlipwayError: another command is changing the environment.
+    """
+    with lease.hold(cluster, f"stops {cluster.environment}", say) as cluster:
+        kinds = cluster.kinds
+        wanted = [each for each in (*PRUNED, "jobs.batch") if each in kinds]
+        running = [o for o in cluster.get(",".join(wanted)) if o["kind"] in RUNNING]
+        _delete(cluster, running)
+
+
+def render(cluster: Cluster) -> list[Object]:
+    """The objects of what was deployed last, with the variables of now.
+
+    Raises:
+        SlipwayError: nothing was deployed yet.
+    """
+    past = records.read(cluster)
+    cluster = as_recorded(cluster, _latest(cluster, past))
+    return manifests.render(cluster, past[0].number, cluster.kinds)
+
+
+def diff(cluster: Cluster, objects: Iterable[Object]) -> str:
+    """What applying these objects would change, as `kubectl diff` shows it; Jobs are left out.
+
+    Raises:
+        KubectlError: the cluster does not take one of them.
+    """
+    text = manifests.text(each for each in objects if each["kind"] != "Job")
+    return cluster.kubectl(*DIFF, "--filename=-", text=text, statuses=(0, 1)).stdout
+
+
+def differences(cluster: Cluster, objects: Iterable[Object]) -> list[str]:
+    """The objects that applying would change, such as `Deployment/backend`.
+
+    Raises:
+        KubectlError: see `diff`.
+    """
+    # diff -u -N /tmp/LIVE-1/apps.v1.Deployment.shop.backend /tmp/MERGED-1/apps.v1.Deployment.…
+    lines = diff(cluster, objects).splitlines()
+    files = [line.split(".") for line in lines if line.startswith("diff ")]
+    return sorted(f"{parts[-3]}/{parts[-1]}" for parts in files)
+
+
+def as_recorded(cluster: Cluster, record: Record) -> Cluster:
+    """The cluster with the images of a record."""
+    return replace(
+        cluster, digests=record.digests, version=record.version, revision=record.revision
+    )
+
+
+def _check(cluster: Cluster, say: Say) -> None:
+    found = environment_check.findings(cluster.root, cluster.environment)
+    if found:
+        listed = "\n".join(f"  {finding}" for finding in found)
+        raise SlipwayError(
+            f"The variables of {cluster.environment} do not meet the contract:\n{listed}\n"
+            f"Fix them, then check again: inv env.check {cluster.environment}"
+        )
+    say(f"{cluster.environment}: the contract of variables is met")
+    cluster.check_versions(say)
+
+
+def _must_exist(cluster: Cluster) -> None:
+    wanted = {member.name for member in bake.images(cluster.root)}
+    if missing := sorted(wanted - set(cluster.digests)):
+        raise SlipwayError(
+            f"{', '.join(missing)} has no image in it, and a deployment is of all members. "
+            "Push them all: inv image.push"
+        )
+    digest_of = registry.client(cluster.root).digest_of
+    for name, digest in cluster.digests.items():
+        place = f"{bake.repository(cluster.root, name, cluster.values)}@{digest}"
+        if digest_of(place) != digest:
+            raise SlipwayError(
+                f"The image of {name} does not exist: {place}. Push it again, or deploy another "
+                "version; `inv image.list` shows them."
+            )
+
+
+def _latest(cluster: Cluster, past: list[Record]) -> Record:
+    found = next((record for record in past if record.healthy), None)
+    if found is None:
+        raise SlipwayError(
+            f"Nothing was deployed to {cluster.environment} in {cluster.place} yet. "
+            f"Type: inv deploy {cluster.environment}"
+        )
+    return found
+
+
+def _accepted(cluster: Cluster, number: int, say: Say, *, migrates: bool = True) -> list[Object]:
+    """The objects of a deployment, all of which the cluster would take."""
+    objects = manifests.render(cluster, number, cluster.kinds)
+    if not migrates:
+        objects = [each for each in objects if each["kind"] != "Job"]
+    _apply(cluster, objects, "--dry-run=server")
+    changed = differences(cluster, objects)
+    say(f"{cluster.environment}: {', '.join(changed) or 'nothing'} will change")
+    return objects
+
+
+def _apply(cluster: Cluster, objects: Iterable[Object], *words: str) -> None:
+    chosen = list(objects)
+    if chosen:
+        cluster.kubectl(*APPLY, *words, "--filename=-", text=manifests.text(chosen))
+
+
+def _migrate(cluster: Cluster, objects: list[Object], say: Say) -> None:
+    """Runs the Jobs of a deployment, with the configuration that they need."""
+    jobs = [each for each in objects if each["kind"] == "Job"]
+    if not jobs:
+        return
+    say(f"{cluster.environment}: migrating the database")
+    _apply(cluster, (each for each in objects if each["kind"] in manifests.FIRST))
+    _apply(cluster, jobs)
+    for job in jobs:
+        rollout.wait_for_job(cluster, job["metadata"]["name"])
+
+
+def _start(cluster: Cluster, objects: list[Object], say: Say) -> None:
+    """Applies everything but Jobs, waits for the pods, and removes what is there no longer."""
+    lasting = [each for each in objects if each["kind"] != "Job"]
+    _apply(cluster, lasting)
+    names = [each["metadata"]["name"] for each in lasting if each["kind"] == "Deployment"]
+    rollout.wait(cluster, names, say)
+    kinds = cluster.kinds
+    there = cluster.get(",".join(each for each in PRUNED if each in kinds))
+    kept = {(each["kind"], each["metadata"]["name"]) for each in lasting}
+    _delete(cluster, [o for o in there if (o["kind"], o["metadata"]["name"]) not in kept])
+
+
+def _delete(cluster: Cluster, objects: Iterable[Object]) -> None:
+    found = [
+        {
+            "apiVersion": each["apiVersion"],
+            "kind": each["kind"],
+            "metadata": {"name": each["metadata"]["name"], "namespace": cluster.namespace},
+        }
+        for each in objects
+        # Services are copied into EndpointSlices with their labels, and so are others.
+        if not each["metadata"].get("ownerReferences")
+    ]
+    if found:
+        words = ["delete", "--ignore-not-found", "--wait=false", "--filename=-"]
+        cluster.kubectl(*words, text=manifests.text(found))
+
+
+def _start_or_restore(
+    cluster: Cluster, record: Record, objects: list[Object], past: list[Record], say: Say
+) -> Record:
+    """Starts a deployment that has begun; `past` is what was recorded before it."""
+    name = cluster.environment
+    say(f"{name}: starting {record.version}; pods are replaced one after the other")
+    try:
+        _start(cluster, objects, say)
+    except Unhealthy as error:
+        before = next((each for each in past if each.healthy), None)
+        if before is None:
+            _delete(cluster, [each for each in objects if each["kind"] in RUNNING])
+            records.remove_unfinished(cluster)
+            raise SlipwayError(
+                f"{record.version} is not healthy, and {name} has run nothing before: its pods "
+                f"are removed.\n{error}"
+            ) from error
+        say(f"{name}: {record.version} is not healthy; back to {before.version}")
+        restored = as_recorded(cluster, before)
+        try:
+            _start(restored, manifests.render(restored, record.number, cluster.kinds), say)
+        except Unhealthy as second:
+            raise SlipwayError(
+                f"{record.version} is not healthy, and neither is {before.version}, which was put "
+                f"back: {name} needs you now. Pods of before still run where new ones did not "
+                f"become ready. Choices for `inv rollback {name} VERSION`: "
+                f"{rollback_choices(past)}.\n{error}\n{second}"
+            ) from second
+        records.remove_unfinished(cluster)
+        raise SlipwayError(
+            f"{record.version} is not healthy: {name} runs {before.version} again.\n{error}"
+        ) from error
+    return records.finish(cluster, record)
