@@ -16,6 +16,7 @@ from slipway_ops.doctor import engine
 from slipway_ops.doctor.check import Check, unknown, wrong
 from slipway_ops.environments import environment_check
 from slipway_ops.errors import SlipwayError
+from slipway_ops.kubernetes import cluster, cluster_status
 
 FREE = 10  # percent of the host's disk
 OLD = timedelta(hours=26)  # of the latest verified backup of production: a night, and a bit
@@ -33,6 +34,9 @@ def checks(root: Path, name: str) -> Iterator[Check]:
         yield wrong("Variables", finding, f"inv env.check {name}")
     if not found:
         yield Check("Variables", f"those of {name} meet the contract")
+    if there := cluster.of(root, name):
+        yield from _cluster(there)
+        return
     names = [*_names(stack)]
     yield from names
     if not all(check.is_well for check in names):
@@ -53,6 +57,24 @@ def checks(root: Path, name: str) -> Iterator[Check]:
         except SlipwayError as error:
             what = look.__name__.strip("_").capitalize()
             yield unknown(what, f"not looked at. {error}", f"inv status {name}")
+
+
+def _cluster(found: cluster.Cluster) -> Iterator[Check]:
+    name = found.environment
+    notes: list[str] = []
+    try:
+        found.check_versions(notes.append)
+    except SlipwayError as error:
+        yield wrong(
+            "Cluster", str(error), f"kubectl --context {found.values['KUBE_CONTEXT']} version"
+        )
+        return
+    yield Check("Cluster", "; ".join([f"{found.place} answers", *notes]))
+    first, *lines = cluster_status.describe(found)
+    yield Check("Deployments", first.partition(": ")[2])
+    drift = [line.partition("drift: ")[2] for line in lines if "drift: " in line]
+    for line in drift:
+        yield wrong("Objects", line, f"inv up {name}")
 
 
 def _names(stack: Stack) -> Iterator[Check]:

@@ -94,12 +94,13 @@ class ApiServer:
             return _status(404, "NotFound", f"{parts.path} is unknown")
         if rest[1] != NAMESPACE:
             return _status(404, "NotFound", f'namespaces "{rest[1]}" not found')
-        plural, name, sub = [*rest[2:], "", "", ""][:3]
+        # A namespace can be read by itself; everything else is in one.
+        plural, name, sub = [*(rest[2:] or ["namespaces", rest[1]]), "", "", ""][:3]
         verb = VERBS.get(method) or ("get" if name else "list")
         right = (verb, group, f"{plural}/{sub}" if sub else plural)
-        self.used.add(right)
         if self.allowed is not None and right not in self.allowed:
             return _status(403, "Forbidden", f"you cannot {verb} {right[2]} in {group or 'core'}")
+        self.used.add(right)
         if self.before(verb, parts.path):
             return _status(500, "InternalError", "etcd is out of reach")
         with self.lock:
@@ -199,7 +200,8 @@ class ApiServer:
         self.objects[("", "pods", name)] = {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": template["metadata"] | {"name": name, "creationTimestamp": WHEN},
+            "metadata": template["metadata"]
+            | {"name": name, "namespace": NAMESPACE, "creationTimestamp": WHEN},
             "spec": template["spec"],
             "status": {"conditions": [ready], "containerStatuses": [container]},
         }
@@ -322,7 +324,9 @@ def _resources(group_version: str, kinds: dict[str, str]) -> Object:
 
 def _schema(group: str, version: str) -> Object:
     """As much of OpenAPI as kubectl needs: that the server checks the fields itself."""
-    parameters: list[Object] = [{"name": n, "in": "query", "schema": {}} for n in ("dryRun", "fieldValidation")]
+    parameters: list[Object] = [
+        {"name": n, "in": "query", "schema": {}} for n in ("dryRun", "fieldValidation")
+    ]
     prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
     paths: Object = {}
     for plural, kind in KINDS[(group, version)].items():

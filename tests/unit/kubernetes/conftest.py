@@ -1,4 +1,4 @@
-"""A rendered project with the capability, and a cluster in memory that the real kubectl talks to."""
+"""A rendered project with the capability, and a cluster in memory for the real kubectl."""
 
 from __future__ import annotations
 

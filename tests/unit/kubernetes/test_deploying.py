@@ -2,13 +2,236 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
 from unit.kubernetes.conftest import World, digest
 
+from slipway_ops import shell
+from slipway_ops.errors import SlipwayError
+from slipway_ops.kubernetes import cluster_status, deployment, lease, records, rollout
 
-def test_a_version_is_deployed_recorded_and_rolled_back(world: World) -> None:
-    world.deploy("v1.0.0")
-    assert world.running == digest("v1.0.0")
-    world.deploy("v1.1.0")
-    assert world.running == digest("v1.1.0")
+PARTS = {  # of the Role, that this cluster has no objects of, or that this test has no need of
+    ("gateway.networking.k8s.io", "httproutes"),
+    ("monitoring.coreos.com", "podmonitors"),
+    ("", "pods/exec"),
+    ("", "pods/log"),  # where something fails
+}
+
+
+class Killed(BaseException):
+    """What a run ends with that is killed: nothing that it could catch."""
+
+
+def names(world: World) -> list[str]:
+    """The versions of the records, the latest first; with a mark where one has not finished."""
+    past = records.read(world.cluster)
+    return [record.version + "?" * (not record.healthy) for record in past]
+
+
+def status(world: World) -> str:
+    return "\n".join(cluster_status.describe(world.cluster))
+
+
+def test_versions_are_deployed_recorded_and_rolled_back_with_the_rights_of_a_deployer(
+    world: World,
+) -> None:
+    assert world.api.allowed is not None
+    for version in ("v1.0.0", "v1.1.0"):
+        world.deploy(version)
+        assert world.running == digest(version)
+    assert "v1.1.0" in status(world) and "drift" not in status(world)
+    assert [record.revision for record in records.read(world.cluster)][0] == "v1.1.0-commit"
     assert world.roll_back() == "v1.0.0"
     assert world.running == digest("v1.0.0")
+    assert names(world) == ["v1.0.0", "v1.1.0", "v1.0.0"]
+    assert any("2/2" in line for line in world.said)
+    # Every kind that the Role names is used, and the cluster has refused everything else.
+    kinds = {(group, resource) for _, group, resource in world.api.allowed} - PARTS
+    assert kinds == {(group, resource) for _, group, resource in world.api.used}
+
+
+def test_a_version_that_is_not_healthy_is_replaced_by_what_ran_before(world: World) -> None:
+    world.api.sick = {digest("v1.1.0")}
+    with pytest.raises(SlipwayError, match="nothing before") as first:
+        world.deploy("v1.1.0")
+    assert not world.api.named("Deployment") and names(world) == []
+    assert "the last line of" in str(first.value) and "CrashLoopBackOff" in str(first.value)
+    world.deploy("v1.0.0")
+    with pytest.raises(SlipwayError, match="runs v1.0.0 again"):
+        world.deploy("v1.1.0")
+    assert world.running == digest("v1.0.0") and names(world) == ["v1.0.0"]
+
+
+def test_a_migration_that_fails_leaves_everything_alone(world: World) -> None:
+    world.deploy("v1.0.0")
+    world.api.failing = {digest("v1.1.0")}
+    with pytest.raises(SlipwayError, match="the last line of migrate-2"):
+        world.deploy("v1.1.0")
+    assert world.running == digest("v1.0.0") and names(world) == ["v1.0.0"]
+
+
+def test_a_changed_value_replaces_pods_and_what_is_unused_is_removed(world: World) -> None:
+    world.deploy("v1.0.0")
+    before = set(world.api.named("Secret"))
+    assert all(secret["metadata"]["labels"] for secret in world.api.named("Secret").values())
+    world.values["BACKEND_DATABASE_URL"] = changed = "postgresql://app:new$(x)@db.example.com/app"
+    world.values["REPLICAS_AGENTS"] = "3"
+    world.deploy("v1.0.0")
+    after = world.api.named("Secret")
+    assert len(after) == len(before) and len(before - set(after)) == 1
+    (secret,) = (each for name, each in after.items() if name.startswith("backend"))
+    assert base64.b64decode(secret["data"]["BACKEND_DATABASE_URL"]).decode() == changed
+    pod = world.api.named("Deployment")["backend"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["envFrom"][1]["secretRef"]["name"] == secret["metadata"]["name"]
+    assert world.api.named("ScaledObject")["agents"]["spec"]["minReplicaCount"] == 3
+
+
+def test_what_somebody_changed_is_drift_and_up_takes_it_back(world: World) -> None:
+    world.deploy("v1.0.0")
+    container = world.api.named("Deployment")["backend"]["spec"]["template"]["spec"]["containers"]
+    container[0]["image"] = "registry.example.com/other:latest"
+    assert "drift: Deployment/backend" in status(world)
+    deployment.up(world.cluster, world.said.append)
+    assert world.running == digest("v1.0.0") and "drift" not in status(world)
+    deployment.stop(world.cluster)
+    assert not world.api.named("Deployment") and names(world) == ["v1.0.0"]
+    deployment.up(world.cluster, world.said.append)
+    assert world.running == digest("v1.0.0")
+
+
+@pytest.mark.parametrize(
+    "missing", [("patch", "batch", "jobs"), ("create", "", "configmaps"), ("list", "", "pods")]
+)
+def test_a_missing_right_is_named_and_what_runs_goes_on(
+    world: World, missing: tuple[str, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollout, "PATIENCE", 0.0)
+    world.deploy("v1.0.0")
+    assert world.api.allowed is not None
+    world.api.allowed -= {missing}
+    with pytest.raises(SlipwayError, match=f"you cannot {missing[0]} {missing[2]}"):
+        world.deploy("v1.1.0")
+    assert world.running == digest("v1.0.0")
+
+
+def test_a_cluster_that_does_not_answer_for_a_moment_is_waited_for(world: World) -> None:
+    failures = iter(range(3))
+
+    def away(verb: str, path: str) -> bool:
+        return path.endswith("/pods") and next(failures, None) is not None
+
+    world.api.before = away
+    world.deploy("v1.0.0")
+    assert world.running == digest("v1.0.0")
+
+
+def test_a_cluster_that_is_too_old_is_refused_before_anything(world: World) -> None:
+    world.api.minor = "29+"
+    with pytest.raises(SlipwayError, match=r"1\.29"):
+        world.deploy("v1.0.0")
+    assert not world.api.objects
+
+
+def test_a_record_of_a_newer_version_is_refused(world: World) -> None:
+    world.deploy("v1.0.0")
+    record = world.api.named("ConfigMap")["deployment-1"]
+    record["data"]["record"] = json.dumps({"schema": 99})
+    for command in (lambda: world.deploy("v1.1.0"), world.roll_back):
+        with pytest.raises(SlipwayError, match="git pull"):
+            command()
+    assert world.running == digest("v1.0.0")
+
+
+def held(world: World, holder: str) -> dict[str, Any]:
+    """Puts a lock of somebody else into the cluster."""
+    found = {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": lease.NAME, "resourceVersion": "0", "generation": 1},
+        "spec": {"holderIdentity": holder, "renewTime": "2026-01-02T03:04:05.000000Z"},
+    }
+    world.api.objects[("coordination.k8s.io", "leases", lease.NAME)] = found
+    return found
+
+
+def test_of_two_at_once_one_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "PATIENCE", 0.3)
+    found, count = held(world, "ann@example deploys v9 [1]"), iter(range(10**6))
+
+    def renewed(verb: str, path: str) -> None:
+        found["spec"]["renewTime"] = f"2026-01-02T03:04:05.{next(count):06}Z"
+
+    world.api.before = renewed
+    with pytest.raises(SlipwayError, match="ann@example deploys v9"):
+        world.deploy("v1.0.0")
+    assert not world.api.named("Deployment")
+
+
+def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a lock be taken over at once, which is then not lost on a slow machine."""
+    take, wait = lease._take, lease.DURATION
+
+    def taken(*words: Any) -> Any:
+        monkeypatch.setattr(lease, "DURATION", 0.2)
+        try:
+            return take(*words)
+        finally:
+            monkeypatch.setattr(lease, "DURATION", wait)
+
+    monkeypatch.setattr(lease, "_take", taken)
+
+
+def test_the_lock_of_a_run_that_died_is_taken_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held(world, "ann@example deploys v9 [1]")
+    be_impatient(monkeypatch)
+    world.deploy("v1.0.0")
+    assert any("has died" in line for line in world.said)
+    assert world.api.named("Lease")[lease.NAME]["spec"]["holderIdentity"] == ""
+
+
+def test_a_run_whose_lock_somebody_took_changes_nothing_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEWAL", 0.01)
+    # The migration lasts until the lock is lost.
+    monkeypatch.setattr(world.api, "_run", lambda job: held(world, "ann@example [1]"))
+    with pytest.raises(SlipwayError, match="lock of staging was lost"):
+        world.deploy("v1.0.0")
+    assert not world.api.named("Deployment")
+    assert world.api.named("Lease")[lease.NAME]["spec"]["holderIdentity"] == "ann@example [1]"
+
+
+def killed_after(commands: int) -> Callable[..., Any]:
+    """Runs so many commands of kubectl; then the run is dead."""
+    left = iter(range(commands))
+
+    def run(*words: Any, **options: Any) -> Any:
+        if next(left, None) is None:
+            raise Killed
+        return shell.ask(*words, **options)
+
+    return run
+
+
+@pytest.mark.parametrize("commands", [4, 7, 9, 11, 13, 15, 17])
+def test_after_a_kill_at_any_step_the_same_command_completes_it(
+    world: World, commands: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.deploy("v1.0.0")
+    dying = replace(world.cluster, run=killed_after(commands))
+    digests = world.digests("v1.1.0")
+    with pytest.raises(Killed):
+        deployment.deploy(dying, digests, version="v1.1.0", revision="x", say=world.said.append)
+    be_impatient(monkeypatch)
+    assert names(world) in (["v1.0.0"], ["v1.1.0?", "v1.0.0"], ["v1.1.0", "v1.0.0"])
+    world.deploy("v1.1.0")
+    assert world.running == digest("v1.1.0")
+    assert names(world)[0] == "v1.1.0" and names(world)[-1] == "v1.0.0"
+    assert not any(name.endswith("?") for name in names(world))
