@@ -16,6 +16,8 @@ from slipway_ops.environments import contract, contract_files, environment_files
 from slipway_ops.environments.variable import Variable
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
+from slipway_ops.kubernetes import manifests
+from slipway_ops.kubernetes.cluster import kube_name
 
 COMPOSE = "deploy/compose.yaml"
 READERS = ("environ", "environb", "getenv", "getenvb")
@@ -37,6 +39,7 @@ def findings(root: Path, python: Path | None = None) -> Iterator[Finding]:
     variables = contract.read(root, python)
     yield from _generated(variables, root)
     yield from _composed(variables, root)
+    yield from _in_cluster(root)
     yield from _workflows(variables, root)
     yield from _readers(root)
 
@@ -126,6 +129,24 @@ def _services(file: Path) -> dict[str, Any]:
         return dict((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("services") or {})
     except (yaml.YAMLError, AttributeError) as error:
         raise SlipwayError(f"{file} is not a compose file: {error}") from error
+
+
+def _in_cluster(root: Path) -> Iterator[Finding]:
+    """The images that would not run in a cluster."""
+    if "kubernetes" not in project.capabilities(root):
+        return
+    base = root / manifests.FOLDER / "base"
+    there = set()
+    for file in sorted(base.glob("*.yaml")):
+        try:
+            found = [each for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each]
+        except yaml.YAMLError as error:
+            raise SlipwayError(f"{file} is no manifest: {error}") from error
+        there |= {each["metadata"]["name"] for each in found if each.get("kind") == "Deployment"}
+    for member in bake.images(root):
+        if kube_name(member.name) not in there:
+            place = f"{manifests.FOLDER}/base"
+            yield Finding(place, f"it has no Deployment {kube_name(member.name)}. Add one.")
 
 
 def _workflows(variables: list[Variable], root: Path) -> Iterator[Finding]:

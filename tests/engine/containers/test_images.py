@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import subprocess
@@ -10,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine.containers.deployable_project import docker
+import yaml
+from engine.containers.deployable_project import docker, eventually
 from engine.containers.running_images import CONFIG, RunningImages, add_by_hand, network, run_all
 
 from support import engine, need, own_registry, render, run
@@ -198,3 +200,52 @@ def test_sigterm_ends_each_within_ten_seconds_with_status_0(stack: RunningImages
     docker("stop", "--time=10", *names)  # after that it would be SIGKILL, and status 137
     for name in names:
         assert docker("inspect", name, "--format={{.State.ExitCode}}").strip() == "0", name
+
+
+def test_every_image_runs_as_its_manifest_for_kubernetes_confines_it(
+    stack: RunningImages, template: Path, tmp_path: Path
+) -> None:
+    answers = next(each for each in SETS.values() if set(stack.apps) == {*each.get("apps", ["frontend"])})
+    chosen = ["images", "environments", "kubernetes"]
+    project = render(template, tmp_path / "project", capabilities=chosen, **answers)
+    base = project.path / "deploy/kubernetes/base"
+    for member in [name for name in stack.images if (base / f"{name}.yaml").exists()]:
+        deployment = next(yaml.safe_load_all((base / f"{member}.yaml").read_text("utf-8")))
+        pod = deployment["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        confined, limits = container["securityContext"], container["resources"]["limits"]
+        user, own = pod["securityContext"], confined["capabilities"]
+        [running] = json.loads(docker("inspect", f"{stack.name}-{member}"))
+        name = f"{stack.name}-{member}-confined"
+        docker(
+            *("run", "--detach", f"--name={name}", f"--network={stack.name}", "--no-healthcheck"),
+            *(f"--env={each}" for each in running["Config"]["Env"] if each[0] != "="),
+            *(f"--cap-drop={each}" for each in own["drop"]),
+            *(f"--cap-add={each}" for each in own.get("add", [])),
+            *["--read-only"] * confined["readOnlyRootFilesystem"],
+            *["--security-opt=no-new-privileges"] * (not confined["allowPrivilegeEscalation"]),
+            f"--user={user['runAsUser']}:{user['runAsGroup']}",
+            f"--memory={limits['memory'].removesuffix('i').lower()}",
+            f"--cpus={limits['cpu']}",
+            "--tmpfs=/tmp:size=64m",
+            stack.images[member],
+        )
+        [address] = json.loads(docker("inspect", name))[0]["NetworkSettings"]["Networks"].values()
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            asked = container[probe]["httpGet"]
+            place = address["IPAddress"], ports[asked["port"]], asked["path"]
+            eventually(f"{member}: {probe}", lambda place=place: _status(*place) == 200)
+        docker("rm", "--force", name)
+
+
+def _status(host: str, port: int, path: str) -> int:
+    """The status of an answer; 0 where there is none."""
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
