@@ -126,6 +126,7 @@ def _kustomization(cluster: Cluster, release: Path, kinds: set[str]) -> dict[str
         "configMapGenerator": maps,
         "secretGenerator": secrets,
         "generatorOptions": {"labels": {PART_OF: cluster.slug}},
+        "labels": [{"pairs": {PART_OF: cluster.slug}, "includeTemplates": True}],
         "configurations": ["names.yaml"],
         "images": [
             {
@@ -154,8 +155,8 @@ def _complete(cluster: Cluster, objects: list[Object]) -> None:
     missing = [name for name in cluster.digests if kube_name(name) not in there]
     if missing:
         raise SlipwayError(
-            f"{', '.join(missing)} has no Deployment in {FOLDER}/base. Write one like those that "
-            "are there, and name its file in base/kustomization.yaml."
+            f"{', '.join(missing)} has no Deployment in {FOLDER}/base/members.yaml. Write one like those "
+            "that are there."
         )
 
 

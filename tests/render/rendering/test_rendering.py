@@ -15,7 +15,16 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from render.rendering.answer_sets import BY_HAND, LISTS, MATRIX, ODD, SETS, capabilities, rendered
+from render.rendering.answer_sets import (
+    BY_HAND,
+    LEFT,
+    LISTS,
+    MATRIX,
+    ODD,
+    SETS,
+    capabilities,
+    rendered,
+)
 
 from slipway_ops import uv
 from slipway_ops.checks import contract_check
@@ -60,7 +69,7 @@ def parsed(texts: Texts, parse: Callable[[str], object]) -> None:
 
 def test_the_matrix_meets_every_pair_of_answers_in_few_sets() -> None:
     assert 12 <= len(MATRIX) <= 24
-    assert len(SETS) == len(MATRIX) + len(BY_HAND)
+    assert len(SETS) == len(MATRIX) + len(BY_HAND) + len(LEFT)
 
 
 def test_every_set_renders_its_members_and_no_others(renderings: Renderings) -> None:
@@ -293,9 +302,12 @@ def test_every_set_keeps_the_contract_of_variables(
     renderings: Renderings, home: Path, python: Path, tmp_path: Path
 ) -> None:
     [packages] = python.parent.parent.glob("lib/*/site-packages")
-    # Of the answers only the names of the deployed members are in the contract, and what observes.
+    # Of the answers only the names of the deployed members are in the contract, what observes, and a cluster.
     different = {
-        str([SETS[name].get(kind) for kind in LISTS[:3]] + ["observability" in chosen]): name
+        str(
+            [SETS[name].get(kind) for kind in LISTS[:3]]
+            + ["observability" in chosen, "kubernetes" in chosen]
+        ): name
         for name in renderings
         if "environments" in (chosen := capabilities(name))
     }
