@@ -99,7 +99,13 @@ class Database:
             DatabaseError: at the end, if it was not whole or could not be kept.
         """
         with self._piped("receive.sh", backup) as process:
-            yield cast(IO[bytes], process.stdin)
+            try:
+                yield cast(IO[bytes], process.stdin)
+            except BrokenPipeError:
+                raise
+            except BaseException:
+                process.communicate()  # the script sees that not all has come, cleans up and ends
+                raise
 
     def shell(self, interactive: bool) -> int:
         """Runs psql at the terminal; returns its exit status.
@@ -113,8 +119,6 @@ class Database:
 
     @contextmanager
     def _piped(self, name: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
-        # Where the other side fails, the end of this block closes the pipes: the script sees that
-        # not all has come, cleans up and ends. A signal could leave a container that never started.
         with subprocess.Popen(
             ["docker", *self._command(name, *words)],
             env=self._stack().variables(),

@@ -277,6 +277,8 @@ def test_a_lost_volume_is_restored_from_the_store_with_the_private_key_alone(
     with pytest.raises(SlipwayError, match="decrypted"):
         restoring.restore(far, identity=wrong)
     assert notes(far) == ["later", "saved"]
+    mine = f"label=slipway.database={far.project}"
+    assert not docker("ps", "--all", "--quiet", "--filter", mine), "a container was left behind"
     restoring.restore(far, identity=private)
     assert notes(far) == ["saved"]
     target = store.of(far)
