@@ -84,7 +84,7 @@ def create_app(queue: str, stalled_after: float) -> App:
 
     # Every ten seconds, at most one on the queue. No `lock`: a dead worker would never release it.
     @app.periodic(cron="* * * * * */10")  # pyrefly: ignore[bad-argument-type]
-    @app.task(name=name, queue=queue, queuing_lock=name)
+    @app.task(name=name, queue=queue, queueing_lock=name)
     async def retry_stalled(timestamp: int) -> None:
         jobs = await app.job_manager.get_stalled_jobs(
             queue=queue, seconds_since_heartbeat=stalled_after
