@@ -15,6 +15,7 @@ from pathlib import Path
 
 import jinja2
 import yaml
+from invoke.collection import Collection
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -190,11 +191,12 @@ def _sessions() -> Iterator[tuple[str, str]]:
 def _tasks() -> Iterator[str]:
     from slipway_ops.tasks import adoption, namespace
 
-    namespace.add_task(adoption.adopt)  # which only an adopted repository has
-    for context in sorted(namespace.to_contexts(), key=lambda each: str(each.name)):
+    adopt = Collection(adoption.adopt)  # which only an adopted repository has
+    found = [(c, of[c.name]) for of in (namespace, adopt) for c in of.to_contexts()]
+    for context, task in sorted(found, key=lambda each: str(each[0].name)):
         yield f"### `inv {context.name}`"
         yield ""
-        text, _, examples = inspect.cleandoc(namespace[context.name].__doc__).partition("Examples:")
+        text, _, examples = inspect.cleandoc(task.__doc__).partition("Examples:")
         yield from (" ".join(part.split()) + "\n" for part in text.strip().split("\n\n"))
         if examples:
             yield from ("```text", *map(str.strip, examples.strip().splitlines()), "```", "")
