@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "src"))  # the stages of this repository use its o
 
 from slipway_ops import nox_api  # noqa: E402
 from slipway_ops.github import actions, nox_report  # noqa: E402
+from slipway_ops.project import CAPABILITIES  # noqa: E402
 
 nox.needs_version = ">=2026.10"
 nox.options.default_venv_backend = "uv"
@@ -38,10 +39,10 @@ def install(session: nox.Session, *groups: str) -> None:
     )
 
 
-def scaffold(session: nox.Session, destination: Path) -> Path:
-    """Copies a default project from this working tree into an empty folder."""
+def scaffold(session: nox.Session, destination: Path, *words: str) -> Path:
+    """Copies a project from this working tree into an empty folder, by default a default one."""
     shutil.rmtree(destination, ignore_errors=True)
-    session.run("inv", "render", "--quiet", str(destination))
+    session.run("inv", "render", "--quiet", *words, str(destination))
     with session.chdir(destination):
         session.run("git", "init", "--quiet", "--initial-branch", "main", external=True)
     return destination
@@ -166,7 +167,8 @@ def docs(session: nox.Session) -> None:
     source = Path(session.create_tmp()) / "source"
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(ROOT / "docs", source)
-    scaffold(session, source / "project")  # its pages are a part of the site
+    every = ", ".join(CAPABILITIES)
+    scaffold(session, source / "project", "--data", f"capabilities=[{every}]")  # has all pages
     options = ["--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"]
     session.run("sphinx-build", *options, str(source), "dist/docs")
 

@@ -21,6 +21,7 @@ PAGES = {
         "project/docs/stages",
         "project/docs/members",
         "project/docs/environments",
+        "project/docs/kubernetes",
         "project/docs/releases",
         "project/docs/observability",
         "project/docs/CONTRIBUTING",

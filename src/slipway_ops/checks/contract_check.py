@@ -141,7 +141,7 @@ def _in_cluster(root: Path) -> Iterator[Finding]:
         try:
             found = [each for each in yaml.safe_load_all(file.read_text(encoding="utf-8")) if each]
         except yaml.YAMLError as error:
-            raise SlipwayError(f"{file} is no manifest: {error}") from error
+            raise SlipwayError(f"{file} is not a manifest: {error}") from error
         there |= {each["metadata"]["name"] for each in found if each.get("kind") == "Deployment"}
     for member in bake.images(root):
         if kube_name(member.name) not in there:

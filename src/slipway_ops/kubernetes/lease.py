@@ -120,7 +120,7 @@ def _who(holder: str) -> str:
 
 
 def _write(cluster: Cluster, before: Object | None, holder: str) -> Object | None:
-    """Writes the Lease; returns it as it is now, or None if somebody was faster."""
+    """Writes the Lease; returns it as it is now, or None if another run wrote it first."""
     now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     metadata: Object = {"name": NAME}
     if before:

@@ -29,7 +29,7 @@ OPTIONAL = {
     "keda": "scaledobjects.keda.sh",
     "podmonitor": "podmonitors.monitoring.coreos.com",
 }
-# kustomize knows where built-in kinds name a Secret; of those that are added it has to be told.
+# kustomize knows where built-in kinds name a Secret; it needs a list of those that are added.
 NAMES = {
     "nameReference": [
         {
