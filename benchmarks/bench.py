@@ -13,13 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import images, observability, runners, type_checkers
+from benchmarks import deploys, images, observability, runners, type_checkers
 from benchmarks.figures import HEAD, copy, figures, prepare
 from benchmarks.measure import REPOSITORY, commit, output
 
 RESULTS = REPOSITORY / "benchmarks" / "RESULTS.md"
 PARTS = {
     "changes": runners.after_changes,
+    "deploys": deploys.rows,
     "images": images.rows,
     "observability": observability.rows,
     "runners": runners.rows,

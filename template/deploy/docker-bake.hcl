@@ -15,13 +15,9 @@ variable "CADDY_IMAGE" {
   default = "caddy:2"
 }
 
-variable "REVISION" {
-  default = "" # of the source; given by slipway-ops
-}
-
 target "_image" {
   context = "."
-  labels  = { "org.opencontainers.image.revision" = REVISION }
+  args    = { SOURCE_DATE_EPOCH = "0" } # no time and no commit: the same inputs make the same image
 }
 
 target "_python" {

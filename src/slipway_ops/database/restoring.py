@@ -13,7 +13,7 @@ from pathlib import Path
 
 from slipway_ops.database import backups, server, store
 from slipway_ops.database.backups import Backup, Say
-from slipway_ops.deploy import host_lock
+from slipway_ops.deploy import host_lock, rollout
 from slipway_ops.deploy.compose import ComposeError, Stack
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
@@ -88,7 +88,8 @@ def _start(stack: Stack, say: Say) -> None:
         ComposeError: they do not become healthy.
     """
     say(f"{stack.environment}: the services start")
-    stack.start()
+    stack.migrate()
+    rollout.run(stack, say)
 
 
 def _on_host(stack: Stack, name: str, identity: Path | None, say: Say) -> Backup:

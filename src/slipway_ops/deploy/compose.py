@@ -11,7 +11,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ OBSERVABILITY_VARIABLES = (
 )
 OBSERVABILITY_PAGES = ("alertmanager", "grafana", "prometheus")
 LAST_LINES = 15  # of a container that did not become healthy
+GENERATION = "slipway.generation"  # the label of a container that says which ones are alike
 
 
 class ComposeError(SlipwayError):
@@ -48,18 +50,25 @@ class Container:
     """One container of a stack.
 
     Attributes:
+        id: the engine's name for it.
         name: its name on the host.
         service: its name in the compose files: a member, `database` or `migrate`.
         image: what it was started from, such as `ghcr.io/example/shop/backend@sha256:…`.
-        state: `healthy`, `unhealthy`, `starting`, `running`, or how it ended: `exited (1)`.
-        ports: the ports of the host on which it is published.
+        state: `healthy`, `unhealthy`, `starting`, `restarting` (it ended before it was healthy),
+            `running`, or how it ended: `exited (1)`.
+        ports: the ports of the host on which it is published, in the order of its own ports.
+        generation: what is alike with it; see `rollout`.
+        version: its APP_VERSION; "" without one.
     """
 
+    id: str
     name: str
     service: str
     image: str
     state: str
     ports: tuple[int, ...]
+    generation: str
+    version: str
 
     @property
     def healthy(self) -> bool:
@@ -109,16 +118,62 @@ class Stack:
         """The Docker host in words, for messages."""
         return self.values.get("DOCKER_HOST") or "this machine"
 
-    def start(self) -> None:
-        """Starts everything, in order of dependence, until each container is healthy.
+    def services(self) -> dict[str, dict[str, Any]]:
+        """The services of the compose files, as `docker compose config` has them.
+
+        Raises:
+            ComposeError: the files are not right, or need a variable that is not there.
+        """
+        done = self._compose("config", "--format=json", capture=True)
+        if done.returncode:
+            raise ComposeError(
+                f"The files in deploy/ cannot be read: {shell.last_line(done)}. Correct them, then "
+                "type the command again."
+            )
+        return dict(json.loads(done.stdout).get("services") or {})
+
+    def up(self, *services: str) -> None:
+        """Starts services, and replaces those that changed, until each is healthy.
 
         Raises:
             ComposeError: one is not; the text has its name and its last lines.
         """
-        words = ["--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--remove-orphans"]
-        self._build_observability()
-        if self._compose("up", *words, "--quiet-pull").returncode:
-            raise ComposeError(self._unhealthy())
+        words = ["--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--no-deps", "--quiet-pull"]
+        if self._compose("up", *words, *services).returncode:
+            raise ComposeError(self.describe(self.containers()))
+
+    def add(self, counts: Mapping[str, int], additions: Mapping[str, object]) -> None:
+        """Starts new containers beside those that run, without waiting for their health.
+
+        Args:
+            counts: {service: how many containers it should have}, those that run included.
+            additions: {service: what the new ones have besides what the compose files say}
+
+        Raises:
+            ComposeError: docker could not create or start one.
+        """
+        scales = [f"--scale={name}={count}" for name, count in counts.items()]
+        words = ["--detach", "--no-deps", "--no-recreate", "--quiet-pull", *scales, *counts]
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "additions.json")
+            file.write_text(json.dumps({"services": additions}), encoding="utf-8")
+            if self._compose("up", *words, more=[str(file)]).returncode:
+                raise ComposeError(self.describe(self.containers()))
+
+    def end(self, containers: Sequence[Container], *, keep: bool = False) -> None:
+        """Stops containers, which get their time to finish, and removes them.
+
+        Args:
+            keep: only stop them, so that their logs can still be read.
+
+        Raises:
+            ComposeError: docker refused.
+        """
+        names = [container.id for container in containers]
+        if names:
+            self.ask("stop", *names)
+        if names and not keep:
+            self.ask("rm", "--force", "--volumes", *names)
 
     def pull(self) -> None:
         """Brings the images to the host, before anything that runs is touched.
@@ -133,7 +188,7 @@ class Stack:
                 f"The images cannot be pulled on {self.host}: docker says why above. Nothing was "
                 "changed. Fix the cause, then type the command again."
             )
-        self._build_observability()
+        self.build_observability()
 
     def migrate(self) -> None:
         """Starts the database, and brings it to the state that the new images need.
@@ -158,7 +213,7 @@ class Stack:
         """
         waiting = ["up", "--detach", "--wait", f"--wait-timeout={TIMEOUT}", "--no-recreate"]
         if self._compose(*waiting, "database").returncode:
-            raise ComposeError(self._unhealthy())
+            raise ComposeError(self.describe(self.containers()))
 
     def remove(self, *, volumes: bool = False) -> None:
         """Stops and removes the containers; with `volumes` the data of the database too.
@@ -172,11 +227,6 @@ class Stack:
                 f"Not all containers on {self.host} were removed: docker says why above. "
                 "Type the command again."
             )
-
-    def stop_members(self) -> None:
-        """Stops the members' containers and keeps them, with their logs."""
-        names = [member.name for member in bake.images(self.root)]
-        self._by_name("stop", *names)
 
     def logs(self, *services: str, follow: bool = False, lines: int = 100) -> int:
         """Shows the logs of the containers; returns docker's exit status."""
@@ -198,9 +248,17 @@ class Stack:
     def urls(self) -> list[str]:
         """Where the members can be reached, such as `frontend: http://127.0.0.1:8080`."""
         host = urlsplit(self.values.get("DOCKER_HOST") or "").hostname or "127.0.0.1"
-        names = {member.name for member in bake.images(self.root)}
-        found = [(c.service, port) for c in self.containers() for port in c.ports]
-        urls = [f"{name}: http://{host}:{port}" for name, port in found if name in names]
+        images = bake.images(self.root)
+        # Without apps the APIs are what is published, by the proxy.
+        public = [m.name for m in images if m.kind == "app"] or [
+            m.name for m in images if m.kind == "api"
+        ]
+        containers = self.containers()
+        ports = [port for c in containers if c.service == "proxy" for port in c.ports]
+        found = [(c.service, port) for c in containers for port in c.ports]
+        urls = [f"{name}: http://{host}:{port}" for name, port in zip(sorted(public), ports)]
+        names = {member.name for member in images}
+        urls += [f"{name}: http://{host}:{port}" for name, port in found if name in names]
         there = "" if host == "127.0.0.1" else f" on {host} itself (docs/observability.md)"
         return urls + [
             f"{name}: http://127.0.0.1:{port}{there}"
@@ -222,30 +280,40 @@ class Stack:
             )
         return done.stdout
 
-    def docker(self, *words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    def docker(
+        self, *words: str, capture: bool = False, stdin: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Runs `docker …` against the host with the environment's variables.
+
+        Args:
+            stdin: a file that it reads.
 
         Raises:
             ComposeError: docker is not installed.
         """
         try:
-            return self.run(
-                ["docker", *words],
-                cwd=self.root,
-                env=self.variables(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE if capture else None,
-                stderr=subprocess.PIPE if capture else None,
-                text=True,
-            )
+            with Path(stdin or os.devnull).open("rb") as file:
+                return self.run(
+                    ["docker", *words],
+                    cwd=self.root,
+                    env=self.variables(),
+                    stdin=file,
+                    stdout=subprocess.PIPE if capture else None,
+                    stderr=subprocess.PIPE if capture else None,
+                    text=True,
+                )
         except FileNotFoundError as error:
             raise ComposeError(
                 "docker is not installed here. Install Docker Engine or Docker Desktop "
                 f"({bake.GET_DOCKER}), then type the command again."
             ) from error
 
-    def _build_observability(self) -> None:
-        """Builds the images of Prometheus and the others, with the files of this tree in them."""
+    def build_observability(self) -> None:
+        """Builds the images of Prometheus and the others, with the files of this tree in them.
+
+        Raises:
+            ComposeError: one cannot be built.
+        """
         if not self.observed:
             return
         with terminal.step("Building the images of Prometheus and the others", after=1):
@@ -257,19 +325,22 @@ class Stack:
                 f"OBSERVABILITY=false in .env.{self.environment}."
             )
 
-    def _compose(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Runs `docker compose …` with the files of the environment."""
-        more = [".observability"] if self.observed else []
-        suffixes = ("", f".{self.environment}", *more)
-        files = [f"deploy/compose{suffix}.yaml" for suffix in suffixes]
+    def _compose(
+        self, *words: str, capture: bool = False, more: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `docker compose …` with the files of the environment, and more."""
+        observed = [".observability"] if self.observed else []
+        suffixes = ("", f".{self.environment}", *observed)
+        files = [*(f"deploy/compose{suffix}.yaml" for suffix in suffixes), *more]
         # Without an --env-file compose would read a .env of its own choice.
         chosen = ["--env-file", os.devnull, *(w for name in files for w in ("--file", name))]
-        return self._by_name(*chosen, *words)
+        return self._by_name(*chosen, *words, capture=capture)
 
-    def _by_name(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def _by_name(self, *words: str, capture: bool = False) -> subprocess.CompletedProcess[str]:
         """Runs `docker compose …` on what exists, without the files and what they require."""
         ansi = "auto" if sys.stdout.isatty() else "never"  # "auto" alone erases lines in a pipe
-        return self.docker("compose", "--ansi", ansi, "--project-name", self.project, *words)
+        words = ("compose", "--ansi", ansi, "--project-name", self.project, *words)
+        return self.docker(*words, capture=capture)
 
     def variables(self) -> dict[str, str]:
         """The variables of the docker commands: the environment's, and those of this deployment."""
@@ -279,6 +350,7 @@ class Stack:
             "DATABASE_",
             "RUNTIME_",
             "REPLICAS_",
+            "PROXY_",
             *OBSERVABILITY_VARIABLES,
         )
         services = [f"{m.name.upper()}_" for m in project.members(self.root)]
@@ -296,10 +368,10 @@ class Stack:
         known = {name: value for name, value in self.values.items() if value}
         return inherited | known | given | digests
 
-    def _unhealthy(self) -> str:
-        """Which containers are not healthy, and their last lines."""
+    def describe(self, containers: Sequence[Container]) -> str:
+        """Which of these containers are not healthy, and their last lines."""
         # Those that wait for an unhealthy one are created, not started: they are not the cause.
-        causes = [c for c in self.containers() if not c.healthy and c.state != "created"]
+        causes = [c for c in containers if not c.healthy and c.state != "created"]
         if not causes:
             return (
                 f"Docker on {self.host} could not start everything: it says why above. If a port "
@@ -331,8 +403,21 @@ def _container(found: Mapping[str, Any]) -> Container:
         words = f"exited ({state['ExitCode']})"
     elif words == "running":
         words = state.get("Health", {}).get("Status", "running")
+    if words == "starting" and found["RestartCount"]:
+        words = "restarting"
     bindings = found["NetworkSettings"]["Ports"] or {}
-    ports = {int(b["HostPort"]) for several in bindings.values() for b in several or []}
-    service = found["Config"]["Labels"]["com.docker.compose.service"]
-    name = found["Name"].removeprefix("/")
-    return Container(name, service, found["Config"]["Image"], words, tuple(sorted(ports)))
+    ordered = sorted(bindings, key=lambda port: int(port.partition("/")[0]))
+    # One of the host's addresses is enough: each port of IPv4 is there for IPv6 too.
+    ports = tuple(int(bindings[port][0]["HostPort"]) for port in ordered if bindings[port])
+    config, labels = found["Config"], found["Config"]["Labels"]
+    version = next((v[12:] for v in config["Env"] or [] if v.startswith("APP_VERSION=")), "")
+    return Container(
+        found["Id"],
+        found["Name"].removeprefix("/"),
+        labels["com.docker.compose.service"],
+        config["Image"],
+        words,
+        ports,
+        labels.get(GENERATION, ""),
+        version,
+    )

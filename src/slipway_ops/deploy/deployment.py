@@ -14,7 +14,7 @@ from pathlib import Path
 
 from slipway_ops import project
 from slipway_ops.database import backups
-from slipway_ops.deploy import compose, host_lock, records
+from slipway_ops.deploy import compose, host_lock, records, rollout
 from slipway_ops.deploy.compose import ComposeError, Stack
 from slipway_ops.deploy.records import Record
 from slipway_ops.environments import environment_check
@@ -58,11 +58,12 @@ def up(
     else:
         stack = _as_recorded(stack, _latest(stack))
     with host_lock.hold(stack, f"starts {environment}", say) as mine:
-        if environment == "development":
-            mine.start()
-        else:
-            _as_recorded(mine, _latest(mine)).start()
-            records.remove_unfinished(mine)
+        if environment != "development":
+            mine = _as_recorded(mine, _latest(mine))
+        mine.build_observability()
+        mine.migrate()
+        rollout.run(mine, say)
+        records.remove_unfinished(mine)
     return stack
 
 
@@ -75,7 +76,7 @@ def deploy(
     revision: str,
     say: Say = print,
 ) -> Record:
-    """Makes an environment run these digests; puts back what ran before if that fails.
+    """Makes an environment run these digests; what ran before goes on if that fails.
 
     Args:
         digests: {member: `sha256:…`} of every image of the project.
@@ -85,8 +86,7 @@ def deploy(
 
     Raises:
         SlipwayError: the contract is not met, a digest does not exist, another command is changing
-            the environment, or the new images did not become healthy: then the previous ones run
-            again.
+            the environment, or the new images did not become healthy: then the previous ones go on.
         ComposeError: the images cannot be pulled, or the database cannot be migrated or, in
             production, be backed up before that; what ran was left alone.
     """
@@ -108,7 +108,7 @@ def deploy(
         except SlipwayError:
             records.remove(stack, record)
             raise
-        return _start_or_restore(stack, record, past, say)
+        return _start(stack, record, past, say)
 
 
 def rollback(root: Path, environment: str, to: str = "", say: Say = print) -> Record:
@@ -144,38 +144,44 @@ def rollback(root: Path, environment: str, to: str = "", say: Say = print) -> Re
         record = records.begin(
             stack, target.version, target.digests, target.revision, target.origin
         )
-        return _start_or_restore(stack, record, past, say)
+        return _start(stack, record, past, say)
 
 
-def _start_or_restore(stack: Stack, record: Record, past: list[Record], say: Say) -> Record:
+def _start(stack: Stack, record: Record, past: list[Record], say: Say) -> Record:
     """Starts a deployment that has begun; `past` is what was recorded before it."""
     name = stack.environment
-    say(f"{name}: starting {record.version}; each container is replaced in turn")
     try:
-        stack.start()
+        rollout.run(stack, say)
     except ComposeError as error:
         before = next((each for each in past if each.healthy), None)
         if before is None:
-            stack.stop_members()
             records.remove_unfinished(stack)
             raise SlipwayError(
                 f"{record.version} is not healthy, and {name} has run nothing before: its services "
                 f"are stopped. `inv logs` shows all of their logs.\n{error}"
             ) from error
-        say(f"{name}: {record.version} is not healthy; back to {before.version}")
-        try:
-            _as_recorded(stack, before).start()
-        except ComposeError as second:
-            raise SlipwayError(
-                f"{record.version} is not healthy, and neither is {before.version}, which was put "
-                f"back: {name} needs you now. Choices for `inv rollback {name} VERSION`: "
-                f"{records.rollback_choices(past)}.\n{error}\n{second}"
-            ) from second
+        if not past[0].healthy:  # a run that was killed may have left something else
+            _restore(stack, record, past, before, error, say)
         records.remove_unfinished(stack)
         raise SlipwayError(
-            f"{record.version} is not healthy: {name} runs {before.version} again.\n{error}"
+            f"{record.version} is not healthy: {name} goes on with {before.version}.\n{error}"
         ) from error
     return records.finish(stack, record)
+
+
+def _restore(
+    stack: Stack, record: Record, past: list[Record], before: Record, cause: ComposeError, say: Say
+) -> None:
+    say(f"{stack.environment}: {record.version} is not healthy; back to {before.version}")
+    try:
+        rollout.run(_as_recorded(stack, before), say)
+    except ComposeError as error:
+        raise SlipwayError(
+            f"{record.version} is not healthy, and neither is {before.version}, which was put "
+            f"back: {stack.environment} needs you now. Choices for `inv rollback "
+            f"{stack.environment} VERSION`: {records.rollback_choices(past)}.\n{cause}\n"
+            f"{error}"
+        ) from error
 
 
 def _checked(root: Path, environment: str) -> Stack:

@@ -68,7 +68,7 @@ def _drift(stack: Stack, containers: list[Container], deployed: Record | None) -
         missing = [name for name in OBSERVABILITY if name not in healthy]
         found += [f"{name} should run, because observability is on" for name in missing]
     if deployed:
-        known = {*digests, "database", "migrate", *OBSERVABILITY}
+        known = {*digests, "database", "migrate", "proxy", *OBSERVABILITY}
         found += [f"{name} runs and was not deployed" for name in sorted(running - known)]
     return found
 

@@ -20,26 +20,26 @@ PAGE = (("/", "<html"), ("/config.json", "{"))
 ASK = """
 import json, sys
 from http.client import HTTPConnection
-for host, port, path, holds in json.loads(sys.argv[1]):
+for host, port, path, holds, name in json.loads(sys.argv[1]):
     try:
         connection = HTTPConnection(host, port, timeout=10)
         connection.request("GET", path)
         answer = connection.getresponse()
         body = answer.read().decode(errors="replace")
         if answer.status != 200:
-            print(f"{host}{path} answers {answer.status}")
+            print(f"{name}{path} answers {answer.status}")
         elif holds not in body:
-            print(f"{host}{path} answers without {holds}")
+            print(f"{name}{path} answers without {holds}")
     except OSError as error:
-        print(f"{host}{path} does not answer: {error}")
+        print(f"{name}{path} does not answer: {error}")
 """
 
 
 def run(root: Path, environment: str, say: Callable[[str], object] = print) -> None:
     """Requests the page and the configuration of every app, and the description of every API.
 
-    The description must name the version that was deployed last: an answer of an older container
-    is wrong.
+    The description must name the version of the containers that run: an answer of an older one is
+    wrong.
 
     Args:
         say: gets a line about the result.
@@ -65,12 +65,21 @@ def run(root: Path, environment: str, say: Callable[[str], object] = print) -> N
     if not apis:
         say(f"{environment}: there is no API to send requests from; the containers are healthy.")
         return
-    described = json.dumps({"version": past[0].version})[1:-1].replace(": ", ":")
-    asked = [(app, 8080, path, mark) for app in apps for path, mark in PAGE]
-    ways = [(app, 8080, f"/api/{api}") for app in apps for api in apis]
-    ways = ways or [(api, 8000, "") for api in apis]
-    asked += [(host, port, f"{path}/openapi.json", described) for host, port, path in ways]
-    container = next(c.name for c in stack.containers() if c.service == apis[0])
+    # An image that did not change was not started again: its version is that of its last start.
+    containers = {c.service: c for c in stack.containers() if c.service in apis}
+    described = {
+        name: json.dumps({"version": containers[name].version})[1:-1].replace(": ", ":")
+        for name in apis
+    }
+    # The ports of the proxy are in the order of the names.
+    pages = [(8080 + number, app) for number, app in enumerate(sorted(apps))]
+    asked = [("proxy", port, path, mark, app) for port, app in pages for path, mark in PAGE]
+    ways = [(port, f"/api/{api}", api) for port, _ in pages for api in apis]
+    ways = ways or [(8000 + number, "", api) for number, api in enumerate(sorted(apis))]
+    asked += [
+        ("proxy", port, f"{way}/openapi.json", described[api], api) for port, way, api in ways
+    ]
+    container = containers[apis[0]].name
     found = stack.ask("exec", container, "python", "-c", ASK, json.dumps(asked)).splitlines()
     if found:
         wrong = "\n".join(f"  {line}" for line in found)

@@ -10,7 +10,7 @@ from slipway_ops.deploy import records
 from slipway_ops.deploy.compose import Stack
 from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
-from slipway_ops.images import bake, registry, tags
+from slipway_ops.images import bake, tags
 from slipway_ops.kubernetes import cluster
 from slipway_ops.kubernetes import records as in_cluster
 from slipway_ops.release import release_clone
@@ -24,7 +24,7 @@ def resolve(root: Path, environment: str, version: str | None) -> tuple[str, dic
 
     Raises:
         SlipwayError: a rule of the environment forbids it, a member has no image of that version,
-            or its images were built from several commits.
+            or its images are not those of one commit.
     """
     if environment == "development":
         raise SlipwayError(
@@ -40,31 +40,34 @@ def resolve(root: Path, environment: str, version: str | None) -> tuple[str, dic
         if not head:
             raise SlipwayError("There is no commit yet, so there is no image of one. Commit first.")
         version = f"sha-{head[:12]}"
-    if environment == "production":
-        commit = _commit_on_main(root, version)
+    commits = [_commit_on_main(root, version)] if environment == "production" else []
     values = environment_files.values(root, environment)
     digests = tags.digests(root, version, values)
-    revision_of = registry.client(root).revision_of
-    revisions = {
-        name: revision_of(f"{bake.repository(root, name, values)}@{digest}")
-        for name, digest in digests.items()
-    }
-    if len(set(revisions.values())) > 1:
-        several = ", ".join(f"{name}: {of[:12]}" for name, of in sorted(revisions.items()))
+    revision = tags.commit_of(root, digests, commits or _commits(root, version), values)
+    if not revision and environment == "production":
+        named = f"sha-{commits[0][:12]}"
         raise SlipwayError(
-            f"The images of {version} come from different commits ({several}). "
-            "Push or promote the images of one commit: inv image.push"
+            f"Production takes the images of the tagged commit: {version} is {commits[0][:12]}, "
+            f"and its images are not those of {named}. Promote the right ones: "
+            f"inv image.promote {named} {version}"
         )
-    revision = next(iter(revisions.values()), "")
+    if not revision:
+        raise SlipwayError(
+            f"The images of {version} are not those of one commit, as far as this checkout knows: "
+            "type `git fetch --tags`, or name a commit's images: sha-<12 hex>. `inv image.list "
+            "--remote` shows them."
+        )
     if environment == "production":
-        if revision != commit:
-            raise SlipwayError(
-                f"Production takes the images of the tagged commit: {version} is {commit[:12]}, "
-                f"its images are from {revision[:12]}. Promote the right ones: "
-                f"inv image.promote sha-{commit[:12]} {version}"
-            )
         _ran_in_staging(root, version, digests, values)
     return version, digests, revision
+
+
+def _commits(root: Path, version: str) -> list[str]:
+    """The commits that the images of a version may be of, the likely one first."""
+    name = version.removeprefix("sha-")
+    known = _git(root, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+    named = known or (name if version.startswith("sha-") else "")  # one that is not here
+    return [*([named] if named else []), *tags.latest(root)]
 
 
 def _commit_on_main(root: Path, version: str) -> str:

@@ -121,9 +121,12 @@ def variables(root: Path) -> list[Variable]:
             default="1",
         )
         for member in images
-        # Only one container can have a port of the host, so what is published has no replicas.
-        if member.kind == "worker" or (apps and member.kind == "api")
+        if member.kind in ("api", "app", "worker")
     ]
+    if any(member.kind in ("api", "app") for member in images):
+        found.append(
+            _own("PROXY_IMAGE", TEXT, "Image of the proxy in front of them.", default="caddy:2")
+        )
     if found and "observability" in project.capabilities(root):
         found += _observability()
     if found and "kubernetes" in project.capabilities(root):

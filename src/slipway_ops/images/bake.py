@@ -23,6 +23,7 @@ from slipway_ops.shell import CommandError
 
 COMMON = Path("deploy", "docker-bake.hcl")
 GET_DOCKER = "https://docs.docker.com/engine/install/"
+TITLE = "org.opencontainers.image.title"  # the label by which an image without a tag is known
 EVERY_LIBRARY = "libs/*/src"  # in Dockerfiles; the libraries that a service needs take its place
 
 
@@ -47,6 +48,11 @@ def repository(root: Path, member_name: str, environment: Mapping[str, str] = os
     # Docker Hub has no folders below an account.
     joint = "-" if registry.startswith("docker.io/") else "/"
     return f"{registry}/{table['slug']}{joint}{member_name}"
+
+
+def title(root: Path, member_name: str) -> str:
+    """What an image says that it is, whatever registry it is in: `shop/backend`."""
+    return f"{project.settings(root)['slug']}/{member_name}"
 
 
 def revision(root: Path) -> str:
@@ -127,7 +133,6 @@ def variables(root: Path) -> dict[str, str]:
     return {
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",  # they would make an index of every image
         "PYTHON_VERSION": str(project.settings(root)["python"]),
-        "REVISION": revision(root),
     }
 
 
@@ -152,9 +157,12 @@ def targets(
             raise uv.LockError(uv.STALE)
     for member in images(root):
         name = re.sub(r"[^A-Za-z0-9_-]", "_", member.name)
-        tags = [f"{repository(root, member.name, environment)}:{tag}"]
+        common = {
+            "labels": {TITLE: title(root, member.name)},
+            "tags": [f"{repository(root, member.name, environment)}:{tag}"],
+        }
         if adopted:
-            found[name] = {"inherits": ["_image"], **_own(root, member), "tags": tags}
+            found[name] = {"inherits": ["_image"], **_own(root, member)} | common
             continue
         text = (member.path / "Dockerfile").read_text(encoding="utf-8")
         if member in services and EVERY_LIBRARY in text:
@@ -164,8 +172,7 @@ def targets(
             "inherits": [f"_{member.language}"],
             # bake fills in ${…} and %{…} by itself: doubled, they reach the Dockerfile's reader.
             "dockerfile-inline": re.sub(r"([$%])\{", r"\1\1{", text),
-            "tags": tags,
-        }
+        } | common
     return found
 
 

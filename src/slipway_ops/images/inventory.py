@@ -25,8 +25,6 @@ class Image:
         tags: its tags there, sorted.
         digest: `sha256:…` of its manifest; "" for a local one that was never pushed.
         size: bytes; in the registry of the compressed layers.
-        revision: the commit that it was built from, as its label says.
-        created: ISO 8601.
         id: docker's name for it on this machine; "" in the registry.
     """
 
@@ -34,8 +32,6 @@ class Image:
     tags: tuple[str, ...]
     digest: str
     size: int
-    revision: str
-    created: str
     id: str = ""
 
 
@@ -49,8 +45,9 @@ def local(root: Path, environment: Mapping[str, str] = os.environ) -> list[Image
     found = []
     for member in bake.images(root):
         repository = bake.repository(root, member.name, environment)
-        images = [_local(member.name, repository, each) for each in _inspected(repository)]
-        found += sorted(images, key=lambda image: image.created, reverse=True)
+        # An image has no time of its own: the same one is made again and again.
+        known = sorted(_inspected(repository), key=_tagged, reverse=True)
+        found += [_local(member.name, repository, each) for each in known]
     return found
 
 
@@ -62,11 +59,13 @@ def remote(root: Path, environment: Mapping[str, str] = os.environ) -> list[Imag
     """
     found = []
     client = registry.client(root)
+    commits = shell.ask("git", "rev-list", "--all", cwd=root).stdout.split()
+    ages = {f"sha-{commit[:12]}": age for age, commit in enumerate(commits)}
     with ThreadPoolExecutor(max_workers=8) as pool:
         for member in bake.images(root):
             repository = bake.repository(root, member.name, environment)
-            # Versions, then moving names, then commits: these have no order in their names.
-            names = sorted(client.tags(repository), key=lambda tag: tag.startswith("sha-"))
+            # Versions and moving names, then commits, the newest first.
+            names = sorted(client.tags(repository), key=lambda tag: ages.get(tag, -1))
             places = [f"{repository}:{tag}" for tag in names[:RECENT]]
             images: dict[str, list[str]] = {}
             for place, digest in zip(places, pool.map(client.digest_of, places), strict=True):
@@ -77,18 +76,20 @@ def remote(root: Path, environment: Mapping[str, str] = os.environ) -> list[Imag
                 for digest, tags in images.items()
             ]
             rows = [each.result() for each in asked]
-            found += sorted(rows, key=lambda image: image.created, reverse=True)
+            found += sorted(
+                rows, key=lambda image: min(ages.get(tag, len(ages)) for tag in image.tags)
+            )
     return found
 
 
 def table(images: list[Image]) -> list[str]:
     """The images as lines of text, with a heading."""
-    rows = [("member", "tags", "digest", "size", "revision")]
+    rows = [("member", "tags", "digest", "size")]
     for image in images:
         size = f"{image.size / 1e6:.0f} MB"
         digest = image.digest[7:19] or "not pushed"
         tags = ", ".join(image.tags) or "none"
-        rows.append((image.member, tags, digest, size, image.revision[:12] or "unknown"))
+        rows.append((image.member, tags, digest, size))
     return text_table.lines(rows)
 
 
@@ -96,7 +97,7 @@ def prune(root: Path, keep: int = 3, environment: Mapping[str, str] = os.environ
     """Removes this project's old images from this machine; returns those that are gone.
 
     Kept are what a container uses, what is tagged `development`, and the newest of each member.
-    Untagged images go where their label names a commit of this repository.
+    Untagged images go where their label names a member of this project.
 
     Args:
         keep: how many of the newest images of each member stay.
@@ -124,15 +125,18 @@ def prune(root: Path, keep: int = 3, environment: Mapping[str, str] = os.environ
 
 
 def _untagged(root: Path) -> list[Image]:
-    """The images without a tag that were built from a commit of this repository."""
-    built = _inspected("--filter", "dangling=true", "--filter", f"label={registry.REVISION}")
-    found = [_local("untagged", "", each) for each in built]
-    return [image for image in found if image.revision and _is_commit(root, image.revision)]
+    """The images without a tag whose label names a member of this project."""
+    found = []
+    for member in bake.images(root):
+        label = f"label={bake.TITLE}={bake.title(root, member.name)}"
+        built = _inspected("--filter", "dangling=true", "--filter", label)
+        found += [_local("untagged", "", each) for each in built]
+    return found
 
 
-def _is_commit(root: Path, revision: str) -> bool:
-    words = ["cat-file", "-e", f"{revision}^{{commit}}"]
-    return shell.ask("git", *words, cwd=root).returncode == 0
+def _tagged(known: Mapping[str, Any]) -> str:
+    """When a local image was given a tag last, as text that sorts."""
+    return str(known["Metadata"]["LastTagTime"])
 
 
 def _inspected(*words: str) -> list[dict[str, Any]]:
@@ -145,17 +149,12 @@ def _local(member: str, repository: str, known: Mapping[str, Any]) -> Image:
     tags = [t.rpartition(":")[2] for t in known["RepoTags"] or [] if t.startswith(repository + ":")]
     digests = [d.partition("@") for d in known["RepoDigests"] or []]
     digest = next((right for left, _, right in digests if left == repository), "")
-    labels = known["Config"].get("Labels") or {}
-    revision = str(labels.get(registry.REVISION, ""))
-    size, created = int(known["Size"]), str(known["Created"])
-    return Image(member, tuple(sorted(tags)), digest, size, revision, created, str(known["Id"]))
+    return Image(member, tuple(sorted(tags)), digest, int(known["Size"]), str(known["Id"]))
 
 
 def _remote(client: registry.Client, member: str, place: str, tags: list[str]) -> Image:
     found = client.manifest(place)
     content = found.content if found else {}
     parts = [*content.get("layers", []), *content.get("manifests", [])]
-    config = client.config_of(place)
-    revision = str((config.get("config", {}).get("Labels") or {}).get(registry.REVISION, ""))
-    size, created = sum(int(part["size"]) for part in parts), str(config.get("created", ""))
-    return Image(member, tuple(tags), place.partition("@")[2], size, revision, created)
+    size = sum(int(part["size"]) for part in parts)
+    return Image(member, tuple(tags), place.partition("@")[2], size)

@@ -64,13 +64,28 @@ def push(
     local = {name: _local_id(place) for name, place in at.items()}
     wanted = [own, *([tag] if tag else [])]
     places = [(name, f"{at[name]}:{each}") for each in wanted for name in names]
-    ask = registry.client(root).manifest
+    client = registry.client(root)
+    ask = client.manifest
+    before = [f"sha-{commit[:12]}" for commit in tags.latest(root)]
+
+    def made_before(name: str) -> tuple[str, Manifest] | None:
+        """The tag of an earlier commit that has the same image, and its manifest there."""
+        known = set(client.tags(at[name]))
+        for tag in (tag for tag in before if tag in known):
+            found = ask(f"{at[name]}:{tag}")
+            if found and _is(found, local[name]):
+                return tag, found
+        return None
 
     def bring(name: str, reference: str, there: Manifest | None) -> tuple[str, str]:
         tag = reference.rpartition(":")[2]
         if there and _is(there, local[name]):
             say(f"{name}: {tag} is there already, {there.digest}")
             return name, there.digest
+        if (same := made_before(name)) is not None:
+            client.put(reference, same[1])
+            say(f"{name}: {tag} is {same[1].digest}, the image of {same[0]}: nothing was pushed")
+            return name, same[1].digest
         shell.docker("tag", local[name], reference)
         _push(name, reference, say)
         pushed = ask(reference)

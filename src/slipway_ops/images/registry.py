@@ -33,7 +33,6 @@ MANIFESTS = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-REVISION = "org.opencontainers.image.revision"
 HOSTS = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
 VERBS = {"GET": "read", "PUT": "write to", "DELETE": "delete from"}
 ACTIONS = {"GET": "pull", "PUT": "pull,push", "DELETE": "pull,push,delete"}
@@ -154,36 +153,6 @@ class Client:
         found = self.manifest(reference)
         return found.digest if found else None
 
-    def config_of(self, reference: str) -> dict[str, Any]:
-        """The configuration of an image, of an index that of its first image: labels, creation.
-
-        Raises:
-            SlipwayError: there is no such image, or as all methods do.
-        """
-        place = Reference.parse(reference)
-        found = self.manifest(reference)
-        if found is None:
-            raise SlipwayError(
-                f"{place} does not exist. `inv image.list --remote` shows what does."
-            )
-        if "manifests" in found.content:
-            # `unknown` is the operating system of attestations.
-            images = [m for m in found.content["manifests"] if _system(m) != "unknown"]
-            if not images:
-                raise SlipwayError(f"{place} is an index without an image: push the image again.")
-            return self.config_of(f"{place.host}/{place.path}@{images[0]['digest']}")
-        digest = found.content["config"]["digest"]
-        answer = self._ask("GET", place, f"/blobs/{digest}", missing=True)
-        if answer is None:
-            raise SlipwayError(f"{place} has no configuration: push the image again.")
-        _checked(place, answer, digest)
-        return _object(place, answer)
-
-    def revision_of(self, reference: str) -> str:
-        """The commit that an image was built from, as its label says; empty without one."""
-        labels = self.config_of(reference).get("config", {}).get("Labels") or {}
-        return str(labels.get(REVISION, ""))
-
     def tags(self, repository: str) -> list[str]:
         """The tags of a repository such as `ghcr.io/example/shop/backend`; none if it is absent."""
         place = Reference.parse(repository)
@@ -293,8 +262,3 @@ def _first_line(answer: requests.Response) -> str:
     """The first line of an answer, without what would steer a terminal."""
     lines = answer.content[:4000].decode("utf-8", "replace").strip().splitlines() or ["(empty)"]
     return "".join(c if c.isprintable() else "?" for c in lines[0])[:200]
-
-
-def _system(entry: dict[str, Any]) -> str:
-    """The operating system of an entry of an index."""
-    return str((entry.get("platform") or {}).get("os", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from slipway_ops.images.registry import Manifest
 STABLE = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 RELEASE = re.compile(rf"{STABLE.pattern}(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+RECENT = 20
 FIXED = ("sha-", "v")  # what the tags begin with that never move
 
 
@@ -39,6 +40,38 @@ def of_commit(root: Path, *, allow_dirty: bool = False) -> str:
             "them, or mark the images as what they are: inv image.push --allow-dirty"
         )
     return f"sha-{commit[:12]}" + ("-dirty" if changed else "")
+
+
+def commit_of(
+    root: Path,
+    digests: Mapping[str, str],
+    commits: Sequence[str],
+    environment: Mapping[str, str] = os.environ,
+) -> str:
+    """The first of these commits whose images are all of these; empty if it is none of them.
+
+    An image says nothing of a commit, because one that did not change is that of many. What was
+    made of a commit is what its tag names.
+
+    Args:
+        digests: {member: `sha256:…`}
+        commits: in full.
+
+    Raises:
+        SlipwayError: the registry refuses or cannot be reached.
+    """
+    digest_of = registry.client(root).digest_of
+    at = {name: bake.repository(root, name, environment) for name in digests}
+    for commit in commits:
+        places = {name: f"{place}:sha-{commit[:12]}" for name, place in at.items()}
+        if all(digest_of(place) == digests[name] for name, place in places.items()):
+            return commit
+    return ""
+
+
+def latest(root: Path) -> list[str]:
+    """The commits whose images are looked at when one is searched for: the last 20 of HEAD."""
+    return shell.ask("git", "rev-list", f"--max-count={RECENT}", "HEAD", cwd=root).stdout.split()
 
 
 def digests(root: Path, tag: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:

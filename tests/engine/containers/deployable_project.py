@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 import urllib.request
 import uuid
@@ -14,7 +15,7 @@ from typing import Any
 
 from engine.dev.terminal import free_ports
 
-from support import Project, engine, need, render
+from support import REPOSITORY, Project, engine, need, render
 
 REGISTRY = "127.0.0.1:5000"
 START = "refs/tests/start"  # the first commit, for `reset`
@@ -89,8 +90,14 @@ class DeployableProject(Project):
             docker("rm", "--force", name)
 
     def container(self, environment: str, service: str) -> str:
-        """The name of a service's container."""
-        return f"{self.slug}-{environment}-{service}-1"
+        """The name of a service's container, the latest if there are several."""
+        return self.containers(environment, service)[0]
+
+    def containers(self, environment: str, service: str) -> list[str]:
+        """The names of a service's containers, the latest first."""
+        labels = {"project": f"{self.slug}-{environment}", "service": service, "oneoff": "False"}
+        filters = [f"--filter=label=com.docker.compose.{k}={v}" for k, v in labels.items()]
+        return docker("ps", "--all", "--format={{.Names}}", *filters).split()
 
     def images(self, environment: str) -> dict[str, str]:
         """What each container of an environment was started from."""
@@ -165,6 +172,24 @@ def deployable_project(
         yield made
     finally:
         made.remove()
+
+
+@contextmanager
+def steady_load(url: str, rate: int, file: Path) -> Iterator[dict[str, Any]]:
+    """A process that sends so many requests a second to an app meanwhile; then its report.
+
+    See `benchmarks/load.py`.
+    """
+    program = REPOSITORY / "benchmarks" / "load.py"
+    command = [sys.executable, str(program), url, str(rate), str(file)]
+    sender = subprocess.Popen(command)
+    report: dict[str, Any] = {}
+    try:
+        yield report
+    finally:
+        sender.terminate()
+        sender.wait(timeout=120)
+    report |= json.loads(file.read_text(encoding="utf-8"))
 
 
 def call(address: str, **body: str) -> Any:

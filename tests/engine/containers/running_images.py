@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from engine.containers.deployable_project import docker, eventually
 
+from slipway_ops.deploy import rollout
 from support import BIN, Project
 
 # As the compose files start them. Caddy's official program has this right and does not start where
@@ -45,8 +46,9 @@ class RunningImages:
         return name
 
     def get(self, app: str, path: str) -> tuple[int, dict[str, str], str]:
-        """What an app answers to exactly this path: status, headers in lower case, body."""
-        port = docker("port", f"{self.name}-{app}", "8080").rsplit(":", 1)[1]
+        """What an app answers through the proxy: status, headers in lower case, body."""
+        inner = str(8080 + sorted(self.apps).index(app))
+        port = docker("port", f"{self.name}-proxy", inner).split()[0].rsplit(":", 1)[1]
         connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
         try:
             connection.request("GET", path)
@@ -106,13 +108,34 @@ def run_all(stack: RunningImages) -> None:
     for service in stack.services:
         stack.start(service, f"--env={service.upper()}_DATABASE_URL={url}")
     for app in stack.apps:
-        names = "|".join(stack.services)
-        given = [f"--env=APIS={names}", "--cap-add=NET_BIND_SERVICE", "--publish=127.0.0.1::8080"]
+        given = ["--cap-add=NET_BIND_SERVICE"]
         if app != "admin":
             given.append(f"--env=CONFIG={json.dumps(CONFIG)}")
         stack.start(app, *given)
     for member in stack.images:
         wait_healthy(f"{stack.name}-{member}")
+    start_proxy(stack)
+
+
+def start_proxy(stack: RunningImages) -> None:
+    """Starts the proxy, as `inv up` does, with a route to each member."""
+    proxy = f"{stack.name}-proxy"
+    ports = [f"--publish=127.0.0.1::{8080 + number}" for number, _ in enumerate(stack.apps)]
+    given = ["--volume=/config", "--env=XDG_CONFIG_HOME=/config", "--user=0:0", *ports]
+    command = ["caddy:2", "caddy", "run", "--resume"]
+    docker("run", "--detach", f"--name={proxy}", f"--network={stack.name}", *CONFINED, *given,
+           "--cap-add=NET_BIND_SERVICE", *command)  # fmt: skip
+    routes = [f"app/{name}/{name}" for name in stack.apps]
+    routes += [f"api/{name}/{name}" for name in stack.services]
+    docker("exec", proxy, "sh", "-c", rollout.ROUTE, "sh", *routes)
+    file = stack.project.path / rollout.CADDYFILE
+
+    def configured() -> bool:
+        words = ["docker", "exec", "--interactive", proxy, "sh", "-c", rollout.CONFIGURE]
+        with file.open("rb") as text:
+            return subprocess.run(words, stdin=text, capture_output=True).returncode == 0
+
+    eventually("the proxy", configured)
 
 
 def wait_healthy(container: str) -> None:

@@ -19,11 +19,13 @@ from engine.containers.deployable_project import (
     deployable_project,
     docker,
     eventually,
+    steady_load,
 )
 from engine.containers.ssh_server import ssh_host
 from engine.dev.terminal import free_ports
 
-from support import BIN, clean_environment, engine, need, render
+from slipway_ops.images import bake
+from support import BIN, clean_environment, engine, need, render, run
 
 pytestmark = [
     pytest.mark.timeout(1500),
@@ -73,7 +75,7 @@ def test_one_digest_goes_from_staging_to_production(
 ) -> None:
     # Staging: the images of the commit, by digest.
     shop.inv("image.push")
-    port = shop.initialize("staging")
+    port = staging_port = shop.initialize("staging")
     assert "nothing was deployed" in shop.inv("status", "staging")
     assert "Nothing was deployed" in shop.refused("up", "staging")
     first = commit_of(shop)
@@ -82,7 +84,7 @@ def test_one_digest_goes_from_staging_to_production(
     with shop.language_model("staging"), chromium() as browser:
         page = open_page(browser, f"http://127.0.0.1:{port}")
         ask(page, "Who are you?", "A model says: Who are you?")
-    staged = {name: image for name, image in shop.images("staging").items() if name != "database"}
+    staged = {k: v for k, v in shop.images("staging").items() if k not in ("database", "proxy")}
     assert set(staged) == {"agents", "backend", "frontend"}
     assert all(re.search(r"@sha256:[0-9a-f]{64}$", image) for image in staged.values())
     said = shop.inv("status", "staging")
@@ -126,28 +128,42 @@ def test_one_digest_goes_from_staging_to_production(
         published = docker("port", shop.container(environment, "database"))
         assert published == "", f"the database of {environment} is published"
 
-    # A second machine, by SSH; here it is this one under another address.
-    with ssh_host(tmp_path / "ssh") as (host, variables):
-        path = f"{variables['SSH_BIN']}{os.pathsep}{os.environ['PATH']}"
-        shop.fill("staging", DOCKER_HOST=host)
-        said = shop.inv("deploy", "staging", second, PATH=path)
-        assert f"staging runs {second}." in said
-        assert host in shop.inv("status", "staging", PATH=path)
-    shop.fill("staging", DOCKER_HOST="")
-    assert second in shop.inv("status", "staging")
-
-    # An unhealthy version: the one before serves again, and the exit status says so.
     third = change(shop, APP, "raise SystemExit('it breaks')\n", "fix: it breaks")
-    said = shop.refused("deploy", "staging", third)
-    assert f"staging runs {second} again" in said
-    assert "backend is" in said and "it breaks" in said
-    said = shop.inv("status", "staging")
-    assert second in said and "drift" not in said
-    said = shop.inv("rollback", "staging")
-    assert f"staging runs {first}." in said
-    assert second in shop.refused("rollback", "staging")
-    after = shop.images("staging")
-    assert {name: after[name] for name in staged} == staged
+
+    # From here on people use staging, and none of them sees anything of what is done.
+    site = f"http://127.0.0.1:{staging_port}"
+    with shop.language_model("staging"):
+        with steady_load(site, 10, tmp_path / "load.json") as report:
+            # A second machine, by SSH; here it is this one under another address.
+            with ssh_host(tmp_path / "ssh") as (host, variables):
+                path = f"{variables['SSH_BIN']}{os.pathsep}{os.environ['PATH']}"
+                shop.fill("staging", DOCKER_HOST=host)
+                said = shop.inv("deploy", "staging", second, PATH=path)
+                assert f"staging runs {second}." in said
+                assert host in shop.inv("status", "staging", PATH=path)
+            shop.fill("staging", DOCKER_HOST="")
+            assert second in shop.inv("status", "staging")
+
+            # Twice as many containers of the API.
+            shop.fill("staging", REPLICAS_BACKEND="2")
+            shop.inv("up", "staging")
+            assert len(shop.containers("staging", "backend")) == 2
+
+            # An unhealthy version: the one before serves again, and the exit status says so.
+            said = shop.refused("deploy", "staging", third)
+            assert f"staging goes on with {second}" in said
+            assert "backend is" in said and "it breaks" in said
+            said = shop.inv("status", "staging")
+            assert second in said and "drift" not in said
+            said = shop.inv("rollback", "staging")
+            assert f"staging runs {first}." in said
+            assert second in shop.refused("rollback", "staging")
+            after = shop.images("staging")
+            assert {name: after[name] for name in staged} == staged
+        assert report["requests"] > 300 and report["failed"] == []
+        for number in report["posted"]:
+            question = f"{site}/api/backend/questions/{number}"
+            eventually("an answer", lambda url=question: call(url)["answer"], 120)
     with ssh_host(tmp_path / "dead") as (host, variables):
         dead = host
     shop.fill("staging", DOCKER_HOST=dead)
@@ -165,6 +181,43 @@ def test_one_digest_goes_from_staging_to_production(
             assert secrets[0] not in logs
 
 
+def test_only_what_changed_is_pushed_and_replaced(shop: DeployableProject, tmp_path: Path) -> None:
+    shop.inv("image.push")
+    shop.initialize("staging")
+    shop.inv("deploy", "staging")
+    members = ("agents", "backend", "frontend", "proxy")
+    before = {name: shop.containers("staging", name) for name in members}
+
+    # A second clone, elsewhere and later, makes the same images without looking at the first ones.
+    clone = tmp_path / "somewhere" / "else"
+    run("git", "clone", "--quiet", shop.path, clone, cwd=tmp_path)
+    place = f"{REGISTRY}/{shop.slug}/{shop.slug}"
+    built = ("backend", "frontend")
+    bake.bake(clone, "second", "--load", "--no-cache", *built)
+    for name in built:
+        ids = docker("image", "inspect", "--format={{.Id}}", f"{place}/{name}:second",
+                     f"{place}/{name}:{commit_of(shop)}").split()  # fmt: skip
+        assert ids[0] == ids[1], name
+
+    # A commit that changes no image: nothing is pushed, and nothing is replaced.
+    first = commit_of(shop)
+    shop.write("docs/notes.md", "# Notes\n")
+    shop.commit("docs: notes")
+    said = shop.inv("image.push")
+    assert said.count(f"the image of {first}: nothing was pushed") == 3
+    shop.inv("deploy", "staging")
+    assert {name: shop.containers("staging", name) for name in members} == before
+    said = shop.inv("status", "staging")
+    assert commit_of(shop) in said and "drift" not in said
+    assert "are those of" in shop.inv("smoke", "staging")
+
+    # One that changes a service replaces that one.
+    changed = change(shop, BACKEND, "# another change\n", "fix: another change")
+    said = shop.inv("deploy", "staging", changed)
+    after = {name: shop.containers("staging", name) for name in members}
+    assert {name for name in members if after[name] != before[name]} == {"backend"}
+
+
 def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(
     shop: DeployableProject,
 ) -> None:
@@ -176,9 +229,9 @@ def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(
         AGENTS_STALLED_AFTER="2",
     )
     shop.inv("env.use", "development")
-    assert f"frontend: http://127.0.0.1:{port}" in shop.inv("up")
+    said = shop.inv("up")
+    assert f"frontend: http://127.0.0.1:{port}" in said and "database migrated" in said
     assert "healthy" in shop.inv("status", "development")
-    assert "database migrated" in shop.inv("logs", "migrate")
     assert "development runs what is built here" in shop.refused("deploy")
     address = f"http://127.0.0.1:{port}/api/backend/questions"
 
@@ -247,6 +300,7 @@ def test_up_names_what_is_not_healthy_and_shows_its_last_lines(shop: DeployableP
 
 
 HEALTHY = "HEALTHCHECK --interval=1s CMD true\n"
+VERSIONS = [f"sha-{number:012}" for number in range(3)]  # of commits that are not here
 NEVER_HEALTHY = "HEALTHCHECK --interval=1s --start-period=300s CMD false\n"
 
 
@@ -270,7 +324,7 @@ def small(template: Path, tmp_path: Path) -> Iterator[DeployableProject]:
 def publish(shop: DeployableProject, version: str, health: str) -> str:
     """Pushes an image of the app; returns its digest."""
     name = f"{REGISTRY}/{shop.slug}/{shop.slug}/frontend:{version}"
-    label = f"LABEL org.opencontainers.image.revision=0123 version={version}\n"
+    label = f"LABEL version={version}\n"
     lines = f"FROM caddy:2\n{label}STOPSIGNAL SIGKILL\n{health}CMD sleep infinity\n"
     shop.write("made/Dockerfile", lines)
     docker("build", "--quiet", "--provenance=false", f"--tag={name}", str(shop.path / "made"))
@@ -281,31 +335,35 @@ def publish(shop: DeployableProject, version: str, health: str) -> str:
 def test_after_a_kill_in_the_middle_of_a_deployment_what_was_healthy_comes_back(
     small: DeployableProject,
 ) -> None:
-    digests = [publish(small, f"v1.{number}.0", HEALTHY) for number in range(2)]
-    digests.append(publish(small, "v1.2.0", NEVER_HEALTHY))
+    digests = [publish(small, VERSIONS[number], HEALTHY) for number in range(2)]
+    digests.append(publish(small, VERSIONS[2], NEVER_HEALTHY))
+
+    def images() -> set[str]:
+        names = small.containers("staging", "frontend")
+        return set(docker("inspect", "--format={{.Config.Image}}", *names).split())
 
     def runs(number: int) -> bool:
-        return small.images("staging").get("frontend", "").endswith(digests[number])
+        return [image.partition("@")[2] for image in images()] == [digests[number]]
 
     for number in range(2):
-        assert f"runs v1.{number}.0." in small.inv("deploy", "staging", f"v1.{number}.0")
-    command = [str(small.path / ".venv/bin/inv"), "deploy", "staging", "v1.2.0"]
+        assert f"runs {VERSIONS[number]}." in small.inv("deploy", "staging", VERSIONS[number])
+    command = [str(small.path / ".venv/bin/inv"), "deploy", "staging", VERSIONS[2]]
     deployment = subprocess.Popen(command, cwd=small.path, env=clean_environment())
     try:
-        eventually("the new container", lambda: runs(2))
-        assert "v1.2.0 has not finished" in small.inv("status", "staging")
+        eventually("the new container", lambda: len(images()) == 2)
+        assert f"{VERSIONS[2]} has not finished" in small.inv("status", "staging")
     finally:
         deployment.kill()
         deployment.wait()
-    assert "runs v1.1.0." in small.inv("rollback", "staging")
+    assert f"runs {VERSIONS[1]}." in small.inv("rollback", "staging")
     assert runs(1)
     status = small.inv("status", "staging")
-    assert "v1.1.0" in status and "drift" not in status and "v1.2.0" not in status
+    assert VERSIONS[1] in status and "drift" not in status and VERSIONS[2] not in status
 
-    assert "runs v1.0.0." in small.inv("rollback", "staging")
+    assert f"runs {VERSIONS[0]}." in small.inv("rollback", "staging")
     assert runs(0)
-    assert "v1.1.0" in small.refused("rollback", "staging")
-    assert "runs v1.1.0." in small.inv("rollback", "staging", "--to", "v1.1.0")
+    assert VERSIONS[1] in small.refused("rollback", "staging")
+    assert f"runs {VERSIONS[1]}." in small.inv("rollback", "staging", "--to", VERSIONS[1])
     assert runs(1)
     locks = docker("ps", "--all", "--quiet", "--filter", f"name={small.slug}-staging-lock")
     assert locks == ""

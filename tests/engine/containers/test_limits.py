@@ -15,7 +15,8 @@ import pytest
 from engine.containers.deployable_project import docker, eventually
 from engine.containers.running_images import network
 
-from support import REPOSITORY, engine, need
+from slipway_ops.deploy import rollout
+from support import Project, engine, need
 
 MB = 1_000_000
 # In place of an API: reads each body whole, and tells at /longest how many bytes it was given.
@@ -64,10 +65,10 @@ def post(port: int, size: int, pause: float = 0, sent: int = 65536) -> int:
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a Caddy with the Caddyfile of every app and 128 MB, waiting for 2 seconds."""
+def port(rendered: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a proxy with its Caddyfile and 128 MB, waiting for 2 seconds."""
     need(engine(), "a container engine: https://docs.docker.com/engine/install/")
-    text = (REPOSITORY / "template/deploy/Caddyfile").read_text(encoding="utf-8")
+    text = (rendered.path / rollout.CADDYFILE).read_text(encoding="utf-8")
     assert "read_body 30s" in text and "read_header 10s" in text
     for name in ("read_body 30s", "read_header 10s"):
         text = text.replace(name, f"{name.split()[0]} 2s")
@@ -78,9 +79,10 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         start = ["run", "--detach", f"--network={name}", "--memory=128m"]
         docker(*start, f"--name={name}-backend", "--network-alias=backend", "python:3.13-slim",
                "python", "-c", UPSTREAM)  # fmt: skip
-        docker(*start, f"--name={name}-app", "--publish=127.0.0.1::8080", "--env=APIS=backend",
+        docker(*start, f"--name={name}-app", "--publish=127.0.0.1::8080",
                f"--volume={file}:/Caddyfile:ro", "caddy:2",
                "caddy", "run", "--config=/Caddyfile", "--adapter=caddyfile")  # fmt: skip
+        docker("exec", f"{name}-app", "sh", "-c", rollout.ROUTE, "sh", "api/backend/backend")
         found = int(docker("port", f"{name}-app", "8080").rsplit(":", 1)[1])
         eventually("an answer through Caddy", lambda: longest(found) == 0)
         yield found

@@ -155,4 +155,4 @@ def test_a_merge_goes_by_the_same_digests_from_staging_to_production(shop: Shop)
     # What does not answer is named, with what to do.
     docker("stop", shop.project.container("production", "frontend"))
     said = shop.project.refused("smoke", "production")
-    assert "frontend/ does not answer" in said and "inv rollback production" in said
+    assert "frontend/ answers 50" in said and "inv rollback production" in said

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from unit.images.product import MEMBERS, Product
 
+from slipway_ops.images import bake
+
 
 class BuiltProduct(Product):
     """A project of three images that hold one file each."""
@@ -20,7 +22,7 @@ class BuiltProduct(Product):
         for name in MEMBERS:
             folder = self.root / "services" / name
             (folder / "file").write_text(f"{content} {name} {self.account}")
-            label = f"org.opencontainers.image.revision={self.git('rev-parse', 'HEAD')}"
+            label = f"{bake.TITLE}={bake.title(self.root, name)}"
             command = ["docker", "build", "--quiet", "--label", label]
             command += ["--tag", self.place(name, "development"), str(folder)]
             done = subprocess.run(command, capture_output=True, text=True)

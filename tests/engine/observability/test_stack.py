@@ -145,7 +145,7 @@ def test_a_queue_without_agents_is_counted_once_and_alerts_arrive(shop: Observed
     # Those that a model refused are asked again.
     busy = 'sum(max by (queue, state) (task_queue_depth{state=~"todo|scheduled|doing"}))'
     shop.until(busy, 0, 150)
-    agents = [f"{shop.name}-agents-{number}" for number in (1, 2, 3)]
+    agents = shop.project.containers("development", "agents")
     docker("stop", *agents)
     for _ in range(7):
         assert shop.visit("POST", "/api/backend/questions", {"text": "How much?"}) < 300
@@ -192,7 +192,7 @@ def test_without_the_option_what_observes_goes_and_the_product_stays(shop: Obser
     assert re.search(r"^  prometheus +running", shop.project.inv("status"), re.M)
     shop.project.inv("up")
     left = set(shop.project.images("development"))
-    assert left == {"agents", "backend", "database", "frontend"}
+    assert left == {"agents", "backend", "database", "frontend", "proxy"}
     shop.project.fill("development", OBSERVABILITY="true")
     status = shop.project.inv("status")
     assert "drift: prometheus should run" in status

@@ -14,7 +14,7 @@ OBSERVING = "alertmanager|alloy|blackbox|engine|grafana|loki|prometheus"
 OWN = {
     "images": (r".*/Dockerfile|\.dockerignore|deploy/.*", r"Dockerfile|image|hadolint|deploy/"),
     "environments": (
-        r"deploy/compose\..*|\.env\.example|docs/environments\.md",
+        r"deploy/compose\..*|deploy/proxy/.*|\.env\.example|docs/environments\.md",
         r"inv (up|env|status|deploy)\b|compose|staging|environments\.md|\.env\.\w",
     ),
     "releases": (

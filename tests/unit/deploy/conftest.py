@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from unit.deploy.docker_host import DockerHost
 
-from slipway_ops.deploy import compose, host_lock
+from slipway_ops.deploy import compose, host_lock, rollout
 from slipway_ops.deploy.compose import Stack
 from slipway_ops.environments import environment_check
 from slipway_ops.images import registry
@@ -50,6 +50,7 @@ def host(root: Path, monkeypatch: pytest.MonkeyPatch) -> DockerHost:
     monkeypatch.setattr(environment_check, "findings", lambda *_: [])
     monkeypatch.setattr(registry, "client", client)
     monkeypatch.setattr(host_lock, "hold", _unlocked)
+    monkeypatch.setattr(rollout, "SETTLE", 0)
     return made
 
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from slipway_ops.deploy import compose, deployment, records
+from slipway_ops.deploy import compose, deployment, records, rollout
 from slipway_ops.deploy.records import Record
 
 MIDNIGHT = datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2)))
@@ -27,9 +27,11 @@ class DockerHost:
     Attributes:
         root: of the project that is deployed.
         volumes: as `docker volume inspect` has them, by name.
-        running: the digest of the service that runs.
         containers: as `docker inspect` has them.
-        sick: the digests that never become healthy.
+        services: as `docker compose config` has them; those of members get their images.
+        sick: the digests that are not healthy.
+        routes: what the proxy was given last.
+        memory: the free memory of the host, in bytes.
         broken: the versions whose migration fails.
         requested: what the last smoke test requested.
         wrong: what the next smoke test finds.
@@ -39,8 +41,11 @@ class DockerHost:
 
     root: Path
     volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    running: str = ""
-    containers: list[dict[str, object]] = field(default_factory=list)
+    containers: list[dict[str, Any]] = field(default_factory=list)
+    services: dict[str, dict[str, Any]] = field(default_factory=lambda: {"backend": {}})
+    routes: list[str] = field(default_factory=list)
+    memory: int = 1 << 40
+    made: int = 0
     sick: set[str] = field(default_factory=set)
     broken: set[str] = field(default_factory=set)
     requested: list[list[object]] = field(default_factory=list)
@@ -78,21 +83,71 @@ class DockerHost:
         elif words[:2] == ["volume", "rm"]:
             for name in words[2:]:
                 del self.volumes[name]
-        elif words[0] == "exec":
+        elif words[0] == "exec" and "python" in words:
             self.requested = json.loads(words[-1])
             return 0, self.wrong
+        elif words[0] == "exec" and "/proc/meminfo" in words:
+            return 0, f"MemTotal: 1 kB\nMemAvailable: {self.memory >> 10} kB\n"
+        elif words[0] == "exec" and rollout.ROUTE in words:
+            self.routes = words[words.index(rollout.ROUTE) + 2 :]
         elif words[0] == "ps":
-            return 0, "\n".join(str(number) for number, _ in enumerate(self.containers))
+            return 0, "\n".join(each["Id"] for each in self.containers)
         elif words[0] == "inspect":
-            return 0, json.dumps(self.containers)
-        elif words[0] == "compose" and "run" in words:
-            return int(env["APP_VERSION"] in self.broken), ""
-        elif words[0] == "compose" and "--remove-orphans" in words:
-            self.running = env["DIGEST_BACKEND"]
-            return int(self.running in self.sick), ""
-        elif words[0] == "compose" and "stop" in words:
-            self.running = ""
+            return 0, json.dumps([self.seen(each) for each in self.containers])
+        elif words[0] == "stop":
+            for each in self.containers:
+                if each["Id"] in words:
+                    each["State"] = {"Status": "exited", "ExitCode": 0}
+        elif words[0] == "rm":
+            self.containers = [each for each in self.containers if each["Id"] not in words]
+        elif words[0] == "compose":
+            return self.compose(words, env)
         return 0, ""
+
+    def compose(self, words: list[str], env: dict[str, str]) -> tuple[int, str]:
+        """The exit status and the output of `docker compose …`."""
+        if "config" in words:
+            backend = f"registry.example.com/shop/backend@{env['DIGEST_BACKEND']}"
+            images = {"backend": {"image": backend}, "proxy": {"image": "caddy:2"}}
+            found = {k: images.get(k, {"image": k}) | v for k, v in self.services.items()}
+            return 0, json.dumps({"services": found})
+        if "run" in words:
+            return int(env["APP_VERSION"] in self.broken), ""
+        if "--no-recreate" in words and "--wait" not in words:
+            files = [words[number + 1] for number, word in enumerate(words) if word == "--file"]
+            added = json.loads(Path(files[-1]).read_text(encoding="utf-8"))["services"]
+            for scale in (word[8:] for word in words if word.startswith("--scale=")):
+                name, _, count = scale.partition("=")
+                image = f"registry.example.com/shop/{name}@{env[f'DIGEST_{name.upper()}']}"
+                while sum(service(each) == name for each in self.containers) < int(count):
+                    self.start(name, image, added[name], env["APP_VERSION"])
+        elif "up" in words:
+            for name in ("database", "proxy"):
+                if name in words and name not in map(service, self.containers):
+                    self.start(name, name, {}, "")
+        return 0, ""
+
+    def start(self, name: str, image: str, added: dict[str, Any], version: str) -> None:
+        """Starts a container."""
+        self.made += 1
+        found = container(name, image, version=version, number=self.made)
+        found["Config"]["Labels"] |= added.get("labels", {})
+        self.containers.append(found)
+
+    def seen(self, container: dict[str, Any]) -> dict[str, Any]:
+        """A container as it is now."""
+        if container["State"]["Status"] != "running":
+            return container
+        if any(container["Config"]["Image"].endswith(digest) for digest in self.sick):
+            return container | {"State": {"Status": "running", "Health": {"Status": "unhealthy"}}}
+        return container
+
+    @property
+    def running(self) -> str:
+        """The digests of the members' containers that run, joined by commas."""
+        found = [each for each in self.containers if each["State"]["Status"] == "running"]
+        images = {each["Config"]["Image"].partition("@")[2] for each in found}
+        return ",".join(sorted(images - {""}))
 
     def add(self, name: str, labels: dict[str, str]) -> None:
         """Creates a volume."""
@@ -132,17 +187,30 @@ def digest(version: str) -> str:
     return "sha256:" + version.replace(".", "") * 12
 
 
-def container(service: str, image: str, status: str = "healthy") -> dict[str, object]:
+def container(
+    service: str, image: str, status: str = "healthy", version: str = "v1.0.0", number: int = 1
+) -> dict[str, Any]:
     """What docker knows of a container."""
     state: dict[str, object] = {"Status": "running", "Health": {"Status": status}}
     if status.startswith("exited"):
         state = {"Status": "exited", "ExitCode": int(status.split()[1])}
     return {
-        "Name": f"/shop-staging-{service}-1",
+        "Id": f"{service}{number}",
+        "Name": f"/shop-staging-{service}-{number}",
         "State": state,
+        "RestartCount": 0,
         "NetworkSettings": {"Ports": {}},
-        "Config": {"Image": image, "Labels": {"com.docker.compose.service": service}},
+        "Config": {
+            "Image": image,
+            "Env": ["A=b", f"APP_VERSION={version}"],
+            "Labels": {"com.docker.compose.service": service},
+        },
     }
+
+
+def service(container: dict[str, Any]) -> str:
+    """The service of a container."""
+    return str(container["Config"]["Labels"]["com.docker.compose.service"])
 
 
 BACKEND = f"registry.example.com/shop/backend@{digest('v1.0.0')}"

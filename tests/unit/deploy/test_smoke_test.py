@@ -37,9 +37,9 @@ def test_every_page_and_its_configuration_and_every_api_are_requested(shop: Dock
     lines: list[str] = []
     smoke_test.run(shop.root, "staging", lines.append)
     assert shop.requested == [
-        ["frontend", 8080, "/", "<html"],
-        ["frontend", 8080, "/config.json", "{"],
-        ["frontend", 8080, "/api/backend/openapi.json", '"version":"v1.0.0"'],
+        ["proxy", 8080, "/", "<html", "frontend"],
+        ["proxy", 8080, "/config.json", "{", "frontend"],
+        ["proxy", 8080, "/api/backend/openapi.json", '"version":"v1.0.0"', "backend"],
     ]
     assert lines == ["staging: 3 answers are those of v1.0.0."]
 
@@ -56,7 +56,7 @@ def test_without_an_app_the_api_is_requested_itself(host: DockerHost) -> None:
     host.deploy("v1.0.0")
     host.containers = RUNNING
     smoke_test.run(host.root, "staging", str)
-    assert host.requested == [["backend", 8000, "/openapi.json", '"version":"v1.0.0"']]
+    assert host.requested == [["proxy", 8000, "/openapi.json", '"version":"v1.0.0"', "backend"]]
 
 
 def test_nothing_is_tested_where_nothing_was_deployed(host: DockerHost) -> None:
@@ -71,11 +71,11 @@ def test_a_wrong_status_a_wrong_text_and_no_answer_are_found_in_the_container() 
     with serve(behave) as address:
         host, port = address.split(":")
         asked = [
-            (host, int(port), "/", "<html"),
-            (host, int(port), "/gone", "<html"),
-            (host, int(port), "/other", "{"),
-            (host, 9, "/", "<html"),
+            (host, int(port), "/", "<html", "shop"),
+            (host, int(port), "/gone", "<html", "shop"),
+            (host, int(port), "/other", "{", "shop"),
+            (host, 9, "/", "<html", "shop"),
         ]
         command = [sys.executable, "-c", smoke_test.ASK, json.dumps(asked)]
         lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [f"{host}/gone", f"{host}/other", f"{host}/"]
+    assert [line.split()[0] for line in lines] == ["shop/gone", "shop/other", "shop/"]

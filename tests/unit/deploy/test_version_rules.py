@@ -39,7 +39,9 @@ class Project:
         return self.git("rev-parse", "HEAD")
 
     def push(self, tag: str, commit: str, *names: str) -> dict[str, str]:
-        """Puts the images of a commit into the registry; returns their digests."""
+        """Puts the images of a commit into the registry, under its tag too; returns digests."""
+        for name in names or SERVICES:
+            self.registry.seed(f"team/shop/{name}:sha-{commit[:12]}", commit)
         return {
             name: self.registry.seed(f"team/shop/{name}:{tag}", commit).digest
             for name in names or SERVICES
@@ -139,9 +141,10 @@ def test_production_takes_no_commit_that_is_not_on_main(
 def test_production_takes_no_images_of_another_commit_than_the_tagged_one(
     project: Project,
 ) -> None:
-    project.stage(project.push("v1.0.0", project.commit))
-    project.make_commit()
+    old = project.commit
+    project.push("main", project.make_commit())
     project.git("tag", "v1.0.0")
+    project.stage(project.push("v1.0.0", old))
     with pytest.raises(SlipwayError, match="images of the tagged commit"):
         version_rules.resolve(project.root, "production", "v1.0.0")
 
@@ -168,8 +171,23 @@ def test_the_images_of_a_version_are_of_one_commit_and_of_all_members(project: P
     with pytest.raises(SlipwayError, match="shop/agents:v1.0.0"):
         version_rules.resolve(project.root, "staging", "v1.0.0")
     project.push("v1.0.0", 40 * "0", "agents")
-    with pytest.raises(SlipwayError, match="different commits"):
+    with pytest.raises(SlipwayError, match="not those of one commit"):
         version_rules.resolve(project.root, "staging", "v1.0.0")
+
+
+def test_a_commit_that_changed_nothing_has_the_images_of_the_one_before(project: Project) -> None:
+    digests = project.push("main", project.commit)
+    second = project.make_commit()
+    for name in SERVICES:
+        project.registry.seed(f"team/shop/{name}:sha-{second[:12]}", project.commit)
+    for version, commit in ((f"sha-{project.commit[:12]}", project.commit), (None, second)):
+        found = version_rules.resolve(project.root, "staging", version)
+        assert found[1:] == (digests, commit)
+    assert version_rules.resolve(project.root, "staging", "main")[1:] == (digests, second)
+    project.git("tag", "v1.0.0")
+    project.push("v1.0.0", project.commit)
+    project.stage(digests)
+    assert version_rules.resolve(project.root, "production", "v1.0.0")[1:] == (digests, second)
 
 
 def test_nothing_is_deployed_to_development(project: Project) -> None:

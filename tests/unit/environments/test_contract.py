@@ -80,17 +80,17 @@ def deployed(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> dict[str, Variable
     return {variable.name: variable for variable in deployment_variables.variables(Path())}
 
 
-def test_what_is_published_has_a_port_and_what_is_not_has_replicas(
+def test_what_is_published_has_a_port_and_every_member_has_replicas(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def ours(found: dict[str, Any]) -> list[str]:
         return [name for name in found if name.startswith(("PUBLISH", "REPLICAS"))]
 
     found = deployed(monkeypatch, "api", "app", "worker")
-    assert ours(found) == ["PUBLISH_APP", "REPLICAS_API", "REPLICAS_WORKER"]
+    assert ours(found) == ["PUBLISH_APP", "REPLICAS_API", "REPLICAS_APP", "REPLICAS_WORKER"]
     assert found["PUBLISH_APP"].needed("staging") and not found["PUBLISH_APP"].needed("development")
     found = deployed(monkeypatch, "api", "worker")
-    assert ours(found) == ["PUBLISH_API", "REPLICAS_WORKER"]
+    assert ours(found) == ["PUBLISH_API", "REPLICAS_API", "REPLICAS_WORKER"]
     assert "DATABASE_PASSWORD" in found
     assert "DATABASE_PASSWORD" not in deployed(monkeypatch, "app")
     assert set(deployed(monkeypatch)) == {"DOCKER_HOST", "REGISTRY", "STAGING_DOCKER_HOST"}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from unit.images.http_server import Request, answer, serve
 
-from slipway_ops.images.registry import INDEX, MANIFESTS, REVISION, Manifest
+from slipway_ops.images.registry import INDEX, MANIFESTS, Manifest
 
 IMAGE = MANIFESTS[2]  # the media type of a single image
 USER, PASSWORD = "tester", "correct-horse"
@@ -49,13 +49,13 @@ class MemoryRegistry:
         self.manifests[place] = self.manifests[f"{path}@{manifest.digest}"] = manifest
         return manifest
 
-    def seed(self, place: str, revision: str = "abc") -> Manifest:
-        """Stores an image without layers under `path:tag`; each revision is another image."""
-        return self.add(place, self.image(revision))
+    def seed(self, place: str, content: str = "abc") -> Manifest:
+        """Stores an image without layers under `path:tag`; other content is another image."""
+        return self.add(place, self.image(content))
 
-    def image(self, revision: str) -> Manifest:
+    def image(self, content: str) -> Manifest:
         """An image without layers, whose configuration is here."""
-        config = json.dumps({"config": {"Labels": {REVISION: revision}}}).encode()
+        config = json.dumps({"config": {"Labels": {"content": content}}}).encode()
         described = {"digest": digest(config), "size": len(config)}
         self.configs[digest(config)] = config
         return Manifest.of(IMAGE, {"mediaType": IMAGE, "config": described, "layers": []})

@@ -81,8 +81,11 @@ def test_a_push_again_uploads_nothing_and_the_same_image_gets_the_tag_of_another
     assert len(docker.pushes) == len(MEMBERS)
     assert len(product.lines) == len(MEMBERS)
     assert all("is there already" in line for line in product.lines)
+    old = product.tag
     product.commit()
     assert product.push() == first == product.has(product.tag)
+    assert len(docker.pushes) == len(MEMBERS), "what is there was pushed"
+    assert all(f"the image of {old}" in line for line in product.lines)
 
 
 def test_only_the_named_members_are_pushed(product: Product, docker: Docker) -> None:

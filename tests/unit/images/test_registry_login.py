@@ -207,8 +207,7 @@ def test_a_redirect_to_another_host_is_followed_without_the_login(
     with serve(redirecting) as front:
         log_in(front)
         assert client.manifest(f"{front}/shop/alpha:v1") == image
-        assert client.revision_of(f"{front}/shop/alpha:v1") == "abc"
-    assert seen == [None] * 3
+    assert seen == [None]
 
 
 @pytest.mark.parametrize(

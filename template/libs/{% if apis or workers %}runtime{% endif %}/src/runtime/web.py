@@ -17,6 +17,7 @@ from runtime import health, metrics, tracing
 from runtime.settings import ApiSettings
 
 GRACE = 8  # seconds that requests in progress get to finish
+KEPT = 60  # seconds until an idle connection is closed; the proxy leaves it after half of that
 UNMATCHED = "unmatched"  # the route of every path that is not known
 _METHODS = frozenset("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT QUERY".split())
 _CLIENT_LEFT = 499  # as in nginx
@@ -109,6 +110,7 @@ def serve(app: ASGIApp, settings: ApiSettings) -> None:
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=GRACE,
+            timeout_keep_alive=KEPT,
         )
     )
 
