@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import ENVIRONMENT, REPOSITORY, commit, seconds
+from benchmarks.measure import ENVIRONMENT, REPOSITORY, seconds
 
 RATE = int(os.environ.get("BENCH_RATE", "100"))  # requests a second
 MODEL = REPOSITORY / "tests" / "engine" / "containers" / "language_model.py"
@@ -42,11 +42,13 @@ class Shop:
 
     Attributes:
         path: of the project.
+        slug: its name in images and containers, which nobody else has.
         port: on which its app is served.
         versions: the tags of two that are healthy and one that is not.
     """
 
     path: Path
+    slug: str
     port: int
     versions: list[str]
 
@@ -59,12 +61,11 @@ class Shop:
 
     def deploy(self, number: int, status: int = 0) -> None:
         """Deploys one of the versions."""
-        words = ["--environment", "staging", "--version", self.versions[number]]
-        self.inv("deploy", *words, status=status)
+        self.inv("deploy", "staging", self.versions[number], status=status)
 
     def container(self, service: str) -> str:
         """The name of a service's latest container."""
-        labels = {"project": f"{self.path.name}-staging", "service": service}
+        labels = {"project": f"{self.slug}-staging", "service": service}
         filters = [f"--filter=label=com.docker.compose.{k}={v}" for k, v in labels.items()]
         return docker("ps", "--format={{.Names}}", *filters).split()[0]
 
@@ -78,7 +79,7 @@ class Shop:
         """Whether the API answers and everything runs that should."""
         with contextlib.suppress(OSError):
             self.call("/questions")
-            command = [str(self.path / ".venv" / "bin" / "inv"), "status", "--environment=staging"]
+            command = [str(self.path / ".venv" / "bin" / "inv"), "status", "staging"]
             done = subprocess.run(command, cwd=self.path, env=ENVIRONMENT, capture_output=True)
             said = done.stdout.decode()
             return "drift" not in said and "starting" not in said and "not finished" not in said
@@ -103,8 +104,8 @@ def kill(service: str) -> Callable[[Shop], None]:
 def killed_deployment(shop: Shop) -> None:
     """Kills a deployment at a random moment; the same command then completes it."""
     shop.versions[:2] = reversed(shop.versions[:2])
-    command = [str(shop.path / ".venv" / "bin" / "inv"), "deploy", "--environment", "staging"]
-    command += ["--version", shop.versions[0]]
+    command = [str(shop.path / ".venv" / "bin" / "inv"), "deploy", "staging"]
+    command.append(shop.versions[0])
     run = subprocess.Popen(command, cwd=shop.path, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     with contextlib.suppress(subprocess.TimeoutExpired):
         run.wait(random.uniform(1, 20))
@@ -121,8 +122,13 @@ def other_version(shop: Shop) -> None:
 
 def rollback(shop: Shop) -> None:
     """Goes back to the version before, and deploys the present one again."""
-    shop.inv("rollback", "--environment", "staging")
+    shop.inv("rollback", "staging")
     shop.deploy(0)
+
+
+def restarted_database(shop: Shop) -> None:
+    """Stops the database and starts it again."""
+    docker("restart", shop.container("database"))
 
 
 def out_of_memory(shop: Shop) -> None:
@@ -150,7 +156,7 @@ EVENTS: dict[str, Callable[[Shop], None]] = {
     "`kill -9` of the app": kill("frontend"),
     "`kill -9` of the proxy": kill("proxy"),
     "`kill -9` of the database": kill("database"),
-    "a restart of the database": lambda shop: print(docker("restart", shop.container("database"))),
+    "a restart of the database": restarted_database,
     "the API is out of memory": out_of_memory,
 }
 
@@ -177,7 +183,7 @@ def rows(project: Path, repeat: int) -> list[str]:
 
 def measured(shop: Shop, event: Callable[[Shop], None], file: Path) -> dict[str, float]:
     """One event under load: what failed, and what became of the tasks."""
-    model = f"{shop.path.name}-llm"
+    model = f"{shop.slug}-llm"
     asked = docker("logs", model).count("answered")
     url = f"http://127.0.0.1:{shop.port}"
     program = REPOSITORY / "benchmarks" / "load.py"
@@ -219,16 +225,15 @@ def deployed(project: Path) -> Iterator[Shop]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shop = Shop(project, port, [])
     slug = f"bench-{os.getpid()}"
-    shop.path = project.rename(project.with_name(slug))
+    shop = Shop(project, slug, port, [])
+    seconds([project / ".venv" / "bin" / "nox", "-s", "setup"], project)
     manifest = shop.path / "pyproject.toml"
     manifest.write_text(manifest.read_text().replace('slug = "shop"', f'slug = "{slug}"'))
-    seconds(["uv", "sync", "--quiet"], shop.path)
     text = (shop.path / SERVICE).read_text(encoding="utf-8")
-    for ending in ("# two\n", "raise SystemExit('it breaks')\n", ""):
+    for ending in ("\n\n# Another version\n", '\n\nraise SystemExit("it breaks")\n', ""):
         (shop.path / SERVICE).write_text(text + ending, encoding="utf-8")
-        commit(shop.path)
+        seconds(["git", "commit", "--quiet", "--all", "--no-verify", "-m", "fix: it"], shop.path)
         shop.inv("image.push")
         head = head_of(shop.path)
         shop.versions.insert(0, f"sha-{head[:12]}")

@@ -236,10 +236,10 @@ class World(Project):
 
 
 def put_image(repository: str, tag: str, revision: str) -> None:
-    """Puts an image with one empty layer and the label of its source into a registry."""
+    """Puts an image with one empty layer into a registry; another revision is another image."""
     host, _, path = repository.partition("/")
     base = f"http://{host}/v2/{path}"
-    labels = {"org.opencontainers.image.revision": revision, "name": path}
+    labels = {"content": revision, "name": path}
     config = {"architecture": "amd64", "os": "linux", "config": {"Labels": labels}}
     blobs = [json.dumps(config).encode(), b"\x1f\x8b\x08" + path.encode()]
     for blob in blobs:
