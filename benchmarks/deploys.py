@@ -32,7 +32,7 @@ HEAD = [
     "| what happens | times | requests | failed | longest gap | tasks | lost | run again | then |",
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 ]
-PATIENCE = 180  # seconds until everything is well again
+PATIENCE = 180  # seconds until everything is healthy again
 SERVICE = "services/backend/src/backend/app.py"
 
 

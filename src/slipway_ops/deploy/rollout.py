@@ -176,10 +176,10 @@ class Rollout:
             bad = ("unhealthy", "restarting", "exited", "dead")
             failed = [container for container in made if container.state.startswith(bad)]
             if failed or time.monotonic() > deadline:
-                text = self.stack.describe(failed or [c for c in found if c.service in slow])
+                status = self.stack.describe(failed or [c for c in found if c.service in slow])
                 # Without any before, the logs of these are all that there is.
                 self.stack.end(made, keep=not self._own(before))
-                raise ComposeError(text)
+                raise ComposeError(status)
             time.sleep(0.5)
 
     def _report_memory(self, before: Sequence[Container], counts: Mapping[str, int]) -> None:
@@ -223,7 +223,7 @@ class Rollout:
 def run(stack: Stack, say: Say) -> None:
     """Makes an environment run the images of a stack; what is as it should be is left alone.
 
-    A member that publishes a port of its own, and whatever is no member, is replaced in place: the
+    A member that publishes a port of its own, and what is not a member, is replaced in place: the
     old container ends before the new one starts.
 
     Args:
