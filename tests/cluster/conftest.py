@@ -23,7 +23,7 @@ from typing import Any
 import kubectl
 import pytest
 from cluster.connection import Connection
-from unit.kubernetes.conftest import declared
+from stages.kubernetes.conftest import declared
 
 from slipway_ops.environments import contract, environment_check
 from slipway_ops.images import bake, registry

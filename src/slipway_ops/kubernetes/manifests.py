@@ -155,8 +155,8 @@ def _complete(cluster: Cluster, objects: list[Object]) -> None:
     missing = [name for name in cluster.digests if kube_name(name) not in there]
     if missing:
         raise SlipwayError(
-            f"{', '.join(missing)} has no Deployment in {FOLDER}/base/members.yaml. Write one like those "
-            "that are there."
+            f"{', '.join(missing)} has no Deployment in {FOLDER}/base/members.yaml. Write one like "
+            "those that are there."
         )
 
 

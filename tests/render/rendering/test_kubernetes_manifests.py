@@ -16,7 +16,7 @@ import kubectl
 import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 from render.rendering.answer_sets import NOTHING, SETS, rendered
-from unit.kubernetes.conftest import declared, digest
+from stages.kubernetes.conftest import declared, digest
 
 from slipway_ops.environments import contract
 from slipway_ops.errors import SlipwayError

@@ -302,7 +302,8 @@ def test_every_set_keeps_the_contract_of_variables(
     renderings: Renderings, home: Path, python: Path, tmp_path: Path
 ) -> None:
     [packages] = python.parent.parent.glob("lib/*/site-packages")
-    # Of the answers only the names of the deployed members are in the contract, what observes, and a cluster.
+    # Of the answers only the names of the deployed members are in the contract, what observes, and
+    # a cluster.
     different = {
         str(
             [SETS[name].get(kind) for kind in LISTS[:3]]

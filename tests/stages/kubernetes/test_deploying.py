@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from unit.kubernetes.conftest import World, digest
+from stages.kubernetes.conftest import World, digest
 
 from slipway_ops import shell
 from slipway_ops.errors import SlipwayError

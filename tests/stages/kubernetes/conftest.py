@@ -13,7 +13,7 @@ from typing import Any
 import kubectl
 import pytest
 import yaml
-from unit.kubernetes.api_server import ApiServer, serving
+from stages.kubernetes.api_server import ApiServer, serving
 
 from slipway_ops.environments import contract, environment_check
 from slipway_ops.environments.variable import Variable
