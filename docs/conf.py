@@ -24,6 +24,7 @@ PAGES = {
         "project/docs/kubernetes",
         "project/docs/releases",
         "project/docs/observability",
+        "project/docs/kubernetes",
         "project/docs/CONTRIBUTING",
         "project/docs/example",
     ],

@@ -28,7 +28,7 @@ from slipway_ops.errors import did_you_mean
 
 PURPOSES = {  # in the order of `inv --list`; a task that no pattern names is the project's own
     "Every day": ("dev", "up", "status", "logs", "down", "why", "doctor"),
-    "Deployments": ("deploy", "smoke", "rollback"),
+    "Deployments": ("deploy", "smoke", "rollback", "kube.*"),
     "Variables of the environments": ("env.*",),
     "Databases": ("db.*",),
     "Images": ("image.*",),
