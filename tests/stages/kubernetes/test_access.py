@@ -1,0 +1,154 @@
+"""How a cluster is chosen and reached, and the commands of the guide."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import kubectl
+import kubernetes_validate  # type: ignore[import-untyped]
+import pytest
+import yaml
+from stages.kubernetes.conftest import World, declared
+
+from slipway_ops import project as projects
+from slipway_ops.deploy import deployment, environment_status, smoke_test
+from slipway_ops.environments import contract, deployment_variables, environment_check
+from slipway_ops.errors import SlipwayError
+from slipway_ops.kubernetes import cluster, records
+from support import Shared
+
+
+def environment(root: Path, text: str) -> None:
+    """Writes the file of staging."""
+    file = root / ".env.staging"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)
+
+
+@pytest.fixture
+def own(project: Path, tmp_path: Path) -> Path:
+    """A project of one's own: the settings of the shared one, without members."""
+    text = (project / "pyproject.toml").read_text(encoding="utf-8")
+    folder = tmp_path / "own"
+    (folder / "services/backend").mkdir(parents=True)
+    kind = '[tool.slipway]\nkind = "api"\n'
+    (folder / "services/backend/pyproject.toml").write_text(kind, encoding="utf-8")
+    (folder / "services/backend/Dockerfile").write_text("", encoding="utf-8")
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_a_context_chooses_the_cluster_for_every_command(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment_check, "findings", lambda *_: [])
+    monkeypatch.setenv("PATH", "")  # what is asked for is missing, so its name is said
+    arguments: Any = {"version": "v1", "revision": "r", "say": lambda _: None}
+    for text, program in (("KUBE_CONTEXT=nowhere\n", "kubectl"), ("DOCKER_HOST=\n", "docker")):
+        environment(own, text)
+        with pytest.raises(SlipwayError, match=program):
+            deployment.rollback(own, "staging", say=lambda _: None)
+        with pytest.raises(SlipwayError, match=program):
+            smoke_test.run(own, "staging")
+        assert program in "\n".join(environment_status.describe(own, "staging"))
+    environment(own, "KUBE_CONTEXT=nowhere\n")
+    with pytest.raises(SlipwayError, match="kubectl"):
+        deployment.deploy(own, "staging", {}, **arguments)
+    with pytest.raises(SlipwayError, match="kubectl"):
+        deployment.up(own, "staging", say=lambda _: None)
+
+
+def test_without_the_capability_a_context_chooses_nothing(own: Path) -> None:
+    environment(own, "KUBE_CONTEXT=nowhere\n")
+    assert cluster.of(own, "staging")
+    file = own / "pyproject.toml"
+    file.write_text(file.read_text().replace('"kubernetes"', '"releases"'), encoding="utf-8")
+    assert "kubernetes" not in projects.capabilities(own)
+    assert cluster.of(own, "staging") is None
+
+
+def test_a_cluster_needs_neither_ports_of_a_host_nor_the_password_of_its_database(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = deployment_variables.variables(own)
+    monkeypatch.setattr(contract, "read", lambda root: variables)
+    monkeypatch.setattr(contract, "refusals", lambda *_: [])
+    environment(own, "DOCKER_HOST=ssh://deploy@staging.example\n")
+    assert re.findall(r"^\w+", "\n".join(environment_check.findings(own, "staging")), re.M) == [
+        "DATABASE_PASSWORD",
+        "PUBLISH_BACKEND",
+    ]
+    environment(own, "KUBE_CONTEXT=nowhere\nKUBE_ENTRY=ingress\n")
+    assert environment_check.findings(own, "staging") == []
+    environment(own, "KUBE_CONTEXT=nowhere\nKUBE_ENTRY=door\nKUBE_HOST_BACKEND=https://x\n")
+    assert len(environment_check.findings(own, "staging")) == 2
+
+
+def test_staging_is_looked_for_where_production_says(own: Path) -> None:
+    values = {"KUBE_CONTEXT": "here", "STAGING_KUBE_NAMESPACE": "other"}
+    found = cluster.staging_of(own, values)
+    assert found and found.place == "namespace other of here"
+    found = cluster.staging_of(own, {"KUBE_CONTEXT": "here", "STAGING_KUBE_CONTEXT": "there"})
+    assert found and found.place == "namespace shop-staging of there"
+    assert cluster.staging_of(own, values | {"STAGING_DOCKER_HOST": "ssh://host"}) is None
+
+
+def test_a_kubeconfig_of_ci_is_made_as_the_guide_says_and_leaves_no_file(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = [line for line in commands("echo") if "KUBE_CONFIG" in line]
+    subprocess.run(["sh", "-c", line], cwd=tmp_path, check=True)
+    text = (tmp_path / ".env.staging").read_text(encoding="utf-8")
+    world.values["KUBE_CONFIG"] = text.partition("=")[2].strip()
+    assert base64.b64decode(world.values["KUBE_CONFIG"]) == (tmp_path / "kubeconfig").read_bytes()
+    monkeypatch.setenv("KUBECONFIG", "/dev/null")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    assert records.read(world.cluster) == []
+    assert not [*tmp_path.glob("temporary/*")]
+    world.values["KUBE_CONFIG"] = "no base64"
+    with pytest.raises(SlipwayError, match="KUBE_CONFIG"):
+        records.read(world.cluster)
+
+
+def commands(program: str) -> list[str]:
+    """The commands of the guide that begin with a program."""
+    page = Path(__file__).parents[3] / "template/docs/kubernetes.md.jinja"
+    blocks = re.findall(r"^```\n(.*?)^```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith(program)]
+
+
+def test_what_the_guide_creates_is_taken_by_kubectl_and_by_the_schemas(
+    project: Path, shared: Shared
+) -> None:
+    path = f"{kubectl.folder(shared)}{os.pathsep}{os.environ['PATH']}"
+    lines = commands("kubectl")
+    made = [line for line in lines if " create " in line]
+    assert len(lines) == 4 and len(made) == 2
+    for line in made:
+        words = shlex.split(line.replace("NAMESPACE", "shop-staging"))
+        done = subprocess.run(
+            [*words, "--dry-run=client", "--output=yaml"],
+            env=os.environ | {"PATH": path, "KUBECONFIG": "/dev/null"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        kubernetes_validate.validate(yaml.safe_load(done.stdout), "1.36", strict=True)
+    (file,) = {word for line in lines for word in line.split() if word.endswith(".yaml")}
+    for each in yaml.safe_load_all((project / file).read_text(encoding="utf-8")):
+        kubernetes_validate.validate(each, "1.36", strict=True)
+
+
+def test_the_guide_s_variables_are_those_of_the_contract(project: Path) -> None:
+    page = (project / "docs/kubernetes.md").read_text(encoding="utf-8")
+    known = {v.name for v in (*deployment_variables.variables(project), *declared(project))}
+    named = set(re.findall(r"\b(?:STAGING_)?KUBE_[A-Z_]+(?!…)\b", page)) - {"KUBE_HOST_"}
+    assert len(named) > 5 and named <= known
