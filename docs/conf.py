@@ -21,7 +21,6 @@ PAGES = {
         "project/docs/stages",
         "project/docs/members",
         "project/docs/environments",
-        "project/docs/kubernetes",
         "project/docs/releases",
         "project/docs/observability",
         "project/docs/kubernetes",
