@@ -187,6 +187,18 @@ def test_probes_ask_for_routes_that_there_are(objects: Any, root: Path) -> None:
             assert asked["port"] == "http" and asked["path"] == "/" or asked["path"] in routes, name
 
 
+def test_the_image_of_an_app_reads_what_its_pod_gets(objects: Any, root: Path) -> None:
+    caddyfile = (root / "deploy/Caddyfile").read_text(encoding="utf-8")
+    apps = [
+        container
+        for deployment in of(objects("staging"), "Deployment").values()
+        for container in deployment["spec"]["template"]["spec"]["containers"]
+        if "env" in container
+    ]
+    for name in {variable["name"] for container in apps for variable in container["env"]}:
+        assert f"{{${name}" in caddyfile or f"{{env.{name}}}" in caddyfile, name
+
+
 def test_pods_get_the_declared_variables_and_no_others(objects: Any, root: Path) -> None:
     found = objects("staging", UNKNOWN="x", DATABASE_PASSWORD="x")
     declared_names = {v.name for v in declared(root)} | {"APP_MAX_BODY_SIZE"}
