@@ -167,7 +167,7 @@ def test_one_digest_goes_from_staging_to_production(
     with ssh_host(tmp_path / "dead") as (host, variables):
         dead = host
     shop.fill("staging", DOCKER_HOST=dead)
-    assert "staging: not known." in shop.inv("status", PATH=path)
+    assert "staging: not known." in shop.inv("status", "--all", PATH=path)
     shop.fill("staging", DOCKER_HOST="")
 
     # No secret was ever said.
