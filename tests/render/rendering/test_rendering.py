@@ -211,6 +211,7 @@ CONTRACT = {".env.example", "docs/environments.md", "docs/example.md"}
 COMPOSE = {"deploy/compose.yaml"} | {
     f"deploy/compose.{name}.yaml" for name in ("development", "staging", "production")
 }
+PROXY = {"deploy/proxy/Caddyfile"}
 # What an answer may change, besides the answers file and the folders of the members that it names.
 CHANGES: dict[str, tuple[object, set[str]]] = {
     "project_name": ("Market", {"README.md", "LICENSE", "apps/frontend/index.html"}),
@@ -233,10 +234,10 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
         "3.12",
         {"README.md", "pyproject.toml", ".github/actions/setup/action.yml"},
     ),
-    "apis": (["backend", "billing"], COMPOSE | CONTRACT),
+    "apis": (["backend", "billing"], COMPOSE | CONTRACT | PROXY),
     "workers": (["agents", "reviewers"], COMPOSE | CONTRACT),
     # An app uses the first API: [tool.slipway.uses].
-    "apps": (["frontend", "admin"], COMPOSE | CONTRACT | {"pyproject.toml"}),
+    "apps": (["frontend", "admin"], COMPOSE | CONTRACT | PROXY | {"pyproject.toml"}),
     "libraries": (["money"], set()),
 }
 

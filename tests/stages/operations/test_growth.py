@@ -112,7 +112,7 @@ def shop(_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 def test_a_new_member_is_locked_and_installed_and_its_variables_are_named(
     shop: Shop, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert shop.add("second") == ["PUBLISH_SECOND"]
+    assert shop.add("second") == ["PUBLISH_SECOND", "REPLICAS_SECOND"]
     assert (shop.path / "services/second/src/main.py").exists()
     assert "first, second" in (shop.path / "README.md").read_text(encoding="utf-8")
     assert shop.locked("second")
@@ -136,7 +136,7 @@ def test_adding_twice_completes_what_the_first_time_did_not_get_to(shop: Shop) -
     shop.add("second")
     lock = (shop.path / "uv.lock").read_bytes()
     shop.git("checkout", "--quiet", "uv.lock")
-    assert shop.add("second") == ["PUBLISH_SECOND"], "no commit knows it"
+    assert shop.add("second") == ["PUBLISH_SECOND", "REPLICAS_SECOND"], "no commit knows it"
     assert (shop.path / "uv.lock").read_bytes() == lock
     contract_files.write(shop.path)
     shop.commit("feat: second")

@@ -119,7 +119,7 @@ def test_an_update_to_more_members_keeps_every_edit_and_leaves_no_conflict(
     named = {file for file in changed if file.startswith("deploy/compose.")}
     assert len(named) == 4
     own = {".copier-answers.yml", ".env.example", "pyproject.toml"}
-    own |= {"docs/environments.md", "docs/example.md"}
+    own |= {"deploy/proxy/Caddyfile", "docs/environments.md", "docs/example.md"}
     assert changed == named | own, "all else is new files"
 
 
