@@ -108,6 +108,7 @@ SIDE_BY_SIDE = [
             f"{VERSIONS}/{number:04}_fault.py",
             revision(number, statement),
             rf"{number:04}_fault\.py: {re.escape(statement)};\n +{rule}: ",
+            placed=False,  # it is in SQL that is rendered
         )
         for number, (rule, statement) in enumerate(MIGRATIONS.items(), start=2)
     ),

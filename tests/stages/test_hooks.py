@@ -79,9 +79,9 @@ def test_a_failing_hook_ends_with_its_error_and_runs_no_other_member(bench: Proj
     bench.write(fault, "import os\n")
     bench.write("tasks.py", (bench.path / "tasks.py").read_text(encoding="utf-8") + "\n\nX = 1\n")
     bench.git("add", "--all")
-    (bench.path / ".venv").symlink_to(BIN.parent)
+    if not (bench.path / ".venv").exists():
+        (bench.path / ".venv").symlink_to(BIN.parent)
     failed = bench.run(BIN / "pre-commit", "run", "lint")
-    (bench.path / ".venv").unlink()
     assert failed.returncode != 0
     assert "lint(backend)" in failed.stdout and "lint(repo)" in failed.stdout
     assert not re.search("agents|frontend|runtime", failed.stdout), failed.stdout

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import boto3  # type: ignore[import-untyped]
 import pytest
+import requests
 from moto.server import ThreadedMotoServer
 
 BUCKET = "backups"
@@ -49,6 +50,8 @@ def s3_server() -> Iterator[S3Server]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
+        # A process keeps what an earlier server had.
+        requests.post(f"{endpoint}/moto-api/reset", timeout=30).raise_for_status()
         given = {
             "endpoint_url": endpoint,
             "region_name": REGION,

@@ -19,14 +19,15 @@ DEPLOY = re.compile(r"`inv deploy([^`]*)`")
 
 
 @pytest.fixture(scope="module")
-def options() -> dict[str, set[str]]:
+def options() -> Iterator[dict[str, set[str]]]:
     """The options of each task of a project: {"env.use": {"--yes", "-y", …}, …}."""
     spec = importlib.util.spec_from_file_location("project_tasks", TEMPLATE / "tasks.py")
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     namespace: Collection = module.namespace
-    return {str(each.name): set(each.flags) for each in namespace.to_contexts()}
+    yield {str(each.name): set(each.flags) for each in namespace.to_contexts()}
+    namespace.tasks.pop("version")  # that of the project: the others are of the package
 
 
 def commands(file: Path) -> Iterator[list[str]]:

@@ -117,4 +117,5 @@ def test_with_uv_one_command_is_enough(rendered: Project, tmp_path: Path) -> Non
 
 
 def test_ci_runs_the_test_command_of_the_readme() -> None:
-    assert command("nox -s test") in (REPOSITORY / ".ci/run").read_text(encoding="utf-8").splitlines()
+    lines = (REPOSITORY / ".ci/run").read_text(encoding="utf-8").splitlines()
+    assert command("nox -s test") in lines
