@@ -41,7 +41,7 @@ def test_every_page_is_there_and_those_of_a_project_are_its_own(copy: Project) -
 def test_the_site_needs_nothing_from_this_machine(copy: Project) -> None:
     for page in (copy.path / "dist/docs").rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        assert not re.search(r"file://|/root/|/tmp/|/home/", text), page.name
+        assert not re.search(r"file://|/(?:root|tmp|home)/", text), page.name
 
 
 @pytest.mark.parametrize(
