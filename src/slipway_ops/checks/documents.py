@@ -67,8 +67,9 @@ def _missing(name: str, places: tuple[Path, ...]) -> bool:
     for place in places:
         if any(place.glob(name.rstrip("/"))):
             return False
-        listed = ("git", "ls-files", "-z", "--cached", "--others", f"*/{name}", name)
-        found = shell.ask(*listed, cwd=place).stdout.split("\0")
+        # Without --exclude-standard, git would look through every environment, for each name.
+        listed = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        found = shell.ask(*listed, "--", f"*/{name}", name, cwd=place).stdout.split("\0")
         if any((place / file).exists() for file in filter(None, found)):
             return False
         if shell.ask("git", "check-ignore", "--quiet", name, cwd=place).returncode == 0:

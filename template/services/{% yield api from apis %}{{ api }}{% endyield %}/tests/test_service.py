@@ -17,7 +17,7 @@ import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import PlainTextResponse
 from fastapi.testclient import TestClient
-from runtime import logs
+from runtime import database, logs
 from runtime.web import Observed
 
 
@@ -93,7 +93,10 @@ def test_a_database_that_was_not_migrated_is_a_reason_to_wait(
         assert response.json()["detail"].endswith("run python -m runtime.migrate.")
 
 
-def test_without_a_database_it_says_so(client_of: Callable[..., TestClient]) -> None:
+def test_without_a_database_it_says_so(
+    client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "TIMEOUT", 0.2)
     with client_of("postgresql://nobody@127.0.0.1:1/none") as client:
         response = client.get("/questions")
         assert (response.status_code, response.json()["detail"]) == (

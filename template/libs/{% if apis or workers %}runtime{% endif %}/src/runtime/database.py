@@ -19,6 +19,7 @@ Pool = AsyncConnectionPool[AsyncConnection]
 # that is older than the database can tell, and works with it.
 REVISIONS = Path(__file__).parent / "migrations" / "versions"
 MIGRATE = "python -m runtime.migrate"
+TIMEOUT = 5  # seconds that `connection()` waits for a connection
 
 _NEW_ENOUGH = """
     SELECT (SELECT max(version_num) FROM alembic_version) >= %s
@@ -30,14 +31,14 @@ _pools: WeakSet[Pool] = WeakSet()
 def create_pool(settings: CommonSettings, size: int = 10) -> Pool:
     """Return a pool of at most `size` connections; open it with `async with`.
 
-    It opens even if there is no database yet. `connection()` waits up to 5 seconds, then raises
-    psycopg_pool.PoolTimeout, which is a psycopg.OperationalError.
+    It opens even if there is no database yet. `connection()` waits up to TIMEOUT seconds, then
+    raises psycopg_pool.PoolTimeout, which is a psycopg.OperationalError.
     """
     pool = Pool(
         settings.database_url.get_secret_value(),
         min_size=1,
         max_size=size,
-        timeout=5,
+        timeout=TIMEOUT,
         reconnect_timeout=5,  # else it pauses for minutes between attempts
         open=False,
         check=AsyncConnectionPool.check_connection,
