@@ -36,6 +36,8 @@ BLACK = """\
 --- {root}/api/src/app.py\t2026-11-27 20:00:00+00:00
 +++ {root}/api/src/app.py\t2026-11-27 20:00:00+00:00
 @@ -1,3 +1,3 @@
+ import os
+ 
 -X = 'a'
 +X = "a"
 """
@@ -66,7 +68,7 @@ FAIL Required test coverage of 90.0% not reached. Total coverage: 12.00%
         (PYTEST, ["api/tests/test_it.py:4 assert 1 == 2"]),
         (PYREFLY, ["api/src/app.py:5 `str` is no `int` [bad]"]),
         (ESLINT, ["api/src/app.py:2 error Unexpected await no-await", "api/src/app.py:9 error"]),
-        (BLACK, ["api/src/app.py:1 is not formatted"]),
+        (BLACK, ["api/src/app.py:3 is not formatted"]),
         (BANDIT, ["api/src/app.py:3 [B602:subprocess] call with shell=True"]),
         ("[warn] src/app.py\n[warn] Code style issues.\n", ["api/src/app.py is not formatted"]),
         ("src/app.py::$.volumes: no such key\n", ["api/src/app.py volumes: no such key"]),

@@ -65,11 +65,17 @@ def _places(lines: list[str], folder: Path, root: Path) -> Iterator[tuple[str, s
     above: str | None = None  # the file that the lines below are about
     cause = ""
     differing: str | None = None
+    at = 0  # the line of that file, in a hunk, until the first that differs
     for line in lines:
-        if line.startswith(("--- ", "+++ ")):
+        if at and line.startswith(("-", "+")) and differing:
+            yield f"{differing}:{at}", "is not formatted"
+            at = 0
+        elif at:
+            at += 1
+        elif line.startswith(("--- ", "+++ ")):
             differing = known(line[4:].partition("\t")[0])
         elif (match := HUNK.match(line)) and differing:
-            yield f"{differing}:{match[1]}", "is not formatted"
+            at = int(match[1])
         elif (match := UNDER_NAME.match(line)) and above:
             yield f"{above}:{match[1]}", " ".join(match[2].split())
         elif match := NAMED.search(line):
