@@ -7,14 +7,9 @@ as you like, twice at the same time, and again after a crash.
 
 from pathlib import Path
 
-import alembic.command
 import psycopg
 import structlog
-from alembic.config import Config
 from procrastinate.schema import SchemaManager
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
 
 from runtime import database, program
 from runtime.settings import CommonSettings, prefixed
@@ -75,6 +70,13 @@ def _connect(url: str, autocommit: bool) -> psycopg.Connection:
 
 
 def _upgrade_tables(url: str) -> None:
+    # Imported here: whoever reads only the settings above would wait for these as well.
+    import alembic.command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.pool import NullPool
+
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: _connect(url, False), poolclass=NullPool
     )
