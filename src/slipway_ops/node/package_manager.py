@@ -183,6 +183,7 @@ def install(root: Path, manager: PackageManager, path: str) -> None:
         # Without a terminal they ask nothing where CI is set; husky would change git's settings.
         environment = {**os.environ, "PATH": path, "CI": "true", "HUSKY": "0"}
         environment |= {"npm_config_fund": "false", "npm_config_audit": "false"}
+        environment["npm_config_prefer_offline"] = "true"  # the lock has the checksums
         done = _run(manager.name, *words, folder=manager.folder, environment=environment)
         if done:
             command = " ".join([manager.name, *words])
