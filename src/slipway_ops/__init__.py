@@ -1,1 +1,1 @@
-"""What noxfile.py and tasks.py are made of."""
+"""Everything that noxfile.py and tasks.py of a project use."""

@@ -1,4 +1,4 @@
-"""The base of every refusal. Commands show its text and exit with status 1, without a traceback."""
+"""The base class of our errors. Commands print the text and exit with status 1, no traceback."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 
 class SlipwayError(Exception):
-    """A command was refused or has failed; the text says why, and what to type next."""
+    """A command was refused or failed; the text says why, and what to type next."""
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """A question that names what is closest to an unknown word, after a space; "" if nothing is."""
+    """Returns a question with the names closest to an unknown word, after a space; or ""."""
     close = difflib.get_close_matches(word, list(names), n=2)
     return f" Did you mean {' or '.join(close)}?" if close else ""

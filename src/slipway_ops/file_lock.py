@@ -1,4 +1,4 @@
-"""One at a time: what sessions and commands of one checkout must not do side by side."""
+"""Locks for work that the processes of one checkout must not do at the same time."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 @contextmanager
 def hold(root: Path, name: str) -> Iterator[None]:
-    """Waits until no other process of this project holds the lock `name`, and holds it.
+    """Waits until no other process of this project holds the lock `name`, then holds it.
 
     Args:
-        root: the root of the project; the lock is a file below `.nox`.
-        name: what is done, such as `uv-lock`.
+        root: the root of the project; the lock is a file in `.nox`.
+        name: the work that the lock protects, such as `uv-lock`.
     """
-    from filelock import FileLock  # here: a listing of sessions needs no lock
+    from filelock import FileLock  # imported late, because listing sessions needs no lock
 
     folder = root / ".nox"
     folder.mkdir(exist_ok=True)

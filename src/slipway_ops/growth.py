@@ -1,4 +1,4 @@
-"""The monorepo grows by answers: one more member or capability is one more name in one of them."""
+"""Adds and removes members and capabilities, by changing an answer to the template's questions."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from slipway_ops.errors import SlipwayError, did_you_mean
 from slipway_ops.node import package_manager
 
 QUESTIONS = {"api": "apis", "worker": "workers", "app": "apps", "library": "libraries"}
-DAY = re.compile(r'^exclude-newer = "\d[^" ]*"', re.MULTILINE)  # not a span, such as "2 weeks"
+DAY = re.compile(r'^exclude-newer = "\d[^" ]*"', re.MULTILINE)  # but not "2 weeks"
 
 
 def add(root: Path, kind: str, name: str) -> list[Variable]:
-    """Renders one more member at the template's present version, locks and installs everything.
+    """Renders a new member from the project's version of the template, then locks and installs.
 
-    A member that is there already is only locked and installed, which completes an earlier run.
+    A member that already exists is only locked and installed, which completes an interrupted run.
 
     Args:
         kind: `api`, `worker`, `app` or `library`.
         name: the new member's name.
 
-    Returns the variables that no commit knows yet.
+    Returns:
+        The variables that are not in a commit yet.
 
     Raises:
-        SlipwayError: the kind or the name is refused, there is uncommitted work, an edit of yours
-            conflicts with the new files, or uv or npm failed. Nothing has changed then.
+        SlipwayError: the kind or the name is refused, there is uncommitted work, your edits
+            conflict with the new files, or uv or npm failed. Then nothing has changed.
     """
     _ensure(root, _question(kind), name, f"Rendering the {kind} {name}")
     if "environments" not in project.capabilities(root):
@@ -48,12 +49,11 @@ def add(root: Path, kind: str, name: str) -> list[Variable]:
 
 
 def remove(root: Path, kind: str, name: str) -> None:
-    """Takes a member out: the template's files go, edited or not; what you added to an app stays.
+    """Removes a member: the template's files, edited or not; files that you added to an app stay.
 
     Raises:
-        SlipwayError: there is no such member, there is uncommitted work, an edit of yours conflicts
-            with the change, a service has files that you added, or uv or npm failed. Nothing has
-            changed then.
+        SlipwayError: there is no such member, there is uncommitted work, your edits conflict with
+            the change, you added files to a service, or uv or npm failed. Then nothing has changed.
     """
     question = _question(kind)
     names = _answered(root, question)
@@ -65,14 +65,15 @@ def remove(root: Path, kind: str, name: str) -> None:
 
 
 def enable(root: Path, name: str) -> None:
-    """Renders what a capability brings at the template's present version, locks and installs it.
+    """Renders a capability from the project's version of the template, then locks and installs.
 
-    One that is there already is only locked and installed, which completes an earlier run.
+    A capability that already exists is only locked and installed, which completes an interrupted
+    run.
 
     Raises:
-        SlipwayError: there is no such capability, it needs one that is not there, there is
-            uncommitted work, an edit of yours conflicts with it, or uv or npm failed. Nothing has
-            changed then.
+        SlipwayError: there is no such capability, it needs another one first, there is
+            uncommitted work, your edits conflict with it, or uv or npm failed. Then nothing has
+            changed.
     """
     if name not in project.CAPABILITIES:
         suggestion = did_you_mean(name, project.CAPABILITIES)
@@ -84,15 +85,16 @@ def enable(root: Path, name: str) -> None:
 
 
 def upgrade(root: Path) -> list[str]:
-    """Writes uv.lock and every lock of npm again, within the ranges of the manifests.
+    """Updates uv.lock and every lock of npm, within the ranges of the manifests.
 
-    Returns a sentence for each other lock, which stays as it is: its manager updates it.
+    A new project has the day of its template's tests as `exclude-newer` in pyproject.toml. This
+    changes it to a week before each lock, and uses the same cutoff for npm.
 
-    A new project has the day of its template's tests as `exclude-newer` in pyproject.toml: from now
-    on it is a week before each lock. npm gets the same.
+    Returns:
+        A sentence for each other lock, which stays as it is, because its own manager updates it.
 
     Raises:
-        SlipwayError: uv is missing, or a tool failed; its words are in the text.
+        SlipwayError: uv is missing, or a tool failed; the message has the tool's output.
     """
     manifest = project.tools_folder(root) / "pyproject.toml"
     text = manifest.read_text(encoding="utf-8")
@@ -105,7 +107,7 @@ def upgrade(root: Path) -> list[str]:
     for manager in (each for each in managers if each.name == "npm"):
         with terminal.step(f"Locking the packages of {manager.folder.name}"):
             done = shell.ask(*npm, "--omit-lockfile-registry-resolved", cwd=manager.folder)
-        if done.returncode:  # npm says why before its last line
+        if done.returncode:  # npm gives the reason before its last line
             raise SlipwayError(f"`npm update` failed in {manager.folder}:\n{done.stderr.strip()}")
     return [
         f"{manager.lock.relative_to(root)} stays as it is: update it with {manager.name}."
@@ -116,7 +118,7 @@ def upgrade(root: Path) -> list[str]:
 
 def _question(kind: str) -> str:
     if kind not in QUESTIONS:
-        raise SlipwayError(f"{kind!r} is not a kind of member: type one of {', '.join(QUESTIONS)}.")
+        raise SlipwayError(f"{kind!r} is not a kind of member. Type one of: {', '.join(QUESTIONS)}")
     return QUESTIONS[kind]
 
 
@@ -128,7 +130,7 @@ def _answered(root: Path, question: str) -> list[str]:
 
 
 def _ensure(root: Path, question: str, name: str, step: str) -> None:
-    """Adds a name to an answer; where it is there already, locks and installs everything."""
+    """Adds a name to an answer; if it is already there, only locks and installs everything."""
     names = _answered(root, question)
     if name in names:
         terminal.say(f"{name} is already in {question}.")
@@ -139,7 +141,7 @@ def _ensure(root: Path, question: str, name: str, step: str) -> None:
 
 
 def _grow(root: Path, question: str, names: list[str], step: str) -> None:
-    """Gives a question another answer: all that follows from it happens, or nothing."""
+    """Changes an answer and applies everything that follows from it, or nothing."""
     if shell.git(root, "status", "--porcelain"):
         raise SlipwayError(
             "There is uncommitted work, and the new files would mix with it. Commit it first, or "
@@ -153,10 +155,10 @@ def _grow(root: Path, question: str, names: list[str], step: str) -> None:
         before = project.members(root)
         shell.git(root, "apply", "--whitespace=nowarn", str(patch))
         try:
-            if locked is not None:  # without one, the first lock is made in its own way
+            if locked is not None:  # `install` makes a first lock in a different way
                 _uv_lock(root)
             install.everything(root)
-        except BaseException as error:  # Ctrl-C too
+        except BaseException as error:  # also Ctrl-C
             for member in set(project.members(root)).difference(before):
                 shutil.rmtree(member.path / "node_modules", ignore_errors=True)
             lock.unlink(missing_ok=True)
@@ -169,15 +171,15 @@ def _grow(root: Path, question: str, names: list[str], step: str) -> None:
 
 
 def _rendered(root: Path, question: str, names: list[str], folder: Path) -> Path:
-    """Makes a patch of what `copier update` does with another answer.
+    """Makes a patch with the changes of `copier update` with another answer.
 
-    It works in a clone in `folder`: a failure, Ctrl-C or a conflict leaves nothing behind, and
-    what somebody edits meanwhile is safe.
+    It works in a clone in `folder`. So a failure, Ctrl-C or a conflict leaves nothing behind, and
+    files that somebody edits at the same time are safe.
     """
     clone, patch = folder / root.name, folder / "patch"
     shell.git(root, "clone", "--quiet", "--shared", str(root), str(clone))
     try:
-        # From the root: the template's address may be a path that is relative to it.
+        # Run in the root, because the template's address may be a path relative to it.
         with contextlib.chdir(root):
             copier.run_update(
                 clone,
@@ -187,15 +189,15 @@ def _rendered(root: Path, question: str, names: list[str], folder: Path) -> Path
                 overwrite=True,
                 quiet=True,
             )
-    except (CopierError, ValueError, OSError) as error:  # of a question, and of git
+    except (CopierError, ValueError, OSError) as error:  # an invalid answer, or git failed
         raise SlipwayError(f"Nothing was changed. {error}") from error
     conflicts = shell.git(clone, "diff", "--name-only", "--diff-filter=U").splitlines()
-    # An edited file of a member that is removed counts as a conflict too, and goes all the same.
+    # An edited file of a removed member also counts as a conflict, but it is removed anyway.
     if conflicts := [name for name in conflicts if (clone / name).exists()]:
         raise SlipwayError(
             "Nothing was changed, because your edits are where the new lines belong:\n  "
             + "\n  ".join(conflicts)
-            + "\nTo merge them by hand, type the first command, correct what is between the marks "
+            + "\nTo merge them by hand, type the first command, resolve the conflicts "
             f"in these files, then type the other two:\n  {_by_hand(question, names)}\n"
             "  uv lock\n  nox -s setup"
         )
@@ -203,7 +205,7 @@ def _rendered(root: Path, question: str, names: list[str], folder: Path) -> Path
         if not (folder / "pyproject.toml").exists():
             raise SlipwayError(
                 f"Nothing was changed, because {folder.relative_to(clone)} has files of yours, and "
-                "uv takes each folder there for a member. Move them elsewhere, and commit that."
+                "uv treats each folder there as a member. Move them elsewhere, and commit that."
             )
     shell.git(clone, "add", "--all")
     shell.git(clone, "diff-index", "--cached", "--binary", "--patch", f"--output={patch}", "HEAD")
@@ -218,7 +220,7 @@ def _uv_lock(root: Path, *words: str) -> None:
 
 
 def _by_hand(question: str, names: list[str]) -> str:
-    """The command that does what `_rendered` does."""
+    """Returns the command that does the same as `_rendered`."""
     answer = f"{question}=[{', '.join(names)}]"
     command = ["copier", "update", "--defaults", "--vcs-ref=:current:", "--data", answer]
     return shlex.join(command)

@@ -21,7 +21,7 @@ Kinds: feat, fix, perf, docs, refactor, style, test, build, ci, chore, revert.""
 
 
 def main(words: list[str]) -> int:
-    """Runs one hook, and returns its exit status.
+    """Runs one hook; returns its exit status.
 
     Args:
         words: `lint` and the changed files, or `message` and the file of the commit message.
@@ -35,11 +35,11 @@ def main(words: list[str]) -> int:
 
 
 def lint(root: Path, files: list[str]) -> int:
-    """Lints changed files, in the sessions of their members alone.
+    """Lints changed files, only in the sessions of their members.
 
     Args:
         root: the root of the project.
-        files: their names, seen from the root.
+        files: their names, relative to the root.
 
     Returns:
         The exit status of nox.
@@ -51,7 +51,7 @@ def lint(root: Path, files: list[str]) -> int:
 
 
 def message(file: str) -> int:
-    """Checks a commit message: cz. Where it is refused, says how one is written.
+    """Checks a commit message with cz; if it is refused, prints an example.
 
     Returns:
         1 if it is not a Conventional Commit, else 0.

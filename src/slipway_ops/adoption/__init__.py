@@ -1,1 +1,1 @@
-"""Adopting a repository: what is there, what will be checked and what not, and writing it down."""
+"""Adopting a repository: finds its members, plans what to add, and writes that."""

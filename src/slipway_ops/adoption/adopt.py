@@ -1,6 +1,6 @@
-"""Adopting a repository: the plan is shown, confirmed, written, and today's findings recorded.
+"""Adopting a repository: shows the plan, asks, writes it, and records today's findings.
 
-Each step looks at what is there, so that a second run completes what an interrupted one began.
+Each step checks whether it is already done. If a run is interrupted, the next one completes it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENDED = re.compile(r"nox > Session (\S+\(.+?\)) (was successful|failed|skipped|a
 
 
 def lines(root: Path, plan: Plan) -> Iterator[str]:
-    """The plan, as people read it."""
+    """Yields the plan as lines of text for the terminal."""
     yield f"{len(plan.rows)} member{'s' * (len(plan.rows) != 1)}:"
     table = [["name", "folder", "kind", "packages", "checked by"], *plan.rows]
     yield from (f"  {line}" for line in text_table.lines(table))
@@ -52,21 +52,21 @@ def lines(root: Path, plan: Plan) -> Iterator[str]:
         how = "again, because it does not fit pyproject.toml" if exists else "new"
         yield f"  {discovery.below_name(folder, 'uv.lock')} ({how})"
     if plan.records:
-        yield f"  {baseline.FILE}: what {len(plan.records)} sessions find today; only new findings"
-        yield "    fail from then on"
+        yield f"  {baseline.FILE}: today's findings of {len(plan.records)} sessions; after that,"
+        yield "    only new findings fail"
 
 
 def typed(root: Path) -> str:
-    """What is typed before `nox` and `inv` in a project: `uv run`, with the tools' folder."""
+    """Returns the words before `nox` and `inv` in a command: `uv run`, with the tools' folder."""
     own = project.tools_folder(root) == root
     return "uv run" if own else f"uv run --project {project.TOOLS}"
 
 
 def check_tree(root: Path, plan: Plan) -> None:
-    """Refuses to begin where there are changes that are neither Copier's nor the plan's.
+    """Checks that only Copier and the plan have changed files.
 
     Raises:
-        SlipwayError: with their names.
+        SlipwayError: there are other uncommitted changes; the message names the files.
     """
     tools = project.tools_folder(root).relative_to(root).as_posix()
     ours = [
@@ -94,16 +94,17 @@ def check_tree(root: Path, plan: Plan) -> None:
 
 
 def write(root: Path, plan: Plan, say: Say) -> list[str]:
-    """Writes the plan: files, locks, and what is found today.
+    """Writes the files of the plan, makes the locks, and records today's findings.
 
     Args:
-        plan: that of `plan.make`.
+        plan: the plan from `plan.make`.
         say: gets the name of each step before it begins.
 
-    Returns what does not succeed yet, as sentences.
+    Returns:
+        A sentence for each part that does not succeed yet.
 
     Raises:
-        SlipwayError: a lock could not be made, or a file could not be written.
+        SlipwayError: nox failed, or a file could not be written.
     """
     for name, text in plan.files.items():
         say(f"Writing {name}")
@@ -116,7 +117,7 @@ def write(root: Path, plan: Plan, say: Say) -> list[str]:
 
 
 def _lock(root: Path, plan: Plan, say: Say) -> list[str]:
-    """Makes every uv.lock that is missing or does not fit; returns why one could not be made."""
+    """Makes each uv.lock that is missing or out of date; returns a sentence for each failure."""
     failed = []
     for folder in plan.locks:
         say(f"Locking {discovery.below_name(folder, 'uv.lock')}")
@@ -127,9 +128,9 @@ def _lock(root: Path, plan: Plan, say: Say) -> list[str]:
 
 
 def _record(root: Path, sessions: list[str], say: Say) -> list[str]:
-    """Runs sessions so that what they find is known; returns those that fail all the same."""
+    """Runs sessions to record their findings; returns a sentence for each that still fails."""
     say(f"Recording what {len(sessions)} sessions find today (the first time takes minutes)")
-    # Named so, and not after -s, they run side by side.
+    # With NOXSESSION instead of -s, the sessions run in parallel.
     own = {baseline.VARIABLE: "record", "RESULTS": "off", "NOXSESSION": ",".join(sessions)}
     environment = {**os.environ, **own}
     for name in ("SINCE", "CI"):
@@ -160,12 +161,12 @@ def _record(root: Path, sessions: list[str], say: Say) -> list[str]:
                 if how in ("failed", "aborted"):
                     failed.append(f"{name} fails. To see why: {typed(root)} nox -s {name!r}")
     if process.returncode and not failed:
-        raise SlipwayError(f"nox failed before any session ended; {log} has what it said.")
+        raise SlipwayError(f"nox failed before any session ended; its output is in {log}.")
     return failed
 
 
 def _mark(root: Path) -> None:
-    """Writes down that the repository is adopted: what comes later is new."""
+    """Stores today's date as the day of adoption: findings after that are new."""
     folder = project.tools_folder(root)
     name = (folder / "pyproject.toml").relative_to(root).as_posix()
     text = (root / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How the compose files of a repository build the images of its members: `build:` of services."""
+"""Reads from compose files how a repository builds the images of its members: `build:`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ FOLDERS = (".", "deploy", "docker", "infra")
 
 
 def of(root: Path, member: Member) -> dict[str, str]:
-    """The context, Dockerfile and target of a member's image; empty where its folder says all.
+    """Returns the context, Dockerfile and target of a member's image.
 
-    A service builds a member if its Dockerfile, or its context, is the member's folder.
+    Only values that differ from the defaults are in it, so it is empty for a `Dockerfile` in the
+    member's folder that uses this folder as its context. A service builds a member if its
+    Dockerfile, or its context, is in the member's folder.
 
     Raises:
         SlipwayError: a compose file cannot be read.
@@ -38,7 +40,7 @@ def of(root: Path, member: Member) -> dict[str, str]:
 
 
 def _builds(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Each `build:`, with the folder that its context is relative to."""
+    """Yields each `build:`, with the folder that its context is relative to."""
     files = [f for folder in FOLDERS for glob in FILES for f in (root / folder).glob(glob)]
     for file in sorted(files):
         try:

@@ -1,6 +1,6 @@
-"""What a repository has: the folders that can be members, and those that cannot, with the reason.
+"""Finds the folders of a repository that can be members, and those that cannot, with a reason.
 
-Nothing is left out without a reason: each folder with a manifest is in what `look` returns.
+`look` returns each folder that has a manifest.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from slipway_ops import project, shell
 from slipway_ops.errors import SlipwayError
 from slipway_ops.node import manifests, package_manager, stage_commands
 
-# Manifests of Python; the first that a folder has says what it is.
+# Manifests of Python; the first one in a folder decides how the folder is handled.
 PYTHON = ("pyproject.toml", "setup.py", "setup.cfg", "Pipfile", "requirements.txt")
 REQUIREMENTS = re.compile(r"[\w.-]*requirements[\w.-]*\.(txt|in)")
 REQUIREMENTS_OF = re.compile(r"([\w.-]*requirements[\w.-]*|requirements/[\w.-]+)\.(txt|in)")
 FOR_TESTS = re.compile(r"dev|test")
 MAIN = re.compile(r"(^|/)(requirements|base|common|main|production|prod)\.(txt|in)$")
-# Folders below which others are material, not parts of the product.
+# Folders that hold examples, fixtures and the like, not parts of the product.
 MATERIAL = (
     *("example", "examples", "sample", "samples", "demo", "demos", "fixture", "fixtures"),
     *("test", "tests", "testdata", "test_data", "__tests__", "__fixtures__", "e2e-fixtures"),
@@ -35,7 +35,7 @@ RUNNERS = re.compile(
     r"\b(turbo|nx|lerna|wsrun|ultra|moon)\b|\bpnpm\b.*\s(-r|--recursive|--filter|-F|-w)\b"
     r"|\b(npm|yarn|bun)\b.*\s(--workspaces?|-w|--filter|workspaces?)\b"
 )
-# Of setup() and of setup.cfg, and the field of [project] that they fill.
+# Arguments of setup() and keys of setup.cfg, with the fields of [project] that they fill.
 SETUPTOOLS = {
     "version": ("version",),
     "description": ("description",),
@@ -58,11 +58,11 @@ class Folder:
     """A folder with a manifest.
 
     Attributes:
-        path: from the root, with slashes; `.` is the root.
+        path: relative to the root, with slashes; `.` is the root.
         language: `python` or `web`.
         reason: why it is not a member; empty if it is one.
-        remedy: what makes it one, as a command; empty where nothing is needed, or known.
-        manifest: what pyproject.toml needs besides, for a setup.py; empty for most.
+        remedy: the command that makes it a member; empty if none is needed or known.
+        manifest: text to add to pyproject.toml if the metadata are in setup.py; usually empty.
     """
 
     path: str
@@ -73,7 +73,7 @@ class Folder:
 
 
 def files(root: Path) -> list[str]:
-    """The files of a repository, without what git ignores and what Copier has added."""
+    """Returns the files of a repository, without ignored files and those that Copier added."""
     listed = shell.git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     ours = project.tools_folder(root).relative_to(root).as_posix()
     own = {"noxfile.py", "tasks.py", f"{'' if ours == '.' else f'{ours}/'}pyproject.toml"}
@@ -82,7 +82,7 @@ def files(root: Path) -> list[str]:
 
 
 def look(root: Path) -> list[Folder]:
-    """Every folder with a manifest, members first.
+    """Returns every folder that has a manifest, members first.
 
     Raises:
         SlipwayError: git failed, or the project's own settings cannot be read.
@@ -94,22 +94,22 @@ def look(root: Path) -> list[Folder]:
 
 
 def quoted(path: str) -> str:
-    """A folder as it is typed after `cd`."""
+    """Returns a path, quoted for a shell."""
     return shlex.quote(path)
 
 
 def below_name(folder: str, name: str) -> str:
-    """The path of what has a name in a folder, from the root."""
+    """Joins a folder and a name to a path relative to the root."""
     return name if folder == "." else f"{folder}/{name}"
 
 
 def below(path: str, folder: str) -> bool:
-    """Whether a path is in a folder, both seen from the root."""
+    """Returns whether a path is in a folder; both are relative to the root."""
     return folder == "." or path == folder or path.startswith(f"{folder}/")
 
 
 def _left_out(root: Path) -> set[str]:
-    """The folders and manifests that `members` leaves out already."""
+    """Returns the folders and manifests that `members` already leaves out."""
     patterns = project.settings(root).get("members", ())
     return {
         path.relative_to(root).as_posix()
@@ -120,12 +120,12 @@ def _left_out(root: Path) -> set[str]:
 
 
 def _material(path: str) -> str:
-    """Why a folder is not part of the product, by its path."""
+    """Returns why a folder is not part of the product, judged by its path; "" if it may be."""
     for part in PurePosixPath(path).parts:
         if part in MATERIAL:
             return f"it is below {part}/, which holds no part of the product"
         if part.startswith(".") and part != ".":
-            return "hidden folders are not looked at"
+            return "hidden folders are ignored"
     return ""
 
 
@@ -142,7 +142,7 @@ def _python(root: Path, names: list[str], left_out: set[str]) -> list[Folder]:
         if folder.reason or _has_project(root / path) or folder.remedy or folder.manifest:
             found.append(folder)
     members = [f.path for f in found if not f.reason]
-    # The requirements of a member's documents or deployment are a part of it.
+    # Requirements below a member, for its documents or its deployment, belong to that member.
     return [
         folder
         for folder in found
@@ -194,19 +194,19 @@ def _python_folder(
         if not beside:
             return Folder(path, "python", "it has no Python code")
         if PurePosixPath(path).name in ("docs", "doc"):
-            return Folder(path, "python", "it holds the documents' requirements")
+            return Folder(path, "python", "it only holds the requirements of the documentation")
         name = _name_for(root, path)
         if "Pipfile" in own:
             return Folder(path, "python", "pipenv manages it", _migrate(path, name))
         remedy = _from_requirements(path, name, names)
-        return Folder(path, "python", "its requirements are in no pyproject.toml", remedy)
-    return Folder(path, "python", "its pyproject.toml holds settings of tools only")
+        return Folder(path, "python", "no pyproject.toml has its requirements", remedy)
+    return Folder(path, "python", "its pyproject.toml only holds settings of tools")
 
 
 def _setuptools(
     root: Path, path: str, own: list[str], table: dict[str, Any], beside: list[str]
 ) -> Folder:
-    """A folder whose metadata are in setup.py or setup.cfg: what its pyproject.toml lacks."""
+    """Returns a folder with setup.py or setup.cfg, with the text that its pyproject.toml lacks."""
     text = "".join(
         (root / path / name).read_text(encoding="utf-8", errors="replace")
         for name in ("setup.py", "setup.cfg")
@@ -216,11 +216,11 @@ def _setuptools(
     named = named or re.search(r"""\bname\s*=\s*["']([A-Za-z0-9][\w.-]*)["']""", text)
     if named is None or not ("setup.py" in own or "[metadata]" in text):
         if "setup.py" not in own:  # a setup.cfg with settings of tools
-            return Folder(path, "python", "its setup.cfg holds settings of tools only")
+            return Folder(path, "python", "its setup.cfg only holds settings of tools")
         return Folder(
             path,
             "python",
-            "setup.py gives no name that could be read",
+            "its setup.py has no name that can be read",
             f"cd {quoted(path)} && uvx hatch new --init",
         )
     if not beside:
@@ -246,7 +246,7 @@ def _has_project(folder: Path) -> bool:
 
 
 def _from_requirements(path: str, name: str, names: list[str]) -> str:
-    """The command that makes a uv project of requirements: uv also follows their `-r`."""
+    """Returns the command that turns requirements into a uv project; uv also follows their `-r`."""
     inside = [n if path == "." else n.removeprefix(f"{path}/") for n in names if below(n, path)]
     found = [n for n in inside if REQUIREMENTS_OF.fullmatch(n)]
     for_tests = [n for n in found if FOR_TESTS.search(n)]
@@ -303,7 +303,7 @@ def _web_folder(
         where = "the root" if run_by[path] == "." else run_by[path]
         return Folder(path, "web", f"the scripts of {where} run its own")
     if is_workspace and (not scripts or _only_dispatches(content)):
-        return Folder(path, "web", "it only holds a workspace, whose packages are looked at")
+        return Folder(path, "web", "it only holds a workspace, whose packages are checked")
     own = [other for other in places if other != path and below(other, path)]
     code = [
         name
@@ -317,7 +317,7 @@ def _web_folder(
     declared = manifests.declared(content)
     if not scripts and not any(name in declared for name in stage_commands.TOOLS.values()):
         return Folder(
-            path, "web", "it has no script lint, test or build, and no tool that could check it"
+            path, "web", "it has no script lint, test or build, and no tool to check it with"
         )
     try:
         package_manager.of(root, root / path)
@@ -329,15 +329,15 @@ def _web_folder(
 
 
 def _only_dispatches(content: dict[str, Any]) -> bool:
-    """Whether all scripts of a workspace's root run those of its packages."""
+    """Returns whether all scripts of a workspace's root run the scripts of its packages."""
     scripts = content.get("scripts") or {}
     return all(RUNNERS.search(str(scripts[name])) for name in STAGES if scripts.get(name))
 
 
 def _run_by(root: Path, places: list[str]) -> dict[str, str]:
-    """The packages whose stages are all run by the scripts of their workspace's root.
+    """Returns the packages whose stages the scripts of the workspace's root run, and that root.
 
-    There, the root is the member: a runner such as turbo knows the order of the builds.
+    The root is the member then, because a runner such as turbo knows the order of the builds.
     """
     found: dict[str, str] = {}
     for path in places:

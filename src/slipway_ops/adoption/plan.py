@@ -1,4 +1,4 @@
-"""What adopting a repository would do: the members, what their stages run, and what is written."""
+"""Plans an adoption: finds the members, what their stages run, and which files to write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from slipway_ops.project import Member
 from slipway_ops.stages import shown_commands
 from slipway_ops.stages.shown_commands import Shown
 
-# What sessions make at the root, and a path below each.
+# Folders that sessions create at the root, and a path in each of them.
 MADE = {
     ".nox/": ".nox/x",
     "dist/": "dist/x",
@@ -34,7 +34,7 @@ MADE = {
     "__pycache__/": "__pycache__/x",
     ".pipeline/.venv/": ".pipeline/.venv/x",
 }
-OTHERS = {  # manifests of languages for which there are no stages
+OTHERS = {  # manifests of languages that have no stages
     "go.mod": "Go",
     "Cargo.toml": "Rust",
     "pom.xml": "Java",
@@ -52,18 +52,18 @@ DJANGO_TEST = re.compile(r"(^|/)tests(\.py$|/.*test.*\.py$)")
 
 @dataclass
 class Plan:
-    """What will be done.
+    """The steps of an adoption.
 
     Attributes:
         folders: every folder with a manifest.
-        members: what will be members, as they will be; their paths are those of a copy.
-        rows: of each member its name, folder, kind, tools and lock.
-        shown: what each session will run.
-        files: what will be written: the new text by path, from the root.
-        additions: the lines of that which are new, by path.
-        locks: the folders that get a uv.lock, and whether it replaces one that does not fit.
-        unchecked: what no stage will look at, as sentences.
-        records: the sessions whose findings of today are to be recorded.
+        members: the future members; their paths are in a copy of the repository.
+        rows: name, folder, kind, lock and tools of each member.
+        shown: the commands that each session will run.
+        files: the new text of each file to write, by path relative to the root.
+        additions: the new lines of these files, by path.
+        locks: the folders that get a uv.lock; true if it replaces one that is out of date.
+        unchecked: a sentence for each thing that no stage will check.
+        records: the sessions whose findings of today will be recorded.
     """
 
     folders: list[Folder]
@@ -78,12 +78,12 @@ class Plan:
 
     @property
     def is_done(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether nothing is left to do."""
         return not (self.files or self.locks or self.records)
 
 
 def make(root: Path) -> Plan:
-    """The plan for a repository. Nothing is changed: what it comes to is tried in a copy.
+    """Plans the adoption of a repository. Changes nothing: it tries each step in a copy.
 
     Raises:
         SlipwayError: no folder can be a member, or a file or the noxfile cannot be read.
@@ -117,13 +117,13 @@ def make(root: Path) -> Plan:
 
 
 def _copy(root: Path, copy: Path) -> None:
-    """A repository of the files that git has or would add, to try the plan in."""
+    """Copies the files that git has or would add into a new repository, to try the plan there."""
     for name in filter(None, _names_in(root)):
         target = copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if (root / name).is_file():
             try:
-                os.link(root / name, target)  # files are replaced, never changed
+                os.link(root / name, target)  # safe, because files are replaced, never changed
             except OSError:
                 shutil.copy2(root / name, target)
     shell.run("git", "init", "--quiet", str(copy))
@@ -135,7 +135,7 @@ def _names_in(root: Path) -> list[str]:
 
 
 def write(root: Path, name: str, text: str) -> None:
-    """Replaces a file, whole or not at all; its permissions stay."""
+    """Replaces a file atomically, and keeps its permissions."""
     file = root / name
     handle, made = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:
@@ -146,7 +146,7 @@ def write(root: Path, name: str, text: str) -> None:
 
 
 def _change(plan: Plan, copy: Path, name: str, text: str, lines: Iterable[str]) -> None:
-    """Notes a change of a file, and makes it in the copy."""
+    """Adds a change of a file to the plan, and makes it in the copy."""
     plan.files[name] = text
     plan.additions[name] = [*plan.additions.get(name, ()), *lines]
     write(copy, name, text)
@@ -160,7 +160,7 @@ def _read(file: Path) -> str:
 
 
 def _add(plan: Plan, copy: Path, name: str, text: str) -> None:
-    """Notes lines at the end of a file."""
+    """Appends lines to a file."""
     before = _read(copy / name)
     end = "\r\n" if "\r\n" in before else "\n"
     gap = "" if not before else end if before.endswith("\n") else end * 2
@@ -169,20 +169,20 @@ def _add(plan: Plan, copy: Path, name: str, text: str) -> None:
 
 
 def _tools(copy: Path) -> str:
-    """The path of the tools' pyproject.toml, from the root."""
+    """Returns the path of the tools' pyproject.toml, relative to the root."""
     folder = project.tools_folder(copy).relative_to(copy).as_posix()
     return discovery.below_name(folder, "pyproject.toml")
 
 
 def _settings(plan: Plan, copy: Path, found: list[Folder]) -> None:
-    """Notes `members` and `names` of [tool.slipway]."""
+    """Adds `members` and `names` of [tool.slipway] to the plan."""
     name = _tools(copy)
     document = tomlkit.parse(_read(copy / name))
     own: Any = document["tool"]["slipway"]
     known = [str(pattern) for pattern in own.get("members", ())]
     paths = list(dict.fromkeys(folder.path for folder in found))
     new = [path for path in paths if not _is_known(copy, path, known)]
-    # A manifest that makes no member, beside one that does.
+    # Leave out a manifest that makes no member, in a folder where another manifest does.
     for folder in plan.folders:
         file = "pyproject.toml" if folder.language == "python" else "package.json"
         pattern = f"!{discovery.below_name(folder.path, file)}"
@@ -201,9 +201,9 @@ def _settings(plan: Plan, copy: Path, found: list[Folder]) -> None:
 def _set(
     plan: Plan, copy: Path, place: tuple[str, ...], key: str, value: Any, why: str = ""
 ) -> None:
-    """Notes a setting in a table below [tool.slipway].
+    """Adds a setting in a table below [tool.slipway] to the plan.
 
-    A new table is at the end of the file, where no line of the template's next version will be.
+    A new table goes to the end of the file, where it does not conflict with template updates.
     """
     name = _tools(copy)
     text = _read(copy / name)
@@ -234,7 +234,7 @@ def _is_known(copy: Path, path: str, patterns: list[str]) -> bool:
 
 
 def _names(copy: Path, paths: list[str], known: dict[str, str]) -> dict[str, str]:
-    """Other names for folders of which several are called the same, or as what is reserved."""
+    """Returns other names for folders that share a name, or whose name is reserved."""
     short = {path: PurePosixPath(path).name for path in paths if path != "."}
     counts = Counter(short.values())
     whole = {path: path.replace("/", "-").replace(" ", "-") for path in short}
@@ -246,7 +246,7 @@ def _names(copy: Path, paths: list[str], known: dict[str, str]) -> dict[str, str
 
 
 def _stages(plan: Plan, copy: Path) -> None:
-    """Notes the stages that the defaults do not fit: of members without tests of pytest."""
+    """Adds commands for `test` to the plan, for members whose tests pytest does not run."""
     for member in plan.members:
         if member.language == "python" and python_member.commands(member, "test") is None:
             commands, why = _tests(member)
@@ -255,7 +255,7 @@ def _stages(plan: Plan, copy: Path) -> None:
 
 
 def _images(plan: Plan, copy: Path) -> None:
-    """Notes how compose builds the images of members, where that is not from their folders."""
+    """Adds to the plan how compose files build images, if not from the members' folders."""
     known = project.settings(copy).get("images", {})
     for member in plan.members:
         if member.name not in known:
@@ -264,7 +264,10 @@ def _images(plan: Plan, copy: Path) -> None:
 
 
 def _tests(member: Member) -> tuple[list[str] | None, str]:
-    """The commands of a Python member's tests, and why they are not pytest's; None if they are."""
+    """Returns the commands for a Python member's tests, and why they differ from the default.
+
+    The commands are None if the default, pytest, fits.
+    """
     names = [n for n in member.files if n.endswith(".py")]
     tests = [n for n in names if TEST_FILE.fullmatch(PurePosixPath(n).name)]
     if _has_pytest(member):
@@ -282,7 +285,7 @@ def _tests(member: Member) -> tuple[list[str] | None, str]:
 
 
 def _has_pytest(member: Member) -> bool:
-    """Whether pytest is among what a member declares for its tests."""
+    """Returns whether a member declares pytest for its tests."""
     table = project.manifest(member.path)
     above = project.manifest(python_member.lock_folder(member))
     lists: list[Any] = [table.get("project", {}).get("dependencies", [])]
@@ -300,14 +303,14 @@ def _has_pytest(member: Member) -> bool:
 
 
 def _ignored(plan: Plan, root: Path, copy: Path, setuptools: bool) -> None:
-    """Notes lines of .gitignore for what sessions make."""
+    """Adds lines to .gitignore for files that sessions create."""
     missing = [
         line
         for line, path in [*MADE.items(), *[("*.egg-info/", "x.egg-info/x")] * setuptools]
         if shell.ask("git", "check-ignore", "--quiet", path, cwd=root).returncode
     ]
     if missing:
-        text = "\n".join(["# what the stages of noxfile.py make", *missing]) + "\n"
+        text = "\n".join(["# files that the stages of noxfile.py create", *missing]) + "\n"
         _add(plan, copy, ".gitignore", text)
 
 
@@ -322,7 +325,7 @@ def _locks(copy: Path, members: list[Member]) -> dict[str, bool]:
 
 
 def _shown(copy: Path) -> dict[str, Shown]:
-    """What the sessions of the copy would run."""
+    """Returns the commands that the sessions of the copy would run."""
     file = copy.with_name("shown")
     file.touch()
     environment = {**os.environ, shown_commands.VARIABLE: str(file)}
@@ -342,7 +345,7 @@ def _shown(copy: Path) -> dict[str, Shown]:
 
 
 def _unchecked(plan: Plan, copy: Path) -> Iterator[str]:
-    """What no stage looks at."""
+    """Yields a sentence for each thing that no stage checks."""
     reasons: dict[str, list[str]] = {}
     for folder in plan.folders:
         if folder.remedy:
@@ -350,7 +353,7 @@ def _unchecked(plan: Plan, copy: Path) -> Iterator[str]:
         elif folder.reason:
             reasons.setdefault(folder.reason, []).append(folder.path)
     for reason, paths in reasons.items():
-        yield f"{_listed(paths)}: no member, because {reason}."
+        yield f"{_listed(paths)}: not a member, because {reason}."
     for session, shown in plan.shown.items():
         if shown.why and "(repo)" not in session:
             yield f"{session}: {shown.why.removeprefix('not checked: ')}"
@@ -361,26 +364,26 @@ def _unchecked(plan: Plan, copy: Path) -> Iterator[str]:
         for tool in ("pyright", "ty"):
             if own_config.find(copy, member.path, tool):
                 yield (
-                    f"{tool} is configured for {member}, and another program checks its types. To "
-                    f"run it: [tool.slipway.stages.{member}], lint = […]"
+                    f"{tool} is configured for {member}, but another program checks its types. To "
+                    f"run {tool}: [tool.slipway.stages.{member}], lint = […]"
                 )
         wanted = project.manifest(member.path).get("project", {}).get("requires-python", "")
         if ours and not SpecifierSet(wanted).contains(f"{ours}.99"):
             yield (
-                f"{member} in CI: that has Python {ours}, and {member} needs {wanted}. Type: "
+                f"{member} in CI: CI has Python {ours}, but {member} needs {wanted}. Type: "
                 "copier update --data python_version=…"
             )
     yield from _files(plan, copy)
 
 
 def _listed(paths: list[str]) -> str:
-    """A few paths, and how many more there are."""
+    """Returns the first three paths, and how many more there are."""
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(paths[:3]) + more
 
 
 def _files(plan: Plan, copy: Path) -> Iterator[str]:
-    """Code in no member, and code that its member does not look at."""
+    """Yields sentences about code that is in no member, or that its member does not check."""
     inside = [(m.folder, m.language) for m in plan.members]
     left: Counter[tuple[str, str]] = Counter()
     hidden: Counter[str] = Counter()
@@ -412,7 +415,7 @@ def _files(plan: Plan, copy: Path) -> Iterator[str]:
 
 
 def _records(root: Path, plan: Plan) -> list[str]:
-    """The sessions whose findings are not recorded yet: all, or those of new members."""
+    """Returns the sessions that have no recorded findings yet: all, or those of new members."""
     stages = ("lint", "scan", "test")
     named = {name: name.partition("(")[0] for name in plan.shown if "(repo)" not in name}
     if not project.settings(root).get("adopted"):
@@ -440,7 +443,7 @@ def _row(plan: Plan, member: Member) -> list[str]:
 
 
 def _lock(member: Member) -> str:
-    """What holds the packages of a member: the package manager and the path of the lock."""
+    """Returns the package manager of a member and the path of its lock."""
     if member.language == "web":
         manager = package_manager.of(member.root, member.path)
         return f"{manager}, {manager.lock.relative_to(member.root).as_posix()}"

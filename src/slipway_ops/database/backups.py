@@ -1,9 +1,9 @@
-"""The backups of an environment's database: making, listing, verifying and removing them.
+"""The backups of an environment's database: makes, lists, verifies and removes them.
 
-A backup is a folder in the volume of the host: `dump` in the custom format of pg_dump, `tables`
-with the name, the number of rows and the hash of each table in the same snapshot, `sha256` of both,
-and `verified` once it was restored. Its name holds time, version and migration:
-`20261127T230710Z_v1.2.3_0001`. Names sort by time.
+A backup is a folder in a volume on the host. It has these files: `dump`, in the custom format of
+pg_dump; `tables`, with the name, row count and hash of each table in the same snapshot; `sha256`,
+the checksums of both; and `verified`, once a restore of it has succeeded. Its name holds time,
+version and migration, such as `20261127T230710Z_v1.2.3_0001`. Names sort by time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from slipway_ops.deploy import records
 from slipway_ops.deploy.compose import Stack
 from slipway_ops.errors import SlipwayError
 
-KEPT = 30  # verified backups that `inv db.prune` leaves
-DAYS = 7  # after which it removes a database that a restore has kept
+KEPT = 30  # verified backups that `inv db.prune` keeps
+DAYS = 7  # age at which `inv db.prune` removes a database that a restore has kept
 TIME = "%Y%m%dT%H%M%SZ"
 Say = Callable[[str], object]
 
@@ -31,10 +31,10 @@ class Backup:
 
     Attributes:
         name: holds time, version and migration.
-        size: its bytes, on the host or else in the store.
-        on_host: whether it is in the volume of the host.
-        objects: what the store has of it.
-        verified: whether it was restored once, and had the same tables and rows.
+        size: in bytes, on the host or else in the store.
+        on_host: whether it is in the volume on the host.
+        objects: the names of its objects in the store.
+        verified: whether a restore of it had the same tables and rows.
     """
 
     name: str
@@ -45,17 +45,17 @@ class Backup:
 
     @property
     def when(self) -> datetime:
-        """The time at which it was begun, by the clock of the host."""
+        """The time at which the backup began, by the clock of the host."""
         return time_of(self.name.partition("_")[0])
 
     @property
     def archive(self) -> str:
-        """The object of the store that holds it; "" if the store does not have it."""
+        """The object in the store that holds the backup; "" if there is none."""
         return next((name for name in self.objects if not name.endswith(".verified")), "")
 
     @property
     def places(self) -> str:
-        """Where it is, in words."""
+        """Where the backup is: "host", "store" or "host and store"."""
         return " and ".join(["host"] * self.on_host + ["store"] * bool(self.archive))
 
 
@@ -63,19 +63,20 @@ def make(stack: Stack, say: Say = print) -> str:
     """Backs up the database of an environment on its host; returns the name of the backup.
 
     Raises:
-        SlipwayError: it cannot be reached, or there is no room.
+        SlipwayError: the database cannot be reached, or the disk is full.
     """
     database = server.connect(stack)
     version = database.stack.version if database.stack.digests else stack.environment
     name = database.script("backup.sh", version).strip()
-    say(f"{stack.environment}: backup {name}, in the volume {database.volume} of {stack.host}")
+    say(f"{stack.environment}: backup {name} is in the volume {database.volume} on {stack.host}")
     return name
 
 
 def before_migration(stack: Stack, say: Say = print) -> None:
-    """Backs production up, on its host: a store that does not answer delays no deployment.
+    """Backs up the database of production before a deployment migrates it.
 
-    Elsewhere nothing happens, nor where there is no database yet.
+    The backup stays on the host, so that a store that does not answer delays no deployment. Does
+    nothing in other environments, or if there is no database yet.
 
     Raises:
         SlipwayError: see `make`.
@@ -91,7 +92,7 @@ def before_migration(stack: Stack, say: Say = print) -> None:
 
 
 def upload(stack: Stack, say: Say = print) -> None:
-    """Copies the latest backup to the store, if there is a store and it lacks that one.
+    """Copies the latest backup to the store, if there is a store and it does not have it yet.
 
     Raises:
         SlipwayError: the host or the store refused it.
@@ -105,11 +106,11 @@ def upload(stack: Stack, say: Say = print) -> None:
     if newest.verified:
         target.mark(newest.name)
     how = "encrypted" if target.recipient else "not encrypted, because BACKUP_RECIPIENT is not set"
-    say(f"{stack.environment}: the backup is in {target.place} too, {how}")
+    say(f"{stack.environment}: the backup is also in {target.place}, {how}")
 
 
 def listed(stack: Stack) -> list[Backup]:
-    """The backups on the host and in the store, the latest first.
+    """Returns the backups on the host and in the store, the latest first.
 
     Raises:
         SlipwayError: the host or the store does not answer.
@@ -120,7 +121,7 @@ def listed(stack: Stack) -> list[Backup]:
     on_host = {name: (int(size), bool(verified)) for name, size, verified in rows}
     objects: dict[str, list[str]] = {}
     for key in sorted(sizes):
-        # A version has dots too, so it is the ending that is taken off.
+        # A version contains dots too, so remove the known endings only.
         name = key.removesuffix(".age").removesuffix(".tar").removesuffix(".verified")
         objects.setdefault(name, []).append(key)
     found = []
@@ -133,7 +134,7 @@ def listed(stack: Stack) -> list[Backup]:
 
 
 def table(stack: Stack) -> list[str]:
-    """What `inv db.list` shows: the backups, and the databases that restores have kept.
+    """Returns the lines of `inv db.list`: the backups, and the databases that restores have kept.
 
     Raises:
         SlipwayError: see `listed`.
@@ -154,10 +155,12 @@ def table(stack: Stack) -> list[str]:
 
 
 def leftovers(database: Database) -> dict[str, str]:
-    """The databases that restores have kept or left, and what each of them is.
+    """Returns the databases that restores have kept or left behind, each with an explanation.
+
+    It is empty if the environment's own database server does not run.
 
     Raises:
-        SlipwayError: the database cannot be reached; where its server does not run, it is empty.
+        SlipwayError: the database cannot be reached.
     """
     name = database.stack.environment
     if database.is_ours and not _runs(database):
@@ -165,31 +168,32 @@ def leftovers(database: Database) -> dict[str, str]:
     found = database.script("kept.sh", restoring(database)).split()
     return {
         each: (
-            f"left by a restore that did not finish; {name} is as it was. Type: inv db.restore "
+            f"left by a restore that did not finish; {name} is unchanged. Type: inv db.restore "
             f"{name}"
             if each == restoring(database)
-            else f"what {name} was before a restore; `inv db.prune {name}` removes it after {DAYS} "
-            "days"
+            else f"the data of {name} before a restore; `inv db.prune {name}` removes it after "
+            f"{DAYS} days"
         )
         for each in found
     }
 
 
 def restoring(database: Database) -> str:
-    """The name of the database that a restore fills before it is the one that is used."""
+    """Returns the name of the new database that a restore fills before it replaces the old one."""
     return f"{database.name}_restoring"
 
 
 def verify(stack: Stack, name: str = "", say: Say = print) -> str:
-    """Restores a backup into a PostgreSQL of its own, and compares tables and rows.
+    """Restores a backup into a separate PostgreSQL, and compares tables and rows.
 
     Args:
         name: of a backup on the host; by default the latest one there.
 
-    Returns: the name of the backup.
+    Returns:
+        The name of the backup.
 
     Raises:
-        SlipwayError: there is no such backup, it is damaged, or it is not what was backed up.
+        SlipwayError: the backup does not exist, is damaged, or differs from the original data.
     """
     backup = chosen(stack, name, [backup for backup in listed(stack) if backup.on_host])
     server.connect(stack).script("verify.sh", backup.name)
@@ -201,10 +205,10 @@ def verify(stack: Stack, name: str = "", say: Say = print) -> str:
 
 
 def chosen(stack: Stack, name: str, backups: Sequence[Backup]) -> Backup:
-    """One of these backups, by its name; by default the first.
+    """Returns the backup with this name; the first one if the name is empty.
 
     Raises:
-        SlipwayError: there is none.
+        SlipwayError: there is no such backup.
     """
     for backup in backups:
         if name in ("", backup.name):
@@ -215,9 +219,10 @@ def chosen(stack: Stack, name: str, backups: Sequence[Backup]) -> Backup:
 
 
 def prune(stack: Stack, keep: int = KEPT, say: Say = print) -> None:
-    """Removes what is older than the latest verified backups, and what restores have kept.
+    """Removes backups older than the latest verified ones, and old databases kept by restores.
 
-    What was never verified does not count, so the last backup that is known to be good stays.
+    Backups that were never verified do not count, so the last backup that is known to be good
+    always stays.
 
     Args:
         keep: how many verified backups stay.
@@ -226,7 +231,7 @@ def prune(stack: Stack, keep: int = KEPT, say: Say = print) -> None:
         SlipwayError: the host or the store refused.
     """
     if keep < 1:
-        raise SlipwayError("At least one backup stays. Type: inv db.prune --keep 1")
+        raise SlipwayError("At least one backup has to stay. Type: inv db.prune --keep 1")
     database, target, found = server.connect(stack), store.of(stack), listed(stack)
     good = [backup for backup in found if backup.verified][:keep]
     old = [b for b in found if len(good) == keep and b.name < good[-1].name]
@@ -243,12 +248,12 @@ def prune(stack: Stack, keep: int = KEPT, say: Say = print) -> None:
 
 
 def time_of(text: str) -> datetime:
-    """The time in the name of a backup or of a kept database."""
+    """Returns the time in the name of a backup or of a kept database."""
     return datetime.strptime(text, TIME).replace(tzinfo=UTC)
 
 
 def _kept_before(name: str, limit: datetime) -> bool:
-    """Whether a database that a restore has kept or left is older than a time."""
+    """Returns whether a database that a restore kept or left behind is older than a time."""
     text = name.rpartition("_")[2]
     return text == "restoring" or time_of(text) < limit
 

@@ -1,9 +1,9 @@
-"""Putting a backup in the place of an environment's data.
+"""Replaces an environment's data with a backup.
 
-The backup is restored into a new database beside the one that is used, and compared. Only then the
-services are stopped, and both databases get their names in one transaction: killed at any moment,
-the environment has the old data or the restored ones, all of them. The old ones stay, under the
-name `<database>_before_<time>`, which can be restored like a backup.
+The backup is restored into a new database next to the current one, and compared. Only then are the
+services stopped, and one transaction renames both databases. If this is killed at any moment, the
+environment has all of the old data or all of the restored data. The old database is kept as
+`<database>_before_<time>`, and can be restored like a backup.
 """
 
 from __future__ import annotations
@@ -20,58 +20,58 @@ from slipway_ops.images import bake
 
 
 def restore(stack: Stack, name: str = "", *, identity: Path | None = None, say: Say = print) -> str:
-    """Makes the data of an environment those of a backup; returns the name of the data before.
+    """Replaces the data of an environment with a backup; returns the name of the kept database.
 
     Args:
         name: of a backup, or of a database that an earlier restore has kept; by default the latest
             verified backup, on the host or in the store.
-        identity: the file with the private age key, for a backup that only the store has.
+        identity: the file with the private age key, for an encrypted backup from the store.
 
     Raises:
-        SlipwayError: there is no such backup, it cannot be restored, or another command is changing
-            the environment: the data are as they were. Or the services do not start with the
-            restored data; the text says so.
+        SlipwayError: the backup does not exist or cannot be restored, or another command is
+            changing the environment; then the data are unchanged. Or the services do not start
+            with the restored data; then the message says how to return to the old data.
     """
     deployed = server.deployed(stack)
     if not deployed.digests and stack.environment != "development":
         raise SlipwayError(
-            f"Nothing was deployed to {stack.environment} on {stack.host}. Deploy the version that "
+            f"Nothing is deployed to {stack.environment} on {stack.host}. Deploy the version that "
             f"should run with the data, then restore: inv deploy {stack.environment}"
         )
     with host_lock.hold(deployed, f"restores {name or 'a backup'}", say) as mine:
         database = server.connect(mine)
         left, new = backups.leftovers(database), backups.restoring(database)
         if new in left:
-            say(f"{stack.environment}: {new} is {left[new].partition(';')[0]}; it is made again")
+            say(f"{stack.environment}: {new} is {left[new].partition(';')[0]}; making it again")
         if name in left and name != new:
             source = name
         else:
             source = new
             backup = _on_host(mine, name, identity, say)
-            say(f"{stack.environment}: restoring {backup.name} beside the data that are used")
+            say(f"{stack.environment}: restoring {backup.name} next to the current data")
             database.script("restore.sh", backup.name, new)
         kept = f"{database.name}_before_{datetime.now(UTC).strftime(backups.TIME)}"
-        say(f"{stack.environment}: tables and rows are right; the services stop")
+        say(f"{stack.environment}: tables and rows are the same; stopping the services")
         _stop_writers(mine)
         try:
             database.script("swap.sh", source, kept)
         except SlipwayError:
             _start(mine, say)
             raise
-        say(f"{stack.environment}: the data before are in the database {kept}")
+        say(f"{stack.environment}: the old data are in the database {kept}")
         try:
             _start(mine, say)
         except ComposeError as error:
             raise SlipwayError(
-                f"The data are restored, and the services do not start with them:\n{error}\n"
-                "The data before are back with: "
+                f"The data are restored, but the services do not start with them:\n{error}\n"
+                "To return to the old data: "
                 f"inv db.restore {stack.environment} {kept}"
             ) from error
         return kept
 
 
 def _stop_writers(stack: Stack) -> None:
-    """Stops the containers of the members, and keeps them with their logs."""
+    """Stops the containers of the members, but keeps them and their logs."""
     names = {member.name for member in bake.images(stack.root)}
     found = [each.name for each in stack.containers() if each.service in names]
     if found:
@@ -81,31 +81,28 @@ def _stop_writers(stack: Stack) -> None:
 def _start(stack: Stack, say: Say) -> None:
     """Migrates the database and starts the services.
 
-    Args:
-        say: gets a line about it.
-
     Raises:
-        ComposeError: they do not become healthy.
+        ComposeError: the services do not become healthy.
     """
-    say(f"{stack.environment}: the services start")
+    say(f"{stack.environment}: starting the services")
     stack.migrate()
     rollout.run(stack, say)
 
 
 def _on_host(stack: Stack, name: str, identity: Path | None, say: Say) -> Backup:
-    """A backup, which is brought to the host if only the store has it."""
+    """Returns a backup, after downloading it to the host if only the store has it."""
     found = backups.listed(stack)
     if not name:
         found = [backup for backup in found if backup.verified]
         if not found:
             raise SlipwayError(
-                f"{stack.environment} has no backup that was verified. Verify the latest one: inv "
+                f"{stack.environment} has no verified backup. Verify the latest one: inv "
                 f"db.verify {stack.environment}, or name one: inv db.list {stack.environment}"
             )
     backup = backups.chosen(stack, name, found)
     target = store.of(stack)
     if not backup.on_host and target:
-        say(f"{stack.environment}: bringing {backup.name} from {target.place} to the host")
+        say(f"{stack.environment}: downloading {backup.name} from {target.place} to the host")
         with server.connect(stack).receives(backup.name) as files:
             target.get(backup.archive, files, identity)
     return backup

@@ -1,9 +1,9 @@
-"""The database of an environment, reached from containers on its Docker host.
+"""Works with the database of an environment, from containers on its Docker host.
 
-Every command runs in a container of the database's image, which has the tools of its version: in
-the network of the environment's containers, or, for a database that another party runs, outside of
-it. The volume `<project>-backups` of the host is in each of them. Nothing has to be published, and
-the host needs nothing but Docker.
+Each command runs in a container of the database's image, which has the matching client tools. The
+container joins the network of the environment; for an external database it does not. All of these
+containers mount the volume `<project>-backups`. No port has to be published, and the host only
+needs Docker.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from slipway_ops.errors import SlipwayError
 
 OURS = "database"  # the service of the compose files
 IMAGE = "postgres:17"  # as in the compose files
-CONNECTED = ("backup.sh", "drop.sh", "kept.sh", "restore.sh", "swap.sh")  # to the database
-OWN = ("PGDATABASE", "PGUSER", "POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER")  # for the rest
+CONNECTED = ("backup.sh", "drop.sh", "kept.sh", "restore.sh", "swap.sh")  # use the database
+OWN = ("PGDATABASE", "PGUSER", "POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER")  # for others
 SCRIPTS = Path(__file__).parent
-# Parameters of a URL whose variables have another name than PG and the letters of theirs.
+# URL parameters whose variable is not PG plus the parameter's name.
 VARIABLES = {"application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}
 
 
 class DatabaseError(SlipwayError):
-    """The database, or a container that works with it, has refused something; the text says why."""
+    """A command failed in the database or in a container that works with it."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Database:
     """The database of an environment.
 
     Attributes:
-        stack: the containers of the environment, as they were deployed last.
-        network: the network that its containers join.
-        variables: PGHOST, PGDATABASE and the like.
-        is_ours: whether it is the one that the compose files start.
+        stack: the containers of the environment, as deployed last.
+        network: the network that containers for the database join.
+        variables: PGHOST, PGDATABASE and so on.
+        is_ours: whether the compose files start this database.
     """
 
     stack: Stack
@@ -52,23 +52,23 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The name of the database in its server."""
+        """The name of the database on its server."""
         return self.variables["PGDATABASE"]
 
     @property
     def volume(self) -> str:
-        """The volume of the host that holds the backups."""
+        """The volume on the host that holds the backups."""
         return f"{self.stack.project}-backups"
 
     def script(self, name: str, *words: str) -> str:
-        """Runs one of the scripts beside this module; returns what it says.
+        """Runs one of the scripts in this folder; returns its output.
 
         Args:
             name: such as `backup.sh`.
-            words: its arguments.
+            words: the arguments of the script.
 
         Raises:
-            DatabaseError: it failed.
+            DatabaseError: the script failed.
             ComposeError: docker is not installed.
         """
         done = self._stack().docker(*self._command(name, *words), capture=True)
@@ -78,10 +78,10 @@ class Database:
 
     @contextmanager
     def sends(self, backup: str) -> Iterator[WholeReader]:
-        """The files of a backup as a tar, which is read from what this gives.
+        """Yields a reader of a backup's files, as a tar archive.
 
         Raises:
-            DatabaseError: at the end of the reading, if they could not all be read.
+            DatabaseError: at the end of reading, if not all files could be read.
         """
         with self._piped("send.sh", backup) as process:
 
@@ -93,10 +93,10 @@ class Database:
 
     @contextmanager
     def receives(self, backup: str) -> Iterator[IO[bytes]]:
-        """Makes a backup of a tar that is written into what this gives.
+        """Yields a stream to write a tar archive to, and makes a backup of it.
 
         Raises:
-            DatabaseError: at the end, if it was not whole or could not be kept.
+            DatabaseError: at the end, if the archive was incomplete or could not be stored.
         """
         with self._piped("receive.sh", backup) as process:
             try:
@@ -104,14 +104,14 @@ class Database:
             except BrokenPipeError:
                 raise
             except BaseException:
-                process.communicate()  # the script sees that not all has come, cleans up and ends
+                process.communicate()  # the script notices the incomplete archive and cleans up
                 raise
 
     def shell(self, interactive: bool) -> int:
         """Runs psql at the terminal; returns its exit status.
 
         Args:
-            interactive: whether a person types; else it reads SQL from standard input.
+            interactive: true if a person types; false to read SQL from standard input.
         """
         words = self._words(self.network, self.variables)
         command = [*words, *["--tty"] * interactive, "--entrypoint=psql", self._image]
@@ -129,7 +129,7 @@ class Database:
             try:
                 yield process
                 said = process.communicate()[1]
-            except BrokenPipeError:  # it has ended early: what it said is the reason
+            except BrokenPipeError:  # the script ended early: its output says why
                 said = cast(IO[bytes], process.stderr).read()
             if process.wait():
                 raise self._failure(said)
@@ -138,7 +138,7 @@ class Database:
         text = "\n".join(
             (SCRIPTS / file).read_text(encoding="utf-8") for file in ("common.sh", name)
         )
-        # What works on files alone needs no network, and works where no database runs.
+        # Scripts that only use files need no network, and also work if no database runs.
         network, names = (self.network, self.variables) if name in CONNECTED else ("none", OWN)
         options = self._words(network, ["TABLES", *names])
         return [*options, "--entrypoint=sh", self._image, "-c", text, name, *words]
@@ -148,7 +148,7 @@ class Database:
             *("run", "--rm", "--init", "--interactive", "--quiet", "--no-healthcheck"),
             *("--label", f"slipway.database={self.stack.project}", f"--network={network}"),
             *("--cpus=1", f"--volume={self.volume}:/backups"),
-            # Names without values, which docker takes from its own: no list of processes shows them
+            # Without values: docker takes them from its environment, so `ps` does not show them.
             *(word for name in names for word in ("--env", name)),
         ]
 
@@ -158,7 +158,7 @@ class Database:
 
     def _stack(self) -> Stack:
         tables = (SCRIPTS / "tables.sql").read_text(encoding="utf-8")
-        first = {  # of a PostgreSQL that has just been made
+        first = {  # for the initial database of a new PostgreSQL
             "POSTGRES_DB": self.name,
             "POSTGRES_USER": self.variables.get("PGUSER", ""),
             "POSTGRES_PASSWORD": self.variables.get("PGPASSWORD") or "unused",
@@ -168,24 +168,24 @@ class Database:
 
     def _failure(self, said: bytes) -> DatabaseError:
         lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-        reason = "\n".join(f"  {line}" for line in lines[-8:]) or "  (docker says nothing)"
+        reason = "\n".join(f"  {line}" for line in lines[-8:]) or "  (docker gave no reason)"
         where = f"{self.variables.get('PGHOST', 'localhost')}/{self.name}"
         name = self.stack.environment
         return DatabaseError(
-            f"The database of {name} ({where}, from {self.stack.host}):\n{reason}\n"
+            f"The database of {name} failed ({where}, from {self.stack.host}):\n{reason}\n"
             f"`inv status {name}` shows whether it runs, `inv up {name}` starts it, "
-            f"`inv doctor {name}` looks for what is missing. Then type the command again."
+            f"`inv doctor {name}` finds the cause. Then type the command again."
         )
 
 
 def connect(stack: Stack) -> Database:
-    """The database that an environment's URL names.
+    """Returns the database that an environment's URL names.
 
     Args:
         stack: the containers of the environment.
 
     Raises:
-        SlipwayError: the environment has no such URL, or not one of PostgreSQL.
+        SlipwayError: the environment has no database URL, or not one of PostgreSQL.
         ComposeError: the host does not answer.
     """
     if not url(stack):
@@ -204,7 +204,7 @@ def connect(stack: Stack) -> Database:
 
 
 def deployed(stack: Stack) -> Stack:
-    """A stack with the images that were deployed last; as it is where nothing was deployed.
+    """Returns a stack with the images deployed last; unchanged if nothing was deployed.
 
     Raises:
         ComposeError: the host does not answer.
@@ -216,7 +216,7 @@ def deployed(stack: Stack) -> Stack:
 
 
 def url(stack: Stack) -> str:
-    """The URL of the database: the one that migrations use, or that of a service; "" for none."""
+    """Returns the database URL, preferably the one for migrations; "" if there is none."""
     values = stack.values
     names = [name for name in sorted(values) if name.endswith("DATABASE_URL") and values[name]]
     names.sort(key=lambda name: name != "RUNTIME_DATABASE_URL")
@@ -224,9 +224,9 @@ def url(stack: Stack) -> str:
 
 
 def _variables(parts: SplitResult) -> dict[str, str]:
-    """The variables with which PostgreSQL's programs reach what a URL names."""
+    """Returns the variables with which PostgreSQL's programs connect to a URL."""
     if not parts.scheme.startswith("postgres"):
-        raise SlipwayError(f"{parts.scheme}:// is not a PostgreSQL URL: backups are of PostgreSQL.")
+        raise SlipwayError(f"{parts.scheme}:// is not supported: backups need a PostgreSQL URL.")
     found = {
         "PGHOST": parts.hostname or "",
         "PGPORT": str(parts.port or ""),

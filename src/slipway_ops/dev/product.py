@@ -1,7 +1,8 @@
-"""`inv dev`: the whole product on this machine, without Docker.
+"""`inv dev`: runs the whole product on this machine, without Docker.
 
-Ports are numbered from one base: apps first, then APIs, then workers, each by name; then those on
-which the APIs show their health and metrics, as workers do on their only one. PostgreSQL has none.
+Ports count up from one base: first the apps, then the APIs, then the workers, each sorted by name.
+After them come the ports for health and metrics of the APIs; a worker uses its only port for these.
+PostgreSQL has no port.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ def run(root: Path, base: int, reload: bool = True) -> int:
     Args:
         root: the root of the project.
         base: the first port.
-        reload: services start again when their code, or a library that they use, has changed.
+        reload: restart a service when its code, or a library that it uses, has changed.
 
     Raises:
-        SlipwayError: nothing to start, another environment is active, a taken port, a second run,
-            or a program that ended by itself.
+        SlipwayError: there is nothing to start, another environment is active, a port is taken,
+            `inv dev` already runs here, or a program ended by itself.
     """
     found = project.members(root)
     left_out = [
@@ -58,16 +59,16 @@ def run(root: Path, base: int, reload: bool = True) -> int:
             "Add one with `inv add api backend`, `inv add worker agents` or `inv add app frontend`."
         )
     active = os.readlink(root / ".env") if (root / ".env").is_symlink() else ".env.development"
-    if active != ".env.development":  # services read .env, and would work with its values
+    if active != ".env.development":  # services read .env, and would use its values
         raise SlipwayError(
-            f"{active} is active, and its values are not for this. Type: inv env.use development"
+            f"{active} is active, but `inv dev` is for development. Type: inv env.use development"
         )
     ports = {member: base + number for number, member in enumerate(chosen)}
     with hold_project(root, ports[chosen[0]]) as lock, postgres.socket_folder(root) as sockets:
         _check_ports(ports)
         console = Console(["setup", "postgres", "migrate", *(m.name for m in chosen)], sys.stdout)
         for member in left_out:
-            console.say(f"{member.name} is left out: it does not have vite. Start it yourself.")
+            console.say(f"{member.name} is left out: it does not use vite. Start it yourself.")
         for member in startable:
             if member.path.parent.name == "services" and member not in ports:
                 console.say(f"{member.name} is left out: its kind is neither api nor worker.")
@@ -86,7 +87,7 @@ def run(root: Path, base: int, reload: bool = True) -> int:
 def _start(
     supervisor: Supervisor, root: Path, ports: dict[Member, int], sockets: Path, reload: bool
 ) -> None:
-    """Starts everything in order, and says what is where once it is ready."""
+    """Starts everything in order, and prints the addresses once it is ready."""
     began = time.monotonic()
     supervisor.finish(Program("setup", [sys.executable, "-m", "slipway_ops.dev.product"], root))
     database = postgres.url(sockets)
@@ -111,7 +112,7 @@ def _start(
 
 
 def program(member: Member, root: Path, ports: dict[Member, int], database: str) -> Program:
-    """How a member is started: a service with its variables, an app in Vite's server."""
+    """Returns the program that runs a member: a service with its variables, an app with Vite."""
     port = str(ports[member])
     if member.kind == "app":
         proxy = {f"/api/{m.name}": url(p) for m, p in ports.items() if m.kind == "api"}
@@ -132,13 +133,13 @@ def program(member: Member, root: Path, ports: dict[Member, int], database: str)
 
 
 def internal_port(member: Member, ports: dict[Member, int]) -> int:
-    """The port on which a service shows its health and metrics; a worker has no other."""
+    """Returns the port for a service's health and metrics; a worker has no other port."""
     apis = [each for each in ports if each.kind == "api"]
     return max(ports.values()) + 1 + apis.index(member) if member in apis else ports[member]
 
 
 def table(ports: dict[Member, int], database: str) -> str:
-    """What is where, the app first, and what to type next."""
+    """Returns the addresses as text, the app first, and what to type next."""
     where = {"app": "", "api": "/docs", "worker": "/readyz"}
     rows = {member.name: url(port) + where[member.kind] for member, port in ports.items()}
     kinds = {member.kind: member.name for member in reversed(ports)}
@@ -164,7 +165,7 @@ def _python(root: Path) -> str:
 
 
 def url(port: int) -> str:
-    """The address of what listens on a port of this machine."""
+    """Returns the address of a port on this machine."""
     return f"http://{HOST}:{port}"
 
 
@@ -181,12 +182,13 @@ def _web_problem(address: str, _: int) -> str | None:
 
 @contextlib.contextmanager
 def hold_project(root: Path, port: int) -> Iterator[int]:
-    """Holds the lock of the one run that a project may have; gives its descriptor.
+    """Holds the lock that allows one `inv dev` per project; yields its file descriptor.
 
-    The supervisor's guard holds the descriptor too, so that the lock lasts until all has ended.
+    The supervisor's guard also holds the descriptor, so that the lock lasts until all programs
+    have ended.
 
     Raises:
-        SlipwayError: another run holds it; the text names its address, which is on `port`.
+        SlipwayError: another run holds the lock; the message has its address.
     """
     (root / ".dev").mkdir(exist_ok=True)
     with (root / ".dev" / "lock").open("a+", encoding="utf-8") as lock:
@@ -196,10 +198,10 @@ def hold_project(root: Path, port: int) -> Iterator[int]:
             process, address = (lock.read().split() + ["", ""])[:2]
             if not process.isdigit() or _alive(int(process)) or time.monotonic() > patience:
                 raise SlipwayError(
-                    f"`inv dev` runs in this project already: {address} (process {process}). "
+                    f"`inv dev` already runs in this project: {address} (process {process}). "
                     f"Use that one, or end it: kill {process}"
                 )
-            time.sleep(0.2)  # it was killed, and its guard is still ending the rest
+            time.sleep(0.2)  # the run was killed, and its guard is still ending the programs
         lock.truncate(0)
         lock.write(f"{os.getpid()} {url(port)}\n")
         lock.flush()
@@ -229,21 +231,21 @@ def _check_ports(ports: dict[Member, int]) -> None:
     needed = [*ports.items(), *((member, internal_port(member, ports)) for member in apis)]
     base, count = min(ports.values()), len(needed)
     if not 1024 <= base <= 65536 - count:
-        raise SlipwayError(f"--port takes a number from 1024 to {65536 - count}, not {base}.")
+        raise SlipwayError(f"--port must be from 1024 to {65536 - count}, not {base}.")
     for member, port in needed:
         if not _free(port):
             others = (b for b in range(base + 100, 65536 - count, 100))
             other = next((b for b in others if all(_free(b + n) for n in range(count))), base + 100)
             raise SlipwayError(
-                f"Port {port}, on which {member.name} would listen, is taken {_holder(port)}. "
-                f"End that, or choose other ports: inv dev --port {other}"
+                f"Port {port}, which {member.name} needs, is taken {_holder(port)}. "
+                f"End that program, or choose other ports: inv dev --port {other}"
             )
 
 
 def _free(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
-        if probe.connect_ex((HOST, port)) == 0:  # macOS binds beside one who listens everywhere
+        if probe.connect_ex((HOST, port)) == 0:  # macOS lets two programs bind the same port
             return False
     with contextlib.suppress(OSError), socket.create_server((HOST, port)):
         return True
@@ -260,7 +262,7 @@ def _holder(port: int) -> str:
 
 
 def _setup() -> None:
-    """Makes .venv and node_modules what the locks say: `python -m slipway_ops.dev.product`."""
+    """Installs .venv and node_modules as locked: `python -m slipway_ops.dev.product`."""
     try:
         if install.everything(project.find_root()):
             print(uv.NEW)

@@ -1,6 +1,6 @@
-"""The guard of a supervisor: a process that outlives it, and ends what it has left.
+"""The guard of a supervisor: a separate process that ends the programs if the supervisor dies.
 
-It runs as a script, with nothing but the standard library.
+It runs as a script, and only uses the standard library.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
-GRACE = 10.0  # seconds to end in; a worker gives its tasks seven of them
+GRACE = 10.0  # seconds to end; a worker gives its tasks seven of them
 
 
 def start(keep_open: Sequence[int] = ()) -> subprocess.Popen[str]:
-    """Starts the guard of this process; it ends when its input is closed, as this process dies.
+    """Starts the guard of this process; it ends when its input closes, because this process ended.
 
     Args:
-        keep_open: file descriptors that it holds too, such as a lock on the whole run.
+        keep_open: file descriptors that it inherits, such as a lock for the whole run.
     """
     return subprocess.Popen(
         [sys.executable, "-I", __file__],
@@ -34,29 +34,29 @@ def start(keep_open: Sequence[int] = ()) -> subprocess.Popen[str]:
 
 
 def tell(guard: subprocess.Popen[str], group: int, stop: int = signal.SIGTERM) -> None:
-    """Tells a guard that a process group lives, or with 0 for `stop` that it has ended.
+    """Reports to a guard that a process group runs, or, with 0 for `stop`, that it has ended.
 
     Args:
-        stop: the signal that asks it to end.
+        stop: the signal that asks the group to end.
     """
-    with contextlib.suppress(BrokenPipeError):  # it was killed: then there is no guard
+    with contextlib.suppress(BrokenPipeError):  # the guard was killed
         print(group, int(stop), file=guard.stdin, flush=True)
 
 
 def signal_group(group: int, number: int) -> bool:
-    """Sends a signal (0: none) to a process group; False if there is no such group any more."""
+    """Sends a signal (0: none) to a process group; returns False if the group does not exist."""
     try:
         os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):  # macOS: permission, when only zombies are left
+    except (ProcessLookupError, PermissionError):  # macOS: permission, if only zombies are left
         return False
     return True
 
 
 def watch(lines: Iterable[str]) -> None:
-    """Reads which process groups live until the lines end, then ends those that are left.
+    """Reads which process groups run until the lines end, then ends the groups that are left.
 
-    A line is a group and the signal that asks it to end, or 0 when it has ended. The lines end
-    with the process that writes them, however that ends.
+    A line has a group and the signal that asks it to end, or 0 if it has ended. The lines end when
+    the process that writes them ends, for any reason.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""Which code was changed while `inv dev` runs: what a service starts again for."""
+"""Finds code that changes while `inv dev` runs, to restart the services that use it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ import watchfiles
 from slipway_ops import python_member
 from slipway_ops.project import Member
 
-LOOK = 200  # milliseconds between two looks at whether to stop
+LOOK = 200  # milliseconds between two checks of the stop event
 
 
 class Code(watchfiles.PythonFilter):
-    """Python files, without those of tests, tools and environments."""
+    """Python files, except those of tests, tools and virtual environments."""
 
     ignore_dirs = (*watchfiles.PythonFilter.ignore_dirs, "tests")
 
 
 def folders(root: Path, member: Member) -> list[Path]:
-    """Where the code of a service and of the libraries in this workspace that it uses is.
+    """Returns the code folders of a service and of the workspace libraries that it uses.
 
     Raises:
-        LockError: uv.lock does not hold the service.
+        LockError: uv.lock does not have the service.
     """
     places = [member.path, *(root / name for name in python_member.libraries(root, member))]
     return [place / "src" if (place / "src").is_dir() else place for place in places]
 
 
 def changes(places: Collection[Path], stop: threading.Event) -> Iterator[set[Path]]:
-    """The files that each save has changed; one that was saved as it was does not count.
+    """Yields the files that each save has changed; a save without a change does not count.
 
     Args:
-        places: the folders that are watched.
+        places: the folders to watch.
         stop: ends the wait for the next save.
     """
     before = _digests(places)

@@ -1,4 +1,4 @@
-"""What `inv doctor` has looked at, as a line of text."""
+"""The result of one check of `inv doctor`, as a line of text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ MARKS = {True: "ok ", False: "fix", None: " ? "}
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        what: its name, such as `Docker Engine`.
-        text: how it is, in plain words.
+        what: what was checked, such as `Docker Engine`.
+        text: the result, in plain words.
         remedy: the command to type, or what else to do; "" if nothing has to be done.
-        is_well: None where it could not be looked at.
+        is_well: None if the check was not possible.
     """
 
     what: str
@@ -29,10 +29,10 @@ class Check:
 
 
 def wrong(what: str, text: str, remedy: str) -> Check:
-    """A check that found something to do."""
+    """Returns a check that found something to fix."""
     return Check(what, text, remedy, is_well=False)
 
 
 def unknown(what: str, text: str, remedy: str = "") -> Check:
-    """A check that could not be made."""
+    """Returns a check that was not possible."""
     return Check(what, text, remedy, is_well=None)

@@ -1,4 +1,4 @@
-"""What a Docker engine says about itself and its host."""
+"""Checks a Docker engine and its host."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from slipway_ops.doctor.check import Check, unknown, wrong
 from slipway_ops.images import bake
 
 INFO = ("info", "--format", "{{json .}}")
-ENGINE = 25  # the first version with what is used here
+ENGINE = 25  # the first version that has all features used here
 PLUGINS = {"compose": (2, 24), "buildx": (0, 13)}
-MEMORY = 2  # GB; the product itself needs about one
-DRIFT = 30  # seconds by which clocks may differ
+MEMORY = 2  # GB; the product itself needs about 1
+DRIFT = 30  # seconds that clocks may differ
 GB = 1_000_000_000
 
 
 def parsed(text: str) -> dict[str, Any]:
-    """What `docker info` has answered; empty where it says nothing, or that there is no engine."""
+    """Returns the answer of `docker info`; empty if it is not readable or there is no engine."""
     try:
         found = json.loads(text)
     except ValueError:
@@ -29,7 +29,7 @@ def parsed(text: str) -> dict[str, Any]:
 
 
 def engine(info: Mapping[str, Any], where: str) -> Iterator[Check]:
-    """Whether the engine is new enough, and its host has memory and the right time."""
+    """Checks the engine's version, and the memory and clock of its host."""
     version = str(info.get("ServerVersion", ""))
     if int((re.match(r"\d+", version) or ["0"])[0]) < ENGINE:
         text = f"{version} on {where} is older than {ENGINE}"
@@ -39,14 +39,14 @@ def engine(info: Mapping[str, Any], where: str) -> Iterator[Check]:
     memory = int(info.get("MemTotal", 0)) / GB
     if memory < MEMORY:
         text = f"{memory:.1f} GB on {where}; two versions side by side need {MEMORY} GB"
-        yield wrong("Memory", text, "inv env.show (REPLICAS_… says how many containers run)")
+        yield wrong("Memory", text, "inv env.show (REPLICAS_… is the number of containers)")
     else:
         yield Check("Memory", f"{memory:.1f} GB on {where}")
     yield _clock(str(info.get("SystemTime", "")), where)
 
 
 def plugins(info: Mapping[str, Any]) -> Iterator[Check]:
-    """Whether docker on this machine has the plugins that are used here, new enough."""
+    """Checks that docker on this machine has new enough versions of the plugins."""
     found = {
         plugin["Name"]: str(plugin.get("Version", ""))
         for plugin in (info.get("ClientInfo") or {}).get("Plugins") or []
@@ -56,7 +56,7 @@ def plugins(info: Mapping[str, Any]) -> Iterator[Check]:
         numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
         if numbers < needed:
             least = ".".join(map(str, needed))
-            text = f"{version or 'missing'}; {least} or later is needed"
+            text = f"{version or 'missing'}; version {least} or later is needed"
             yield wrong(f"docker {name}", text, f"see {bake.GET_DOCKER}")
         else:
             yield Check(f"docker {name}", version)
@@ -64,12 +64,12 @@ def plugins(info: Mapping[str, Any]) -> Iterator[Check]:
 
 def _clock(text: str, where: str) -> Check:
     try:
-        # Nanoseconds are more than Python reads.
+        # Python does not parse nanoseconds.
         there = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", text))
     except ValueError:
-        return unknown("Clock", f"the engine on {where} does not say the time")
+        return unknown("Clock", f"the engine on {where} does not report the time")
     seconds = abs((there - datetime.now(UTC)).total_seconds())
     if seconds > DRIFT:
-        text = f"the engine's on {where} differs by {seconds:.0f} seconds from this machine's"
+        text = f"the clock of {where} differs by {seconds:.0f} seconds from this machine's"
         return wrong("Clock", text, "timedatectl set-ntp true (on both machines)")
     return Check("Clock", f"the engine's on {where} differs by less than {DRIFT} seconds")

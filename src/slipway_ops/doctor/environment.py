@@ -1,4 +1,4 @@
-"""Whether an environment is as it should be: variables, host, containers, records, backups."""
+"""Checks an environment: variables, host, containers, records, backups."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.kubernetes import cluster, cluster_status
 
 FREE = 10  # percent of the host's disk
-OLD = timedelta(hours=26)  # of the latest verified backup of production: a night, and a bit
+OLD = timedelta(hours=26)  # age limit of production's latest verified backup: a night and a bit
 
 
 def checks(root: Path, name: str) -> Iterator[Check]:
-    """What was looked at in an environment; it ends where the rest cannot be looked at."""
+    """Yields the checks of an environment; stops if the rest cannot be checked."""
     try:
         stack = compose.stack(root, name)
         found = environment_check.findings(root, name)
-    except SlipwayError as error:  # which says what to type
+    except SlipwayError as error:  # its text says what to type
         yield Check("Variables", str(error), is_well=False)
         return
     for finding in found:
@@ -49,14 +49,14 @@ def checks(root: Path, name: str) -> Iterator[Check]:
         remedy = f"docker --host {address} info" if address else "systemctl start docker"
         yield wrong("Host", f"{stack.host} does not answer: {lines[-1]}", remedy)
         return
-    if stack.values.get("DOCKER_HOST"):  # else it is this machine's, which was looked at
+    if stack.values.get("DOCKER_HOST"):  # otherwise the checks of this machine include it
         yield from engine.engine(info, stack.host)
     for look in (_disk, _ports, _records, _containers, _backups):
         try:
             yield from look(stack)
         except SlipwayError as error:
             what = look.__name__.strip("_").capitalize()
-            yield unknown(what, f"not looked at. {error}", f"inv status {name}")
+            yield unknown(what, f"not checked. {error}", f"inv status {name}")
 
 
 def _cluster(found: cluster.Cluster) -> Iterator[Check]:
@@ -78,13 +78,13 @@ def _cluster(found: cluster.Cluster) -> Iterator[Check]:
 
 
 def _names(stack: Stack) -> Iterator[Check]:
-    """Whether the names of the host and of public addresses are known to DNS."""
+    """Checks that DNS knows the host and the public addresses."""
     urls = [stack.values.get("DOCKER_HOST", ""), *stack.values.get("PUBLIC_URLS", "").split()]
     for host in sorted({urlsplit(url).hostname or "" for url in urls} - {""}):
         try:
             socket.getaddrinfo(host, None)
         except OSError as error:
-            yield wrong("DNS", f"{host} is not known: {error.strerror}", f"getent hosts {host}")
+            yield wrong("DNS", f"{host} is unknown: {error.strerror}", f"getent hosts {host}")
         else:
             yield Check("DNS", f"{host} is known")
 
@@ -103,7 +103,7 @@ def _disk(stack: Stack) -> Iterator[Check]:
 
 
 def _ports(stack: Stack) -> Iterator[Check]:
-    """Whether the ports that would be published on this machine are free, or ours."""
+    """Checks that ports to publish on this machine are free or already ours."""
     if stack.values.get("DOCKER_HOST"):
         return
     ours = {port for container in stack.containers() for port in container.ports}
@@ -129,7 +129,7 @@ def _records(stack: Stack) -> Iterator[Check]:
     elif found:
         yield Check("Deployments", f"{found[0].version} is the latest, and was healthy")
     elif name != "development":
-        yield wrong("Deployments", "there is none yet", f"inv deploy {name}")
+        yield wrong("Deployments", "there are none yet", f"inv deploy {name}")
 
 
 def _containers(stack: Stack) -> Iterator[Check]:
@@ -156,12 +156,12 @@ def _backups(stack: Stack) -> Iterator[Check]:
     latest = next((backup for backup in backups.listed(stack) if backup.verified), None)
     make = f"inv db.backup {name} && inv db.verify {name}"
     if latest is None:
-        yield wrong("Backups", f"{name} has none that was verified", make)
+        yield wrong("Backups", f"{name} has no verified backup", make)
     elif datetime.now(UTC) - latest.when > OLD:
         hours = (datetime.now(UTC) - latest.when).total_seconds() / 3600
         yield wrong("Backups", f"the latest verified one is {hours:.0f} hours old", make)
     else:
-        yield Check("Backups", f"{latest.name} was verified; it is on {latest.places}")
+        yield Check("Backups", f"{latest.name} is verified; it is on {latest.places}")
     if not stack.values.get("BACKUP_URL"):
-        text = "they are on the host alone, and are lost with it"
+        text = "they are only on the host, and are lost with it"
         yield wrong("Backups", text, "BACKUP_URL=… in .env.production: docs/environments.md")

@@ -1,4 +1,4 @@
-"""Whether this machine has what the commands of a project need."""
+"""Checks that this machine has what the commands of a project need."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.github import rest_api, rulesets
 from slipway_ops.images import bake, registry_login
 
-FREE = 5  # GB: the images of a project and of one build of it
+FREE = 5  # GB: the images of a project and one build of them
 
 
 def checks(root: Path) -> Iterator[Check]:
-    """What was looked at on this machine, one after the other."""
+    """Yields the checks of this machine, one after the other."""
     yield _disk(root)
     if "images" in project.capabilities(root):
         yield from _docker()
@@ -58,8 +58,8 @@ def _rules(root: Path) -> Check:
     try:
         rulesets.protect(root, rest_api.connect(root), check=True, say=differences.append)
     except rest_api.GitHubError as error:
-        return unknown("Rules on GitHub", f"not looked at. {error}")
+        return unknown("Rules on GitHub", f"not checked. {error}")
     except SlipwayError:
         text = "differ from .github:\n" + "\n".join(f"     {line}" for line in differences)
         return wrong("Rules on GitHub", text, "inv protect")
-    return Check("Rules on GitHub", "those of .github")
+    return Check("Rules on GitHub", "the same as in .github")

@@ -1,4 +1,4 @@
-"""What may be shown of environments: their variables with secrets masked, and how two differ."""
+"""Shows the variables of environments, with secrets masked, and how two environments differ."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from slipway_ops.environments.variable import Variable
 
 
 def shown(root: Path, name: str) -> dict[str, str]:
-    """The variables of an environment as they may be seen: secrets and passwords are masked.
+    """Returns the variables of an environment, with secrets and passwords masked.
 
     Raises:
-        SlipwayError: it has none.
+        SlipwayError: the environment has no variables.
     """
     return _masked(environment_files.values(root, name), contract.by_name(contract.read(root)))
 
 
 def differences(root: Path, first: str, second: str) -> list[tuple[str, str]]:
-    """The variables in which two environments differ, and all secrets, each with what to say of it.
+    """Returns the variables that differ between two environments, and all secrets, with a text.
 
-    Of a secret that is `same`, `differs` or `only in NAME`, never a part of its value.
+    The text of a secret is `same`, `differs` or `only in NAME`, and never has a part of its value.
 
     Raises:
-        SlipwayError: one of them has none.
+        SlipwayError: an environment has no variables.
     """
     known = contract.by_name(contract.read(root))
     raw = [environment_files.values(root, name) for name in (first, second)]
@@ -39,13 +39,13 @@ def differences(root: Path, first: str, second: str) -> list[tuple[str, str]]:
                 found.append((key, f"only in {first if one else second}"))
         elif one != other:
             one, other = (each.get(key, "not set") or "empty" for each in masked)
-            hidden = "; what is masked differs" if one == other else ""
+            hidden = "; the masked parts differ" if one == other else ""
             found.append((key, f"{first} {one}, {second} {other}{hidden}"))
     return found
 
 
 def _masked(values: Mapping[str, str], known: Mapping[str, Variable]) -> dict[str, str]:
-    """Values as they may be seen; what the contract does not know may be a secret."""
+    """Masks values; a variable that is not in the contract counts as a secret."""
     unknown = Variable("", "", "", "", secret=True)
     return {
         key: masking.seen(value, known.get(key, unknown).type, known.get(key, unknown).secret)

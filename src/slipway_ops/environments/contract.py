@@ -1,8 +1,8 @@
-"""The contract of variables: what each service reads, found in its Settings class.
+"""The contract of variables: each service declares the variables that it reads in a Settings class.
 
-`contract_files.py` writes `.env.example` and the table of the docs from it, `environment_check.py`
+`contract_files.py` writes `.env.example` and the table of the docs from it. `environment_check.py`
 compares the values of an environment with it, and `checks/contract_check.py` the compose files and
-the workflows.
+workflows.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from slipway_ops.errors import SlipwayError
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a Settings class says against the values of an environment.
+    """An error of a Settings class about the values of an environment.
 
     Attributes:
-        text: a sentence that holds no value.
+        text: a sentence without any value.
         variables: the variables that it names.
     """
 
@@ -34,11 +34,11 @@ class Refusal:
 
 
 def read(root: Path, python: Path | None = None) -> list[Variable]:
-    """The contract: the deployment's own variables, then those of each service by name.
+    """Returns the contract: the deployment's own variables, then those of each service by name.
 
     Args:
         root: the root of the project.
-        python: the interpreter of an environment that has every member; .venv's if none is named.
+        python: the interpreter of an environment with all members; by default that of .venv.
 
     Raises:
         SlipwayError: a Settings class cannot be imported.
@@ -50,7 +50,7 @@ def read(root: Path, python: Path | None = None) -> list[Variable]:
 def refusals(
     root: Path, environment: str, values: Mapping[str, str], python: Path | None = None
 ) -> list[Refusal]:
-    """What the Settings classes of the services say against these values.
+    """Returns the errors of the services' Settings classes about these values.
 
     Raises:
         SlipwayError: a Settings class cannot be imported.
@@ -60,7 +60,7 @@ def refusals(
 
 
 def by_name(variables: Iterable[Variable]) -> dict[str, Variable]:
-    """Each name once, as its first reader has it: several services read the same APP_ variable."""
+    """Returns the variables by name; if several services read one, the first of them counts."""
     found: dict[str, Variable] = {}
     for variable in variables:
         found.setdefault(variable.name, variable)
@@ -68,7 +68,7 @@ def by_name(variables: Iterable[Variable]) -> dict[str, Variable]:
 
 
 def _probe(root: Path, asked: Mapping[str, Any], python: Path | None) -> list[Any]:
-    """What settings_probe.py answers, run by an interpreter that has the services."""
+    """Runs settings_probe.py with an interpreter that has the services; returns its answer."""
     modules = []
     for member in sorted(project.members(root), key=lambda member: member.name):
         for name in ("settings", "migrate"):

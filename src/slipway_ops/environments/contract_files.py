@@ -1,4 +1,4 @@
-"""What is written from the contract: `.env.example` and the table in docs/environments.md."""
+"""Writes the files made from the contract: `.env.example` and a table in docs/environments.md."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BEGIN, END = "<!-- contract -->", "<!-- end of contract -->"
 
 
 def write(root: Path) -> list[str]:
-    """Writes .env.example and the table in the docs again; returns the files that changed.
+    """Writes .env.example and the table in the docs; returns the files that changed.
 
     Raises:
-        SlipwayError: a Settings class cannot be imported, or the docs have no place for it.
+        SlipwayError: a Settings class cannot be imported, or the docs have no place for the table.
     """
     changed = []
     for name, text in generated(root, contract.read(root)).items():
@@ -31,7 +31,7 @@ def write(root: Path) -> list[str]:
 
 
 def generated(root: Path, variables: Iterable[Variable]) -> dict[str, str]:
-    """What the generated files should hold: {name: text}.
+    """Returns the text that each generated file should have: {name: text}.
 
     Raises:
         SlipwayError: the docs have no place for the table.
@@ -43,7 +43,7 @@ def generated(root: Path, variables: Iterable[Variable]) -> dict[str, str]:
 
 
 def example(variables: list[Variable]) -> str:
-    """The text of .env.example."""
+    """Returns the text of .env.example."""
     parts = [
         "# Every variable of this project, written by `inv env.contract` from the services' "
         "settings.\n"
@@ -58,7 +58,7 @@ def example(variables: list[Variable]) -> str:
 
 
 def comment(variable: Variable) -> str:
-    """The meaning of a variable, as lines that begin with #."""
+    """Returns the meaning of a variable, as lines that begin with #."""
     parts = [variable.meaning]
     if variable.secret:
         parts.append("Secret.")
@@ -73,14 +73,14 @@ def comment(variable: Variable) -> str:
 
 
 def assignment(variable: Variable, value: str = "") -> str:
-    """The line that sets a variable, or shows its default where there is no value."""
+    """Returns the line that sets a variable, or shows its default if there is no value."""
     if value or variable.required:
         return f"{variable.name}={value}"
     return f"# {variable.name}={variable.default}"
 
 
 def table(variables: Iterable[Variable]) -> str:
-    """The contract as a table in Markdown."""
+    """Returns the contract as a table in Markdown."""
     rows = ["| variable | what it holds | default | meaning |", "|---|---|---|---|"]
     for variable in variables:
         default = f"`{variable.default}`" if variable.default else "none"
@@ -98,15 +98,15 @@ def table(variables: Iterable[Variable]) -> str:
 
 
 def documented(text: str, variables: Iterable[Variable]) -> str:
-    """The text of docs/environments.md with the table of this contract.
+    """Returns the text of docs/environments.md with the table of this contract.
 
     Raises:
-        SlipwayError: the marks between which the table stands are gone.
+        SlipwayError: the marks around the table are missing.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise SlipwayError(f"{DOCS} has no lines {BEGIN} and {END}: put them where the table is.")
-    # prettier would align the columns, and so change every row with a new one.
+        raise SlipwayError(f"{DOCS} needs the lines {BEGIN} and {END}, and the table between.")
+    # prettier would align the columns, so that a new row could change all others.
     ignored = f"<!-- prettier-ignore-start -->\n\n{table(variables)}\n<!-- prettier-ignore-end -->"
     return f"{before}{BEGIN}\n{ignored}\n{END}{after}"

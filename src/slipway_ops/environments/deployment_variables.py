@@ -1,4 +1,4 @@
-"""The variables of the containers as a whole: no service reads them."""
+"""The variables of the deployment: services do not read them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slipway_ops.environments.variable import Format, Variable
 from slipway_ops.images import bake
 from slipway_ops.project import Member
 
-ADDRESS = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%\[\]-]+")  # nothing that a shell or YAML reads
+ADDRESS = re.compile(r"https?://[\w.~:/?#@!$&()*+,;=%\[\]-]+")  # needs no quotes in shell or YAML
 EXAMPLE_ENGINE = "ssh://deploy@staging.example"
 
 
@@ -35,7 +35,7 @@ def _matching(pattern: str, words: str, problem: str) -> Format:
 
 TEXT = Format("text", lambda value: True, "")
 PASSWORD = _matching(
-    r"[A-Za-z0-9_.~-]+", "text", "has characters that URLs change: take letters, digits, - _ . ~"
+    r"[A-Za-z0-9_.~-]+", "text", "may only have letters, digits, - _ . ~, because it is in a URL"
 )
 PORT = _integer(1, 65535)
 SWITCH = _one_of("true", "false")
@@ -61,7 +61,7 @@ AGE_KEY = _matching(
 KUBE_NAME = _matching(
     r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
     "name",
-    "is not a name in Kubernetes: it has lower case letters, digits and hyphens",
+    "is not a name in Kubernetes: use lowercase letters, digits and hyphens",
 )
 HOST = _matching(
     r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+",
@@ -78,7 +78,7 @@ def _own(name: str, format: Format, meaning: str, **more: Any) -> Variable:
 
 
 def variables(root: Path) -> list[Variable]:
-    """What the containers of a project need besides the variables of their services."""
+    """Returns the variables that the deployment of a project needs."""
     images = bake.images(root)
     found = []
     if any(member.language == "python" for member in images):
@@ -100,7 +100,7 @@ def variables(root: Path) -> list[Variable]:
             ),
             *_backups(),
         ]
-    # Without apps the APIs are what is published.
+    # Without apps, the APIs are published.
     apps = [member for member in images if member.kind == "app"]
     first = 8080 if apps else 8000
     found += [
@@ -138,12 +138,12 @@ def variables(root: Path) -> list[Variable]:
         _own(
             "REGISTRY",
             TEXT,
-            "Registry of the images, in place of the project's, with account.",
+            "Registry and account for the images, instead of the project's.",
         ),
         _own(
             "STAGING_DOCKER_HOST",
             ENGINE,
-            f"The engine of staging, whose records are looked at, {engine}",
+            f"The engine of staging, whose records are checked, {engine}",
             only="production",
         ),
     ]
@@ -155,7 +155,7 @@ def _backups() -> list[Variable]:
             "BACKUP_URL",
             BUCKET,
             "Bucket for backups, such as s3://shop-backups. "
-            "Without it, they are on the host alone.",
+            "Without it, they are only on the host.",
         ),
         _own(
             "BACKUP_ENDPOINT",
@@ -174,8 +174,10 @@ def _backups() -> list[Variable]:
 
 
 def is_of_compose(name: str) -> bool:
-    """Whether a variable says something about containers on a Docker host that a cluster lacks: the
-    database beside them, and ports of the host."""
+    """Returns whether a variable is about the database or the ports of a Docker host.
+
+    A cluster does not need it.
+    """
     return name == "DATABASE_PASSWORD" or name.startswith("PUBLISH_")
 
 
@@ -185,8 +187,7 @@ def _kubernetes(root: Path, published: list[Member]) -> list[Variable]:
         _own(
             "KUBE_CONTEXT",
             TEXT,
-            "Context of kubectl: where it is set, the cluster is deployed to in place of "
-            "DOCKER_HOST.",
+            "Context of kubectl. If it is set, deployments go to that cluster, not to DOCKER_HOST.",
         ),
         _own(
             "KUBE_NAMESPACE",
@@ -202,7 +203,7 @@ def _kubernetes(root: Path, published: list[Member]) -> list[Variable]:
         _own(
             "KUBE_ENTRY",
             _one_of("ingress", "gateway"),
-            "How requests from outside come in. Without it, none do.",
+            "How requests come in from outside. Without it, they cannot.",
         ),
         _own(
             "KUBE_PULL_POLICY",
@@ -221,7 +222,7 @@ def _kubernetes(root: Path, published: list[Member]) -> list[Variable]:
         _own(
             "STAGING_KUBE_CONTEXT",
             TEXT,
-            "Context of staging, whose records are looked at. Without it, KUBE_CONTEXT.",
+            "Context of staging, whose records are checked. Without it, KUBE_CONTEXT.",
             only="production",
         ),
         _own(
@@ -239,14 +240,14 @@ def _observability() -> list[Variable]:
             "OBSERVABILITY",
             SWITCH,
             "Whether Prometheus, Grafana and Loki run too. "
-            "Without it, `observability` in pyproject.toml says so.",
+            "Without it, `observability` in pyproject.toml decides.",
         ),
         _own("GRAFANA_PORT", PORT, "Port of the host's loopback for Grafana.", default="3000"),
         _own("PROMETHEUS_PORT", PORT, "The same for Prometheus.", default="9090"),
         _own("ALERTMANAGER_PORT", PORT, "The same for Alertmanager.", default="9093"),
         _own("ALERTS_URL", WEB_ADDRESS, "Webhook that alerts are posted to.", secret=True),
-        _own("PUBLIC_URLS", WEB_ADDRESSES, "Where people reach it; each is asked every minute."),
-        _own("LOGS_TO", _one_of("datadog", "elasticsearch"), "Where logs go in place of Loki."),
-        _own("LOGS_URL", WEB_ADDRESS, "What takes logs there, by OTLP over HTTP."),
-        _own("LOGS_KEY", HEADER, "API key for that.", secret=True),
+        _own("PUBLIC_URLS", WEB_ADDRESSES, "Public addresses; each is checked every minute."),
+        _own("LOGS_TO", _one_of("datadog", "elasticsearch"), "Where logs go instead of Loki."),
+        _own("LOGS_URL", WEB_ADDRESS, "Address that receives the logs, by OTLP over HTTP."),
+        _own("LOGS_KEY", HEADER, "API key for that address.", secret=True),
     ]

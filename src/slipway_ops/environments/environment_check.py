@@ -1,4 +1,4 @@
-"""Whether the variables of an environment meet the contract."""
+"""Checks that the variables of an environment meet the contract."""
 
 from __future__ import annotations
 
@@ -13,22 +13,20 @@ from slipway_ops.kubernetes import cluster
 
 
 def findings(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """What is wrong with an environment's variables, each by name, service and meaning.
-
-    Empty when the contract is met. Values are never part of it.
+    """Returns a sentence for each problem with an environment's variables; none has a value in it.
 
     Args:
         root: the root of the project.
         name: the environment.
-        environ: the variables of the process, which count where the environment has no file.
+        environ: the variables of the process, which are used if the environment has no file.
 
     Raises:
-        SlipwayError: the environment has no variables at all, or no Settings can be read.
+        SlipwayError: the environment has no variables at all, or Settings cannot be read.
     """
     values = environment_files.values(root, name, environ)
     known = contract.by_name(contract.read(root))
     found = [*_readable_by_others(environment_files.file_of(root, name))]
-    named = set()  # the variables about which something is said, so that it is said once
+    named = set()  # variables that already have a sentence
     asked = known
     if cluster.selects(root, values):
         asked = {k: v for k, v in known.items() if not deployment_variables.is_of_compose(k)}
@@ -36,7 +34,7 @@ def findings(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> 
         named.add(variable)
         found.append(sentence)
     found += _shared_ports(values)
-    # What the services would say at their start.
+    # Problems that the services would report when they start.
     for refusal in contract.refusals(root, name, for_services(values, known)):
         if not refusal.variables or not named.issuperset(refusal.variables):
             meanings = [known[each].meaning for each in refusal.variables if each in known]
@@ -45,7 +43,7 @@ def findings(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> 
 
 
 def for_services(values: Mapping[str, str], known: Mapping[str, Variable]) -> dict[str, str]:
-    """The values that the services read themselves."""
+    """Returns the values that the services themselves read."""
     return {
         key: value
         for key, value in values.items()
@@ -61,21 +59,21 @@ def _readable_by_others(file: Path) -> Iterator[str]:
 def _unexpected(
     values: Iterable[str], known: Mapping[str, Variable], name: str
 ) -> Iterator[tuple[str, str]]:
-    """Each variable that the environment must not have, with what to do."""
+    """Yields each variable that the environment must not have, with what to do."""
     for key in sorted(values):
         variable = known.get(key)
         if variable is None:
-            yield key, f"{key} is unknown: no service reads it. Take it out, or correct it."
+            yield key, f"{key} is unknown: no service reads it. Remove it, or correct its name."
         elif variable.given:
-            yield key, f"{key} ({variable.service}) is given by the deployment. Take it out."
+            yield key, f"{key} ({variable.service}) is set by the deployment. Remove it."
         elif not variable.known(name):
-            yield key, f"{key} is for {variable.only} only. Take it out."
+            yield key, f"{key} is only for {variable.only}. Remove it."
 
 
 def _unmet(
     values: Mapping[str, str], known: Mapping[str, Variable], name: str
 ) -> Iterator[tuple[str, str]]:
-    """Each variable that is missing, or that the deployment cannot use, with its meaning."""
+    """Yields each variable that is missing or that the deployment cannot use, with its meaning."""
     for variable in known.values():
         value = values.get(variable.name)
         if variable.needed(name) and not value:
@@ -95,4 +93,4 @@ def _shared_ports(values: Mapping[str, str]) -> Iterator[str]:
             ported.setdefault(value, []).append(key)
     for keys in ported.values():
         if len(keys) > 1:
-            yield f"{', '.join(keys[:-1])} and {keys[-1]} are the same port."
+            yield f"{', '.join(keys[:-1])} and {keys[-1]} have the same port."

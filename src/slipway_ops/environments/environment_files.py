@@ -1,8 +1,8 @@
 """Development, staging and production: their variables, and which one is active.
 
-The variables of an environment are in `.env.NAME`, readable by its owner alone, or, where there is
-no such file (in CI), those of the process: never a mixture. `.env` is a symbolic link to the file
-of the active environment.
+The variables of an environment are in `.env.NAME`, which only its owner can read. If that file does
+not exist, as in CI, they are the variables of the process; the two are never mixed. `.env` is a
+symbolic link to the file of the active environment.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ DATABASE = "postgresql://app:{password}@database:5432/app"
 
 
 def file_of(root: Path, name: str) -> Path:
-    """The file of an environment.
+    """Returns the file of an environment.
 
     Raises:
-        SlipwayError: there is no environment of that name.
+        SlipwayError: there is no environment with that name.
     """
     if name not in NAMES:
         raise SlipwayError(
@@ -39,17 +39,17 @@ def file_of(root: Path, name: str) -> Path:
 
 
 def active(root: Path) -> str | None:
-    """The name of the active environment, if one is."""
+    """Returns the name of the active environment; None if there is none."""
     link = root / ".env"
     name = os.readlink(link).removeprefix(".env.") if link.is_symlink() else ""
     return name if name in NAMES else None
 
 
 def require_active(root: Path) -> str:
-    """The name of the active environment.
+    """Returns the name of the active environment.
 
     Raises:
-        SlipwayError: none is.
+        SlipwayError: no environment is active.
     """
     name = active(root)
     if name is None:
@@ -61,9 +61,9 @@ def require_active(root: Path) -> str:
 
 
 def values(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The variables of an environment, as they are written: nothing in them is replaced.
+    """Returns the variables of an environment; references such as `${NAME}` stay as they are.
 
-    Without a file they are those of the process; in CI that is where they come from.
+    If there is no file, they come from the process, as in CI.
 
     Raises:
         SlipwayError: there is neither a file nor a variable, or the file cannot be read.
@@ -84,30 +84,30 @@ def values(root: Path, name: str, environ: Mapping[str, str] = os.environ) -> di
     needed = any(variable.needed(name) for variable in variables)
     if needed and not found_here.keys() - {"DOCKER_HOST", "REGISTRY"}:
         raise SlipwayError(
-            f"{name} has no variables: there is no {file.name}, and none is set here. "
+            f"{name} has no variables: {file.name} does not exist, and none is set here. "
             f"Type: inv env.init {name}"
         )
     return found_here
 
 
 def initialize(root: Path, name: str) -> tuple[Path, list[Variable]]:
-    """Writes the file of an environment from the contract, with secrets of its own.
+    """Writes the file of an environment from the contract, with new secrets.
 
     Returns:
-        the file, and the variables that only a person can fill in.
+        The file, and the variables that a person has to fill in.
 
     Raises:
-        SlipwayError: the file is there already.
+        SlipwayError: the file already exists.
     """
     file = file_of(root, name)
     if file.exists():
         raise SlipwayError(
-            f"{file.name} is there already, and its secrets may be in use. See what it lacks: "
+            f"{file.name} already exists, and its secrets may be in use. See what is missing: "
             f"inv env.check {name}"
         )
-    password = secrets.token_urlsafe(24)  # only characters that URLs and files leave alone
+    password = secrets.token_urlsafe(24)  # needs no escapes in URLs and files
     text = [
-        f"# The variables of {name}. Keep this file to yourself; `inv env.check {name}` tests it."
+        f"# The variables of {name}. Keep this file secret; `inv env.check {name}` checks it."
     ]
     missing: list[Variable] = []
     for variable in contract.by_name(contract.read(root)).values():
@@ -125,20 +125,20 @@ def initialize(root: Path, name: str) -> tuple[Path, list[Variable]]:
 
 
 def use(root: Path, name: str) -> None:
-    """Makes an environment the active one, in one step: before it the old is, after it the new.
+    """Makes an environment the active one, atomically.
 
     Raises:
-        SlipwayError: it has no file, or `.env` holds values that are nowhere else.
+        SlipwayError: the environment has no file, or `.env` is a file, whose values would be lost.
     """
     file, link = file_of(root, name), root / ".env"
     if not file.exists():
         raise SlipwayError(f"There is no {file.name} yet. Type: inv env.init {name}")
     if link.exists() and not link.is_symlink():
         raise SlipwayError(
-            ".env is a file of its own, and its values would be lost. Save it first, for instance: "
+            ".env is a regular file, and its values would be lost. Save it first, for example: "
             "mv .env .env.mine"
         )
-    # A name of its own for each run: what a killed one has left is never in the way.
+    # Each run uses a new name, so that a leftover of a killed run is never in the way.
     with tempfile.TemporaryDirectory(prefix=".env.use-", dir=root) as folder:
         new = Path(folder, "link")
         new.symlink_to(file.name)
@@ -148,7 +148,7 @@ def use(root: Path, name: str) -> None:
 
 
 def _first_value(variable: Variable, environment: str, password: str) -> str | None:
-    """The value that a variable begins with, "" for its default; None if only a person knows it."""
+    """Returns a variable's first value, "" for its default; None if a person has to choose it."""
     if variable.name == "DATABASE_PASSWORD":
         return password
     if variable.name.endswith("_DATABASE_URL"):
@@ -163,15 +163,15 @@ def _first_value(variable: Variable, environment: str, password: str) -> str | N
 
 
 def _create(file: Path, text: str) -> None:
-    """Writes a file that only its owner can read, whole or not at all; never over another."""
+    """Creates a file that only its owner can read, atomically; never replaces another one."""
     handle, name = tempfile.mkstemp(prefix=".env.new-", dir=file.parent)  # mode 0600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as new:
             new.write(text)
             new.flush()
             os.fsync(new.fileno())
-        os.link(name, file)  # unlike a rename, it fails if the file exists by now
+        os.link(name, file)  # unlike a rename, this fails if the file now exists
     except FileExistsError as error:
-        raise SlipwayError(f"{file.name} has just been made by somebody else.") from error
+        raise SlipwayError(f"{file.name} was just created by another program.") from error
     finally:
         os.unlink(name)

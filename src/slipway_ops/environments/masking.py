@@ -1,4 +1,4 @@
-"""What may be seen of a variable: the host of a URL, but neither its password nor its query."""
+"""Masks values: shows the host of a URL, but not its password or query."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ HOST = r"(?:[\w.-]*|\[[0-9a-fA-F:.]+\])(?::\d*)?"
 
 
 def seen(value: str, kind: str, secret: bool) -> str:
-    """A value as it may be shown; where it is unclear what is a password, all of it is masked.
+    """Returns a value with its secret parts masked; if these are unclear, all of it is masked.
 
     Args:
-        kind: what the contract says that it holds, such as `web address` or `JSON list`.
-        secret: whether it is a secret: then at most the host of a URL is shown.
+        kind: the type in the contract, such as `web address` or `JSON list`.
+        secret: whether it is a secret; then at most the host of a URL is shown.
     """
     if not value:
         return value
@@ -36,7 +36,7 @@ def seen(value: str, kind: str, secret: bool) -> str:
 
 
 def _url(text: str, secret: bool = False) -> str:
-    """A URL without its user, password, query and fragment; of a secret one also without its path.
+    """Returns a URL without user, password, query and fragment; a secret one also without path.
 
     Raises:
         ValueError: it is not clear where its host is.
@@ -44,10 +44,10 @@ def _url(text: str, secret: bool = False) -> str:
     parts = urlsplit(text)
     user, at, host = parts.netloc.rpartition("@")
     clear = re.match(SCHEME, text) and re.fullmatch(HOST, host) and not re.search(r"\s", text)
-    # An @ behind the host may belong to a password with an unescaped slash.
+    # An @ after the host may belong to a password with an unescaped slash.
     if not clear or (secret and not host) or text.count("@") != parts.netloc.count("@"):
         raise ValueError
-    if at and not (parts.scheme == "ssh" and ":" not in user):  # ssh://deploy@… is just a name
+    if at and not (parts.scheme == "ssh" and ":" not in user):  # ssh://deploy@… has no password
         user = MASK
     path = f"/{MASK}" if secret and parts.path.strip("/") else parts.path
     query = f"?{MASK}" if parts.query else ""
@@ -56,17 +56,17 @@ def _url(text: str, secret: bool = False) -> str:
 
 
 def _text(text: str) -> str:
-    """A text whose URLs are masked; commas and semicolons may separate URLs."""
+    """Masks the URLs in a text; commas and semicolons may separate them."""
     if "://" not in text:
         return text
     words = re.split(rf"(\s+|[,;](?={SCHEME}))", text)
     if any("@" in word and "://" not in word for word in words):
-        raise ValueError  # perhaps the rest of a password with a space in it
+        raise ValueError  # this may be the rest of a password that has a space
     return "".join(_word(word) if "://" in word else word for word in words)
 
 
 def _word(word: str) -> str:
-    """A URL, perhaps in brackets or quotes or at the end of a sentence."""
+    """Masks a URL that may be in brackets or quotes, or at the end of a sentence."""
     url = word.lstrip("(\"'<").rstrip(")\"'>.,;!]")
     before, _, after = word.partition(url)
     return f"{before}{_url(url)}{after}"

@@ -1,7 +1,8 @@
-"""Asks the services' own Settings classes: run by the Python of an environment that has them.
+"""Reads the services' Settings classes; runs with the Python of an environment that has them.
 
-`python -I settings_probe.py` prints what they declare. With the standard input `{"environment": …,
-"values": {…}}` it prints what they refuse in these values instead. No value is ever printed.
+`python -I settings_probe.py` prints the declared variables. With the standard input
+`{"environment": …, "values": {…}}` it prints errors about these values instead. It never prints a
+value.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ WORD = re.compile(r"\w+")
 
 
 def classes(modules: list[str]) -> Iterator[tuple[str, Any]]:
-    """The Settings class of each module, with the name of its package."""
+    """Yields the Settings class of each module, with the name of its package."""
     for name in modules:
         module = importlib.import_module(name)
         found = getattr(module, "Settings", None)
@@ -28,7 +29,7 @@ def classes(modules: list[str]) -> Iterator[tuple[str, Any]]:
 
 
 def declared(service: str, settings: Any) -> list[dict[str, Any]]:
-    """What a Settings class says about each of its variables."""
+    """Returns what a Settings class declares about each of its variables."""
     schema = settings.model_json_schema(by_alias=False)["properties"]
     found = []
     for field, info in settings.model_fields.items():
@@ -43,7 +44,7 @@ def declared(service: str, settings: Any) -> list[dict[str, Any]]:
                 "type": _words(schema[field]),
                 "default": "" if info.is_required() else plain,
                 "secret": masked,
-                # A secret that has a default has one for this machine only.
+                # The default of a secret is only for this machine.
                 "required": info.is_required() or kept,
                 "required_outside_development": bool(extra.get("required_outside_development")),
                 "given": field in GIVEN,
@@ -56,25 +57,25 @@ def declared(service: str, settings: Any) -> list[dict[str, Any]]:
 def refused(
     service: str, settings: Any, environment: str, values: dict[str, str]
 ) -> list[dict[str, Any]]:
-    """What a Settings class refuses in these values: sentences, and the variables they name."""
+    """Returns errors of a Settings class about these values, with the variables that they name."""
     given = {settings.variable("environment"): environment, "APP_VERSION": "0.0.0"}
     os.environ.clear()
     os.environ.update(values | given)
     try:
         settings.load()
-    except Exception as error:  # SettingsError, whose text names variables only
+    except Exception as error:  # SettingsError, whose text has names of variables only
         lines = [line for line in str(error).splitlines() if line]
         known = {settings.variable(field) for field in settings.model_fields}
         return [
             {"text": f"{service}: {line}", "variables": sorted(known & set(WORD.findall(line)))}
             for line in lines
-            if not line.startswith("Correct the env")  # says what to do, and no problem
+            if not line.startswith("Correct the env")  # a hint, not an error
         ]
     return []
 
 
 def _words(schema: dict[str, Any]) -> str:
-    """A JSON schema in a few words: `integer, 1 to 65535`."""
+    """Describes a JSON schema in a few words: `integer, 1 to 65535`."""
     several = [each for each in schema.get("anyOf", []) if each.get("type") != "null"]
     schema = several[0] | {"anyOf": []} if several else schema
     if "enum" in schema:
@@ -94,7 +95,7 @@ def _words(schema: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Prints JSON: the variables, or the refusals."""
+    """Prints the variables or the errors as JSON."""
     asked = json.load(sys.stdin)
     found: list[Any] = []
     for service, settings in classes(sys.argv[1:]):

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Format:
-    """What a variable of the deployment holds; those of services are checked by their Settings.
+    """The format of a deployment variable; Settings classes check the variables of services.
 
     Attributes:
-        words: what it holds, as the docs say it.
-        accepts: whether a value, which is not empty, is such a thing.
-        problem: what to say of a value that is not: the name of the variable comes before it.
+        words: a description for the docs.
+        accepts: takes a value that is not empty; returns whether it is valid.
+        problem: the error for an invalid value, without the variable's name in front.
     """
 
     words: str
@@ -26,16 +26,16 @@ class Variable:
     """One variable.
 
     Attributes:
-        service: the member that reads it; `deployment` for what the containers as a whole need.
-        type: what it holds, in words: `integer, 1 to 65535`.
-        default: the value without it; "" for none, and for every secret.
-        secret: it is never shown.
-        required: a container cannot do without it.
+        service: the member that reads it, or `deployment`.
+        type: a description of its values, such as `integer, 1 to 65535`.
+        default: its value if it is not set; "" for none, and for every secret.
+        secret: its value is never shown.
+        required: a container does not run without it.
         required_outside_development: the same, in staging and production only.
-        given: set by the image or the deployment, and so in no file.
+        given: set by the image or the deployment, so it is not in a file.
         meaning: one or more sentences.
         only: the only environment that has it; "" for all.
-        format: how a value of the deployment is checked.
+        format: checks the values of a deployment variable.
     """
 
     name: str
@@ -51,10 +51,10 @@ class Variable:
     format: Format | None = None
 
     def needed(self, environment: str) -> bool:
-        """Whether an environment's file must have a value for it."""
+        """Returns whether an environment's file must have a value for it."""
         outside = environment != "development" and self.required_outside_development
         return not self.given and (self.required or outside)
 
     def known(self, environment: str) -> bool:
-        """Whether an environment's file may name it."""
+        """Returns whether an environment's file may have it."""
         return not self.given and self.only in ("", environment)

@@ -1,7 +1,7 @@
-"""GitHub Actions: what a job learns from it, and what it gives to it.
+"""GitHub Actions: reads facts about the current job, and writes its outputs and summary.
 
-GitHub says what it knows in variables such as `GITHUB_EVENT_PATH` and reads files that others name,
-such as `GITHUB_OUTPUT` and `GITHUB_STEP_SUMMARY`: docs.github.com/actions/reference ("Variables").
+GitHub provides facts in variables such as `GITHUB_EVENT_PATH`, and reads the files that
+`GITHUB_OUTPUT` and `GITHUB_STEP_SUMMARY` name: docs.github.com/actions/reference ("Variables").
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 
 
 def is_actions(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether this runs in GitHub Actions."""
+    """Returns whether this runs in GitHub Actions."""
     return environment.get("GITHUB_ACTIONS") == "true"
 
 
 def pull_request_title(environment: Mapping[str, str] = os.environ) -> str | None:
-    """The title of the pull request that this run is for; None where it is for none."""
+    """Returns the title of this run's pull request; None if it has no pull request."""
     file = environment.get("GITHUB_EVENT_PATH")
     event = json.loads(Path(file).read_text(encoding="utf-8")) if file else {}
     found = event.get("pull_request", {}).get("title")
@@ -26,12 +26,12 @@ def pull_request_title(environment: Mapping[str, str] = os.environ) -> str | Non
 
 
 def output(name: str, value: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Gives later steps and jobs a value, in CI: `steps.<id>.outputs.<name>`."""
+    """In CI, sets an output for later steps and jobs: `steps.<id>.outputs.<name>`."""
     _append("GITHUB_OUTPUT", f"{name}={value}\n", environment)
 
 
 def summary(text: str, environment: Mapping[str, str] = os.environ) -> bool:
-    """Puts a text in Markdown on the page of the run; returns False where there is none."""
+    """Adds Markdown text to the page of the run; returns False outside of GitHub Actions."""
     return _append("GITHUB_STEP_SUMMARY", text, environment)
 
 

@@ -1,4 +1,4 @@
-"""How tools write their findings so that GitHub shows them on the lines of a pull request."""
+"""Formats findings so that GitHub shows them on the lines of a pull request."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from slipway_ops.stages.findings import Finding
 
 
 def flake8(prefix: str, environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Options of flake8 in GitHub Actions; none elsewhere.
+    """Returns options for flake8 in GitHub Actions; none elsewhere.
 
     Args:
-        prefix: the folder that flake8's paths are relative to, seen from the root.
+        prefix: the folder that flake8's paths are relative to, relative to the root.
     """
     if not actions.is_actions(environment):
         return []
-    # One line: nox shows the options, and GitHub would take a line of them for a finding.
+    # One line, because nox logs the options, and GitHub would read a separate line as a finding.
     place = f"file={Path(prefix).as_posix()}/%(path)s,line=%(row)d,col=%(col)d"
     return ["--format", f"::error {place},title=flake8::%(path)s:%(row)d: %(code)s %(text)s"]
 
@@ -26,12 +26,12 @@ def flake8(prefix: str, environment: Mapping[str, str] = os.environ) -> list[str
 def line(
     prefix: str, finding: Finding, tool: str, environment: Mapping[str, str] = os.environ
 ) -> str:
-    """A finding as one line: `path:line:column: code message`, in GitHub Actions in its form.
+    """Formats a finding as one line: `path:line:column: code message`, or GitHub's form in Actions.
 
     Args:
-        prefix: the folder that the finding's path is relative to, seen from the root.
-        finding: what was found.
-        tool: what found it.
+        prefix: the folder that the finding's path is relative to, relative to the root.
+        finding: the finding.
+        tool: the tool that reported it.
     """
     if not actions.is_actions(environment):
         return str(finding)
@@ -43,9 +43,9 @@ def line(
 
 
 def pytest(environment: Mapping[str, str] = os.environ) -> tuple[list[str], dict[str, str]]:
-    """Options and variables of pytest in GitHub Actions; none elsewhere.
+    """Returns options and variables for pytest in GitHub Actions; none elsewhere.
 
-    The plugin is in a folder of its own, so that tests can import nothing else through it.
+    The plugin has its own folder, so that tests cannot import anything else through it.
     """
     if not actions.is_actions(environment):
         return [], {}

@@ -1,4 +1,4 @@
-"""What the sessions of the last run of nox with `--report` came to, as a table."""
+"""The results of the last nox run with `--report`, as a table."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 
 from slipway_ops.github import actions
 
-REPORT = Path(".nox", "report.json")  # seen from where nox runs
+REPORT = Path(".nox", "report.json")  # relative to the folder where nox runs
 MARKS = {"success": "✅ success", "skipped": "➖ skipped"}  # anything else is a failure
 
 
 def sessions(report: Path = REPORT) -> list[dict[str, Any]]:
-    """What nox wrote of each session; none if it wrote nothing."""
+    """Returns nox's results of each session; empty if there is no report."""
     if not report.exists():
         return []
     found: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["sessions"]
@@ -23,7 +23,7 @@ def sessions(report: Path = REPORT) -> list[dict[str, Any]]:
 
 
 def table(ran: Iterable[Mapping[str, Any]]) -> str:
-    """Sessions as a table in Markdown: stage, member, result, seconds."""
+    """Returns sessions as a table in Markdown: stage, member, result, seconds."""
     lines = ["| stage | member | result | seconds |", "| --- | --- | --- | ---: |"]
     for session in ran:
         result = MARKS.get(session["result"], f"❌ {session['result']}")
@@ -35,7 +35,7 @@ def table(ran: Iterable[Mapping[str, Any]]) -> str:
 
 
 def publish(environment: Mapping[str, str] = os.environ, report: Path = REPORT) -> None:
-    """Puts the table on the page of the run in CI; prints it elsewhere."""
+    """In CI, adds the table to the page of the run; elsewhere prints it."""
     ran = sessions(report)
     text = table(ran) if ran else "No session ran.\n"
     if not actions.summary(text, environment):

@@ -1,4 +1,4 @@
-"""What a refusal of GitHub means, what to do about it, and how long a limit of requests lasts."""
+"""Explains GitHub's errors: what they mean, what to do, and how long a rate limit lasts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import requests
 
 
 def refused(method: str, response: requests.Response, repository: str, address: str) -> str:
-    """What an answer with an error means, and what to do.
+    """Returns what an error response means, and what to do.
 
     Args:
         repository: owner/name.
-        address: where the API is.
+        address: the address of the API.
     """
     said, errors = _said(response)
     what = f"{method} {response.url.removeprefix(address)}"
@@ -24,20 +24,20 @@ def refused(method: str, response: requests.Response, repository: str, address: 
             )
         case 403 if "upgrade" in said.lower():
             return (
-                f"The plan of {repository} does not have this: {said} Make the repository public "
-                "or choose a plan that has it, then type the command again."
+                f"The plan of {repository} does not include this: {said} Make the repository "
+                "public or choose a plan that has it, then type the command again."
             )
         case 403:
             needed = response.headers.get("X-Accepted-GitHub-Permissions", "")
             needs = f" It needs the permission {needed}." if needed else ""
             return (
-                f"The token may not do this: {what}: {said}{needs} Ask an administrator of "
-                f"{repository}, or set GITHUB_TOKEN to a token that may."
+                f"The token does not allow this: {what}: {said}{needs} Ask an administrator of "
+                f"{repository}, or set GITHUB_TOKEN to a token that allows it."
             )
         case 404:
             return (
-                f"{what}: not found. Either {repository} is not the repository (git "
-                "remote get-url origin), or the token may not see it: gh auth status"
+                f"{what}: not found. Either {repository} is not the right repository (git "
+                "remote get-url origin), or the token has no access to it: gh auth status"
             )
         case 410:
             return (
@@ -46,7 +46,7 @@ def refused(method: str, response: requests.Response, repository: str, address: 
             )
         case 301 | 307 | 308:
             return (
-                f"{repository} has another name now. Look it up on GitHub, then type: git remote "
+                f"{repository} was renamed. Look up the new name on GitHub, then type: git remote "
                 "set-url origin ADDRESS"
             )
         case 422:
@@ -54,7 +54,7 @@ def refused(method: str, response: requests.Response, repository: str, address: 
             return f"GitHub rejects {what}: {reason} Correct it, then type the command again."
         case status if status >= 500:
             return (
-                f"{what}: GitHub answers {status}: {said} The fault is on GitHub's side."
+                f"{what}: GitHub answers {status}: {said} The problem is on GitHub's side."
                 f"{open_end(method)} Type the command again later."
             )
         case status:
@@ -62,10 +62,10 @@ def refused(method: str, response: requests.Response, repository: str, address: 
 
 
 def pause(response: requests.Response) -> float | None:
-    """The seconds to wait before the next request, at least 1; None where there is no limit.
+    """Returns the seconds to wait before the next request, at least 1; None if there is no limit.
 
-    docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api: 403 or 429 with
-    `Retry-After`, or with no requests left until `X-RateLimit-Reset`, else for a minute.
+    docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api: for 403 or 429, wait for
+    `Retry-After`; or, with no requests left, until `X-RateLimit-Reset`; or else for a minute.
     """
     if response.status_code not in (403, 429):
         return None
@@ -80,7 +80,7 @@ def pause(response: requests.Response) -> float | None:
 
 
 def codes(response: requests.Response) -> frozenset[str]:
-    """The codes of the errors in an answer, such as `already_exists`."""
+    """Returns the codes of the errors in a response, such as `already_exists`."""
     try:
         errors = response.json().get("errors") or ()
     except (ValueError, AttributeError):
@@ -89,7 +89,7 @@ def codes(response: requests.Response) -> frozenset[str]:
 
 
 def _said(response: requests.Response) -> tuple[str, str]:
-    """GitHub's own words: the message, and its details, as sentences."""
+    """Returns GitHub's message and its details, as sentences."""
     try:
         answer = response.json()
         details = "; ".join(_detail(each) for each in answer.get("errors") or ())
@@ -99,7 +99,7 @@ def _said(response: requests.Response) -> tuple[str, str]:
 
 
 def _detail(entry: object) -> str:
-    """One of several errors: a text, or an object with a message or just with codes."""
+    """Returns an error as text: it is a text, or an object with a message or codes."""
     if not isinstance(entry, dict):
         return str(entry)
     codes = (str(entry[key]) for key in ("resource", "field", "code") if key in entry)
@@ -111,10 +111,10 @@ def _sentence(text: str) -> str:
 
 
 def broken(method: str, url: str, error: requests.RequestException, seconds: float) -> str:
-    """Why no answer came, and what to do.
+    """Returns why there is no response, and what to do.
 
     Args:
-        seconds: how long this waited.
+        seconds: how long the request waited.
     """
     cause: BaseException = error
     while inner := cause.__cause__ or next(
@@ -130,5 +130,5 @@ def broken(method: str, url: str, error: requests.RequestException, seconds: flo
 
 
 def open_end(method: str) -> str:
-    """The sentence about a request that may have been carried out anyway."""
-    return "" if method == "GET" else " It may have been carried out anyway; a new run checks."
+    """Returns a sentence that says that a request may have been applied; "" for a GET."""
+    return "" if method == "GET" else " The request may have been applied; running again checks."

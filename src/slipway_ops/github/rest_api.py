@@ -1,4 +1,4 @@
-"""GitHub's REST API: what operations ask of it, and its refusals as sentences."""
+"""A client of GitHub's REST API, which explains errors in sentences."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ REMOTE = re.compile(
 )
 TOKEN = re.compile(r"[!-~]+")
 ANSWER_WITHIN = 30  # seconds
-WAIT_AT_MOST = 120  # seconds, for a limit of requests to pass
-TRIES = 3  # of a question whose connection broke; what changes something is sent once
+WAIT_AT_MOST = 120  # seconds, until a rate limit ends
+TRIES = 3  # for a GET without a response; other requests are sent once
 
 
 class GitHubError(SlipwayError):
-    """GitHub cannot be asked, or refused; the text says why and what to do.
+    """GitHub cannot be reached, or it refused a request.
 
     Attributes:
-        status: of the answer, such as 404; 0 where there was none.
-        codes: of the errors in it, such as `already_exists`.
+        status: the status of the response, such as 404; 0 if there was none.
+        codes: the codes of the errors in it, such as `already_exists`.
     """
 
     def __init__(self, text: str, status: int = 0, codes: frozenset[str] = frozenset()) -> None:
@@ -54,8 +54,8 @@ class GitHub:
     Args:
         repository: owner/name.
         token: is sent with every request.
-        address: where the API is.
-        sleep: waits some seconds.
+        address: the address of the API.
+        sleep: waits for a number of seconds.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class GitHub:
         )
 
     def get(self, path: str = "") -> Any:
-        """The answer to GET /repos/OWNER/NAME and a path below it, decoded."""
+        """Returns the decoded response to GET /repos/OWNER/NAME and a path below it."""
         return _decoded(self._send("GET", self._url(path)))
 
     def find(self, path: str) -> Any:
-        """The same as `get`; None where GitHub has nothing of that name."""
+        """Returns the same as `get`, or None if the path does not exist."""
         try:
             return self.get(path)
         except GitHubError as error:
@@ -92,7 +92,7 @@ class GitHub:
             raise
 
     def every(self, path: str) -> Iterator[Any]:
-        """The entries of a list, page after page."""
+        """Yields the entries of a list, page after page."""
         url: str | None = self._url(path)
         while url:
             response = self._send("GET", url)
@@ -100,16 +100,16 @@ class GitHub:
             url = response.links.get("next", {}).get("url")
 
     def write(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
-        """Sends POST, PATCH or PUT with a body; returns the answer, decoded.
+        """Sends POST, PATCH or PUT with a body; returns the decoded response.
 
         Raises:
-            GitHubError: it was refused, or the connection broke, so that nobody knows whether it
-                was done: the next run looks first.
+            GitHubError: GitHub refused the request, or the connection broke. After a broken
+                connection the change may have been applied; the next run checks.
         """
         return _decoded(self._send(method, self._url(path), body))
 
     def delete(self, path: str) -> None:
-        """Sends DELETE; succeeds as well if it does not exist."""
+        """Sends DELETE; also succeeds if the path does not exist."""
         try:
             self._send("DELETE", self._url(path))
         except GitHubError as error:
@@ -117,7 +117,7 @@ class GitHub:
                 raise
 
     def upload(self, address: str, name: str, content: Mapping[str, Any]) -> None:
-        """Attaches a JSON document to a Release, unless it has a file of that name.
+        """Attaches a JSON document to a Release, unless it already has a file with that name.
 
         Args:
             address: the Release's `upload_url`.
@@ -129,7 +129,7 @@ class GitHub:
                 raise
 
     def page(self, path: str = "") -> str:
-        """The address of a page of this repository, for people."""
+        """Returns the address of a web page of this repository."""
         server = self.address.replace("//api.", "//").removesuffix("/api/v3")
         return f"{server}/{self.repository}{path}"
 
@@ -159,7 +159,7 @@ class GitHub:
                 continue
             if wait is not None:
                 raise GitHubError(
-                    "GitHub limits requests with this token and accepts none for another "
+                    "GitHub limits requests with this token. It accepts none for another "
                     f"{math.ceil(wait / 60)} min. Type the command again after that."
                 )
             if response.status_code >= 500 and method == "GET" and (tries := tries + 1) < TRIES:
@@ -172,14 +172,15 @@ class GitHub:
 
 
 def connect(root: Path, environment: Mapping[str, str] = os.environ, **options: Any) -> GitHub:
-    """The repository of this project, as the variables, `gh` and the remote `origin` say.
+    """Returns the repository of this project.
 
-    A host without a dot is taken for an alias of github.com in the configuration of ssh.
+    Name, address and token come from variables, from the remote `origin`, and from `gh`. A host
+    without a dot counts as an alias of github.com in the configuration of ssh.
 
     Args:
         environment: `GITHUB_REPOSITORY`, `GITHUB_API_URL` and `GITHUB_TOKEN` (or `GH_TOKEN`) come
-            first; Actions sets the first two. A server of your own that only the remote names gets
-            `GH_ENTERPRISE_TOKEN`, as from `gh`: no token is sent to a server that did not give it.
+            first; Actions sets the first two. If only the remote names a server of your own, the
+            token is `GH_ENTERPRISE_TOKEN`, as for `gh`. A token never goes to another server.
 
     Raises:
         GitHubError: there is no remote or no token.
@@ -189,7 +190,7 @@ def connect(root: Path, environment: Mapping[str, str] = os.environ, **options: 
     if not name:
         raise GitHubError(
             "There is no remote `origin` on GitHub. Type: git remote add origin "
-            "https://github.com/OWNER/NAME.git (set-url for add, where origin is something else)"
+            "https://github.com/OWNER/NAME.git (or set-url instead of add, if origin exists)"
         )
     if "." not in host or host in ("ssh.github.com", "www.github.com"):
         host = "github.com"
@@ -205,19 +206,19 @@ def connect(root: Path, environment: Mapping[str, str] = os.environ, **options: 
 
 
 def _origin(root: Path) -> tuple[str, str]:
-    """Host and owner/name of the remote `origin`; empty where there is none."""
+    """Returns the host and owner/name of the remote `origin`; empty if there is none."""
     url = shell.ask("git", "remote", "get-url", "origin", cwd=root).stdout.strip()
     match = REMOTE.fullmatch(url)
     return (match[1] or match[2], match[3]) if match else ("", "")
 
 
 def _credential(host: str, names: Sequence[str], environment: Mapping[str, str]) -> str:
-    """The token for a host: of the first variable that is set, or of `gh`."""
+    """Returns the token for a host: from the first variable that is set, or from `gh`."""
     for name in names:
         if token := environment.get(name, "").strip():
             if not TOKEN.fullmatch(token):
                 raise GitHubError(
-                    f"{name} is not a token: it has spaces or other characters that no token has."
+                    f"{name} is not a token: it has spaces or other invalid characters."
                 )
             return token
     if shutil.which("gh"):
@@ -226,12 +227,12 @@ def _credential(host: str, names: Sequence[str], environment: Mapping[str, str])
             return done.stdout.strip()
     raise GitHubError(
         f"There is no token for {host}. Type `gh auth login --hostname {host}`, or set {names[0]} "
-        "to a token that may administer the repository."
+        "to a token that can administer the repository."
     )
 
 
 def _bearer(token: str) -> Callable[[requests.PreparedRequest], requests.PreparedRequest]:
-    """Signs requests: ~/.netrc would override a header of the session."""
+    """Returns an auth function; a header of the session would lose to one from ~/.netrc."""
 
     def sign(request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {token}"
@@ -246,7 +247,7 @@ def _decoded(response: requests.Response) -> Any:
     except ValueError as error:
         method = str(response.request.method)
         raise GitHubError(
-            f"{method} {response.url}: the answer is not from GitHub's API but from something in "
-            f"between, such as a proxy or a sign-in page.{open_end(method)} Check GITHUB_API_URL "
+            f"{method} {response.url}: the answer is not from GitHub's API. It may be from a proxy "
+            f"or a sign-in page.{open_end(method)} Check GITHUB_API_URL "
             "and HTTPS_PROXY, then type the command again."
         ) from error

@@ -1,7 +1,7 @@
-"""The rules of the repository on GitHub, as the files in `.github` say: compared and applied.
+"""Compares the repository's rules on GitHub with the files in `.github`, and applies them.
 
-`.github/rulesets/*.json` are rulesets, `.github/repository.json` holds settings of the repository.
-What the files say is compared with what GitHub has; rulesets by other names are left alone.
+`.github/rulesets/*.json` are rulesets, `.github/repository.json` has settings of the repository.
+Rulesets with other names are left alone.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from typing import Any
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github.rest_api import GitHub, GitHubError
 
-TARGET = "branch"  # of a ruleset that names none
+TARGET = "branch"  # the default of a ruleset
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file of rules, and what GitHub has in its place.
+    """One file of rules, and its counterpart on GitHub.
 
     Attributes:
-        file: the file's name, seen from the root.
-        wanted: what it says.
-        actual: what GitHub has; None if nothing.
-        method: how it is written, such as PUT.
-        path: where, below the repository.
+        file: the file's name, relative to the root.
+        wanted: the content of the file.
+        actual: the counterpart on GitHub; None if there is none.
+        method: the request that writes it, such as PUT.
+        path: the path for this request, below the repository.
     """
 
     file: str
@@ -37,7 +37,7 @@ class Part:
     path: str
 
     def differences(self) -> list[str]:
-        """What GitHub has differently, as lines: `-` is on GitHub, `+` in the file."""
+        """Returns the differences as lines: `-` is on GitHub, `+` is in the file."""
         if self.actual is None:
             return [f"+ {self.wanted['name']} is missing"]
         return list(_differences(self.wanted, self.actual))
@@ -50,13 +50,13 @@ def protect(
     check: bool = False,
     say: Callable[[str], object] = print,
 ) -> None:
-    """Shows how GitHub differs from the files, makes it as they say, and looks once more.
+    """Shows how GitHub differs from the files, applies the files, and checks again.
 
     Args:
-        check: only look.
+        check: only compare, and change nothing.
 
     Raises:
-        GitHubError: GitHub refused or could not be asked; a new run continues where this one ended.
+        GitHubError: GitHub refused or cannot be reached; a new run continues there.
         SlipwayError: a file cannot be read; with `check`, GitHub differs; without, it still does.
     """
     differing = [part for part in parts(root, github, say) if part.differences()]
@@ -78,8 +78,8 @@ def protect(
     left = [part.file for part in parts(root, github) if part.differences()]
     if left:
         raise SlipwayError(
-            f"GitHub accepted {' and '.join(left)}, and it differs now. Type `inv protect --check` "
-            "to see how; somebody may be changing it at the same time."
+            f"GitHub accepted {' and '.join(left)}, but it still differs. Type `inv protect "
+            "--check` to see how. Somebody may be changing it at the same time."
         )
     say(f"{github.repository} matches .github.")
 
@@ -87,20 +87,20 @@ def protect(
 def parts(
     root: Path, github: GitHub, say: Callable[[str], object] = lambda text: None
 ) -> list[Part]:
-    """Every file of rules with what GitHub has in its place."""
+    """Returns every file of rules with its counterpart on GitHub."""
     settings = _read(root, ".github/repository.json")
     rulesets = _rulesets(root)
     actual = github.get()
     if actual["full_name"].lower() != github.repository.lower():
         raise GitHubError(
-            f"{github.repository} has another name now: {actual['full_name']}. Type: git remote "
+            f"{github.repository} was renamed to {actual['full_name']}. Type: git remote "
             f"set-url origin {actual['clone_url']}"
         )
     if "allow_squash_merge" not in actual:
         raise GitHubError(_hidden(github, "its settings"))
     if unknown := sorted(settings.keys() - actual.keys()):
         raise SlipwayError(
-            f".github/repository.json names what GitHub does not have: {', '.join(unknown)}. "
+            f".github/repository.json has unknown settings: {', '.join(unknown)}. "
             "Correct it, then type the command again."
         )
     found = [Part(".github/repository.json", settings, actual, "PATCH", "")]
@@ -123,10 +123,10 @@ def parts(
 
 
 def _identify(github: GitHub, ruleset: dict[str, Any], say: Callable[[str], object]) -> None:
-    """Puts the number of the App that releases where a ruleset leaves it open.
+    """Puts the ID of the App that makes releases into a ruleset that leaves it open.
 
-    It is the repository's variable RELEASE_APP_ID, which the workflow reads as well. Without the
-    variable nobody may bypass the rules.
+    The ID is in the repository's variable RELEASE_APP_ID, which the workflow also reads. Without
+    the variable, nobody may bypass the rules.
     """
     actors = ruleset.get("bypass_actors", [])
     for actor in [a for a in actors if a["actor_type"] == "Integration" and not a["actor_id"]]:
@@ -138,20 +138,20 @@ def _identify(github: GitHub, ruleset: dict[str, Any], say: Callable[[str], obje
             actor["actor_id"] = int(variable["value"])
         else:
             raise SlipwayError(
-                f"The variable RELEASE_APP_ID is {variable['value']!r}, and an App ID is a number: "
-                "the App's page shows it. Type: gh variable set RELEASE_APP_ID"
+                f"The variable RELEASE_APP_ID is {variable['value']!r}, but an App ID is a number: "
+                "see the App's page. Type: gh variable set RELEASE_APP_ID"
             )
 
 
 def _hidden(github: GitHub, what: str) -> str:
     return (
-        f"GitHub does not show {what}: the token may not administer {github.repository}. Ask an "
-        "administrator, or set GITHUB_TOKEN to a token that may."
+        f"GitHub does not show {what}: the token cannot administer {github.repository}. Ask an "
+        "administrator, or set GITHUB_TOKEN to a token that can."
     )
 
 
 def _rulesets(root: Path) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
-    """The files of rulesets with what they say, by the name and the target that they have."""
+    """Returns the files of rulesets and their content, by name and target."""
     found: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
     for path in sorted(root.glob(".github/rulesets/*.json")):
         file = path.relative_to(root).as_posix()
@@ -161,8 +161,8 @@ def _rulesets(root: Path) -> dict[tuple[str, str], tuple[str, dict[str, Any]]]:
         key = (str(wanted["name"]), str(wanted.get("target", TARGET)))
         if key in found:
             raise SlipwayError(
-                f"{found[key][0]} and {file} have the same name, {key[0]}. Give one another, then "
-                "type the command again."
+                f"{found[key][0]} and {file} have the same name, {key[0]}. Rename one of them, "
+                "then type the command again."
             )
         found[key] = (file, wanted)
     return found
@@ -181,7 +181,7 @@ def _read(root: Path, file: str) -> dict[str, Any]:
 
 
 def _differences(wanted: Any, actual: Any, where: str = "") -> Iterator[str]:
-    """Where the two differ. Keys that GitHub adds to an object do not count."""
+    """Yields where the two differ, without keys that GitHub adds to an object."""
     if isinstance(wanted, dict) and isinstance(actual, dict):
         for key, value in wanted.items():
             yield from _differences(value, actual.get(key), f"{where}.{key}" if where else key)
@@ -201,7 +201,7 @@ def _differences(wanted: Any, actual: Any, where: str = "") -> Iterator[str]:
 
 
 def _by_identity(entries: list[Any]) -> dict[str, Any]:
-    """The entries of a list by what identifies them: their order means nothing to GitHub."""
+    """Returns the entries of a list by an identifying key, because their order does not matter."""
     found = {}
     for entry in entries:
         name = entry

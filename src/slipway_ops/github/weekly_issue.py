@@ -1,7 +1,7 @@
-"""One issue on GitHub has what the weekly scan found.
+"""Keeps one issue on GitHub with the findings of the weekly scan.
 
-`python -m slipway_ops.github.weekly_issue` keeps it after a scan: it is opened when something is
-found, updated while something is, and closed when nothing is.
+`python -m slipway_ops.github.weekly_issue` runs after a scan. It opens the issue at the first
+finding, updates it while there are findings, and closes it when there are none.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from slipway_ops.project import find_root
 
 TITLE = "The weekly scan found something"
 ADVICE = (
-    "`inv upgrade` upgrades the dependencies. What has to wait is accepted in `audit.toml`, with a "
-    "reason and the day until which that holds."
+    "`inv upgrade` upgrades the dependencies. If one has to wait, accept it in `audit.toml`, with "
+    "a reason and the last day on which that is valid."
 )
 
 
@@ -29,17 +29,17 @@ def keep(
     environment: Mapping[str, str] = os.environ,
     advice: str = ADVICE,
 ) -> str:
-    """Writes what the sessions came to into the issue; returns what was done, as a sentence.
+    """Writes the results of a scan into the issue; returns a sentence about what was done.
 
     Args:
-        ran: the sessions of the scan, as in the report of nox; none if it did not start.
-        environment: its `GITHUB_SERVER_URL` and `GITHUB_RUN_ID` name the run.
+        ran: the sessions of the scan, from nox's report; empty if it did not start.
+        environment: its `GITHUB_SERVER_URL` and `GITHUB_RUN_ID` identify the run.
         advice: what to do about a finding.
 
     Raises:
-        GitHubError: GitHub refused or could not be asked.
+        GitHubError: GitHub refused or cannot be reached.
     """
-    # The oldest comes first: a second one, opened by hand, is left alone.
+    # The oldest issue counts; a second one, opened by hand, is left alone.
     entries = api.every("/issues?state=open&sort=created&direction=asc&per_page=100")
     issue = next((i for i in entries if i["title"] == TITLE and "pull_request" not in i), None)
     red = not ran or any(session["result"] not in nox_report.MARKS for session in ran)
@@ -65,14 +65,14 @@ def _body(
     result = nox_report.table(ran) if ran else "The scan did not start.\n"
     return (
         f"[The last run]({run}) of `nox -s scan` on main:\n\n{result}\n"
-        f"{advice} The next run that finds nothing closes this issue.\n"
+        f"{advice} The next run without findings closes this issue.\n"
     )
 
 
 def main() -> None:
-    """Keeps the issue; the exit status is 1, with a sentence, if GitHub cannot be asked.
+    """Updates the issue; exits with status 1 and a message if GitHub cannot be reached.
 
-    Arguments replace the advice on what to do.
+    Arguments replace the default advice.
     """
     advice = " ".join(sys.argv[1:]) or ADVICE
     try:

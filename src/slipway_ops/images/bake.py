@@ -1,8 +1,8 @@
-"""Images: every member with a Dockerfile is one, and one `docker buildx bake` builds them all.
+"""Images: every member with a Dockerfile has one, and `docker buildx bake` builds them all.
 
-deploy/docker-bake.hcl says what they have in common; the targets are made here from the members, so
-that one that is added by hand is built too. In an adopted repository each is built as
-[tool.slipway.images] says: with a context, a Dockerfile and a target of its own.
+deploy/docker-bake.hcl has their common settings. The targets are made here from the members, so
+that bake also builds a member that was added by hand. In an adopted repository,
+[tool.slipway.images] has the context, Dockerfile and target of each image.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from slipway_ops.shell import CommandError
 
 COMMON = Path("deploy", "docker-bake.hcl")
 GET_DOCKER = "https://docs.docker.com/engine/install/"
-TITLE = "org.opencontainers.image.title"  # the label by which an image without a tag is known
-EVERY_LIBRARY = "libs/*/src"  # in Dockerfiles; the libraries that a service needs take its place
+TITLE = "org.opencontainers.image.title"  # the label that identifies an image without a tag
+EVERY_LIBRARY = "libs/*/src"  # in Dockerfiles; replaced by the libraries that a service needs
 
 
 def images(root: Path) -> list[Member]:
-    """The members that are images: those with a Dockerfile, in the order of all members."""
+    """Returns the members with images: those with a Dockerfile, in the order of all members."""
     named = project.settings(root).get("images", {})
     return [
         member
@@ -38,40 +38,40 @@ def images(root: Path) -> list[Member]:
 
 
 def repository(root: Path, member_name: str, environment: Mapping[str, str] = os.environ) -> str:
-    """The name of a member's image without its tag, such as `ghcr.io/example/shop/backend`.
+    """Returns the name of a member's image without a tag: `ghcr.io/example/shop/backend`.
 
     Args:
-        environment: its `REGISTRY` is taken instead of the one in pyproject.toml.
+        environment: its `REGISTRY` replaces the one in pyproject.toml.
     """
     table = project.settings(root)
     registry = environment.get("REGISTRY") or str(table["registry"])
-    # Docker Hub has no folders below an account.
+    # Docker Hub does not allow folders below an account.
     joint = "-" if registry.startswith("docker.io/") else "/"
     return f"{registry}/{table['slug']}{joint}{member_name}"
 
 
 def title(root: Path, member_name: str) -> str:
-    """What an image says that it is, whatever registry it is in: `shop/backend`."""
+    """Returns an image's title label, which is the same in every registry: `shop/backend`."""
     return f"{project.settings(root)['slug']}/{member_name}"
 
 
 def revision(root: Path) -> str:
-    """The commit that is checked out, in full; empty where there is none yet."""
+    """Returns the full hash of the current commit; "" if there is none."""
     return shell.ask("git", "rev-parse", "--verify", "--quiet", "HEAD", cwd=root).stdout.strip()
 
 
 def build(root: Path, tag: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Builds all images side by side and loads them into the engine, with this tag.
+    """Builds all images in parallel and loads them into the engine, with this tag.
 
-    The first build of a fresh copy makes uv.lock. The output is Docker's, as it comes.
+    The first build of a fresh copy makes uv.lock. Docker's output is shown as it is.
 
     Args:
-        environment: variables that are set besides those of this process, such as `REGISTRY`,
+        environment: variables to add to those of this process, such as `REGISTRY`,
             `DOCKER_HOST` or another base image.
 
     Raises:
-        SlipwayError: there is no Docker, no engine or no uv, or a build failed.
-        LockError: uv.lock is missing in CI, or stale.
+        SlipwayError: Docker, its engine or uv is missing, or a build failed.
+        LockError: uv.lock is missing in CI, or out of date.
     """
     if images(root):
         need_engine(environment)
@@ -79,7 +79,7 @@ def build(root: Path, tag: str, environment: Mapping[str, str] = os.environ) -> 
 
 
 def need_engine(environment: Mapping[str, str] = os.environ) -> None:
-    """Does nothing where images can be built.
+    """Checks that images can be built here.
 
     Raises:
         SlipwayError: docker or its buildx is missing, or no engine answers.
@@ -88,8 +88,8 @@ def need_engine(environment: Mapping[str, str] = os.environ) -> None:
         (["buildx", "version"], f"Install Docker with docker-buildx-plugin: see {GET_DOCKER}"),
         (
             ["version", "--format", "{{.Server.Version}}"],
-            "Start Docker (sudo systemctl start docker, or Docker Desktop), let your user"
-            f" use it, or set DOCKER_HOST to an engine that runs. To install one, see {GET_DOCKER}",
+            "Start Docker (sudo systemctl start docker, or Docker Desktop), give your user access"
+            f" to it, or set DOCKER_HOST to a running engine. To install one, see {GET_DOCKER}",
         ),
     ):
         try:
@@ -100,16 +100,16 @@ def need_engine(environment: Mapping[str, str] = os.environ) -> None:
 
 
 def bake(root: Path, tag: str, *words: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Runs `docker buildx bake` with the targets of all images, or with those among the words.
+    """Runs `docker buildx bake` with the targets of all images, or only with those in `words`.
 
     Args:
-        tag: what the images are tagged with.
+        tag: the tag for the images.
         words: options such as `--load` or `--print`, and names of targets.
         environment: see `build`.
 
     Raises:
-        SlipwayError: it failed, or uv is missing.
-        LockError: uv.lock is missing in CI, or stale.
+        SlipwayError: the build failed, or uv is missing.
+        LockError: uv.lock is missing in CI, or out of date.
     """
     definition = targets(root, tag, environment)
     chosen = [] if any(word in definition for word in words) else list(definition)
@@ -123,15 +123,15 @@ def bake(root: Path, tag: str, *words: str, environment: Mapping[str, str] = os.
         )
     if done.returncode:
         raise SlipwayError(
-            "The images were not built. Docker says why above: fix that, then type the command "
-            "again."
+            "The images were not built: Docker gives the reason above. Fix that, then type the "
+            "command again."
         )
 
 
 def variables(root: Path) -> dict[str, str]:
-    """The variables that docker-bake.hcl expects, and Docker's own that images depend on."""
+    """Returns the variables that docker-bake.hcl needs, and Docker's own that affect images."""
     return {
-        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",  # they would make an index of every image
+        "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",  # attestations would turn each image into an index
         "PYTHON_VERSION": str(project.settings(root)["python"]),
     }
 
@@ -139,13 +139,13 @@ def variables(root: Path) -> dict[str, str]:
 def targets(
     root: Path, tag: str, environment: Mapping[str, str] = os.environ
 ) -> dict[str, dict[str, Any]]:
-    """The targets for bake, by name: one for each image.
+    """Returns one target of bake for each image, by name.
 
-    Of the libraries a service gets those that it depends on: a change of another one does not
-    change its image.
+    A service only gets the libraries that it depends on, so that a change of another library does
+    not change its image.
 
     Raises:
-        LockError: uv.lock is missing in CI, or stale.
+        LockError: uv.lock is missing in CI, or out of date.
         SlipwayError: uv is missing.
     """
     found: dict[str, dict[str, Any]] = {}
@@ -170,16 +170,16 @@ def targets(
             text = text.replace(EVERY_LIBRARY, needed)
         found[name] = {
             "inherits": [f"_{member.language}"],
-            # bake fills in ${…} and %{…} by itself: doubled, they reach the Dockerfile's reader.
+            # bake would replace ${…} and %{…}; doubled, they stay as they are.
             "dockerfile-inline": re.sub(r"([$%])\{", r"\1\1{", text),
         } | common
     return found
 
 
 def _own(root: Path, member: Member) -> dict[str, str]:
-    """How an adopted image is built: from its member's folder, if its settings do not say more.
+    """Returns how to build an adopted image: by default, from its member's folder.
 
-    `context` is a folder, seen from the root, and `dockerfile` is seen from that, as in compose.
+    `context` is a folder, relative to the root; `dockerfile` is relative to that, as in compose.
     """
     own = project.settings(root).get("images", {}).get(member.name, {})
     known = {key: str(own[key]) for key in ("dockerfile", "target") if key in own}

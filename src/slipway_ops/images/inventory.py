@@ -1,4 +1,4 @@
-"""The images of this project here and in the registry, and which of them can be removed."""
+"""Lists this project's images, on this machine and in the registry, and removes old ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway_ops import shell, text_table
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, registry
 
-RECENT = 20  # tags of a member that are looked up in the registry
+RECENT = 20  # tags per member to look up in the registry
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Image:
 
     Attributes:
         tags: its tags there, sorted.
-        digest: `sha256:…` of its manifest; "" for a local one that was never pushed.
-        size: bytes; in the registry of the compressed layers.
-        id: docker's name for it on this machine; "" in the registry.
+        digest: `sha256:…` of its manifest; "" for a local image that was never pushed.
+        size: in bytes; in the registry that of the compressed layers.
+        id: docker's ID for it on this machine; "" in the registry.
     """
 
     member: str
@@ -36,7 +36,7 @@ class Image:
 
 
 def local(root: Path, environment: Mapping[str, str] = os.environ) -> list[Image]:
-    """The images of all members on this machine, the newest first for each member.
+    """Returns the images of all members on this machine, the newest first for each member.
 
     Raises:
         SlipwayError: no engine answers.
@@ -45,14 +45,14 @@ def local(root: Path, environment: Mapping[str, str] = os.environ) -> list[Image
     found = []
     for member in bake.images(root):
         repository = bake.repository(root, member.name, environment)
-        # An image has no time of its own: the same one is made again and again.
+        # An image's creation time is fixed to make builds reproducible, so sort by the tag's time.
         known = sorted(_inspected(repository), key=_tagged, reverse=True)
         found += [_local(member.name, repository, each) for each in known]
     return found
 
 
 def remote(root: Path, environment: Mapping[str, str] = os.environ) -> list[Image]:
-    """The images of all members in the registry, the newest first: those of the last 20 tags.
+    """Returns the images of all members in the registry, newest first: those of the last 20 tags.
 
     Raises:
         SlipwayError: the registry refuses or cannot be reached.
@@ -64,13 +64,13 @@ def remote(root: Path, environment: Mapping[str, str] = os.environ) -> list[Imag
     with ThreadPoolExecutor(max_workers=8) as pool:
         for member in bake.images(root):
             repository = bake.repository(root, member.name, environment)
-            # Versions and moving names, then commits, the newest first.
+            # First versions and moving tags, then commits, the newest first.
             names = sorted(client.tags(repository), key=lambda tag: ages.get(tag, -1))
             places = [f"{repository}:{tag}" for tag in names[:RECENT]]
             images: dict[str, list[str]] = {}
             for place, digest in zip(places, pool.map(client.digest_of, places), strict=True):
                 images.setdefault(digest or "", []).append(place.rpartition(":")[2])
-            images.pop("", None)  # removed since
+            images.pop("", None)  # tags that were removed in the meantime
             asked = [
                 pool.submit(_remote, client, member.name, f"{repository}@{digest}", tags)
                 for digest, tags in images.items()
@@ -83,7 +83,7 @@ def remote(root: Path, environment: Mapping[str, str] = os.environ) -> list[Imag
 
 
 def table(images: list[Image]) -> list[str]:
-    """The images as lines of text, with a heading."""
+    """Returns the images as lines of text, with a heading."""
     rows = [("member", "tags", "digest", "size")]
     for image in images:
         size = f"{image.size / 1e6:.0f} MB"
@@ -94,10 +94,10 @@ def table(images: list[Image]) -> list[str]:
 
 
 def prune(root: Path, keep: int = 3, environment: Mapping[str, str] = os.environ) -> list[Image]:
-    """Removes this project's old images from this machine; returns those that are gone.
+    """Removes this project's old images from this machine; returns the removed ones.
 
-    Kept are what a container uses, what is tagged `development`, and the newest of each member.
-    Untagged images go where their label names a member of this project.
+    Images that a container uses, images with the tag `development` and the newest of each member
+    stay. An untagged image is removed if its label names a member of this project.
 
     Args:
         keep: how many of the newest images of each member stay.
@@ -106,7 +106,7 @@ def prune(root: Path, keep: int = 3, environment: Mapping[str, str] = os.environ
         SlipwayError: no engine answers, or `keep` is negative.
     """
     if keep < 0:
-        raise SlipwayError(f"{keep} images cannot be kept: type 0 or more.")
+        raise SlipwayError(f"--keep must be 0 or more, not {keep}.")
     images = local(root, environment)
     containers = shell.docker("ps", "--all", "--quiet", "--no-trunc").split()
     form = ["--format", "{{.Image}}"]
@@ -125,7 +125,7 @@ def prune(root: Path, keep: int = 3, environment: Mapping[str, str] = os.environ
 
 
 def _untagged(root: Path) -> list[Image]:
-    """The images without a tag whose label names a member of this project."""
+    """Returns the images without a tag whose label names a member of this project."""
     found = []
     for member in bake.images(root):
         label = f"label={bake.TITLE}={bake.title(root, member.name)}"
@@ -135,12 +135,12 @@ def _untagged(root: Path) -> list[Image]:
 
 
 def _tagged(known: Mapping[str, Any]) -> str:
-    """When a local image was given a tag last, as text that sorts."""
+    """Returns when a local image last got a tag, as text that sorts."""
     return str(known["Metadata"]["LastTagTime"])
 
 
 def _inspected(*words: str) -> list[dict[str, Any]]:
-    """What docker knows of the images that `docker image ls` lists with these words."""
+    """Returns docker's details of the images that `docker image ls` lists with these words."""
     ids = shell.docker("image", "ls", "--quiet", "--no-trunc", *words).split()
     return json.loads(shell.docker("image", "inspect", *dict.fromkeys(ids))) if ids else []
 

@@ -1,6 +1,6 @@
-"""Images reach their registry: pushed once for each commit, promoted by digest.
+"""Pushes images to their registry once per commit, and promotes them by digest.
 
-A promotion gives another tag to the very same digests: nothing is built or copied for it.
+A promotion adds a tag to existing digests: it builds and copies nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from slipway_ops.images import bake, registry, tags
 from slipway_ops.images.registry import Manifest
 from slipway_ops.shell import CommandError
 
-TRIES = 4  # of one push; the waits between them are 1, 2 and 4 seconds
+TRIES = 4  # per push; with 1, 2 and 4 seconds in between
 FINAL = ("denied", "unauthorized", "authentication required", "no basic auth")
 
 Say = Callable[[str], object]
@@ -34,27 +34,26 @@ def push(
     say: Say = terminal.say,
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """Builds all images and brings them to the registry, side by side; again is harmless.
+    """Builds all images and pushes them in parallel; running it twice is harmless.
 
     Args:
-        tag: a name besides that of the commit, such as `main`.
-        move: the tag may have another digest until now; only for tags that are neither a commit
-            nor a version.
-        build: whether to build first; otherwise what `nox -s build` has left is pushed.
-        only: the members whose images are pushed.
+        tag: a second tag, besides that of the commit, such as `main`.
+        move: allow moving an existing tag; only for tags that are neither a commit nor a version.
+        build: build first; otherwise push the images that `nox -s build` made.
+        only: the members whose images are pushed; by default all.
         say: gets a line about each step.
 
     Returns:
         {member: digest}
 
     Raises:
-        SlipwayError: a tag has another digest already, a build or a push failed, or the registry
+        SlipwayError: a tag already has another digest, a build or a push failed, or the registry
             refuses or cannot be reached.
     """
     own = tags.of_commit(root, allow_dirty=allow_dirty)
     if tag and (not tags.TAG.fullmatch(tag) or tag.startswith(tags.FIXED)):
         raise SlipwayError(
-            f"{tag} is not a tag, or one of commits and versions. Take one like main."
+            f"{tag} cannot be a second tag: it is invalid, or for commits or versions. Try main."
         )
     bake.need_engine(environment)
     if build:
@@ -69,7 +68,7 @@ def push(
     before = [f"sha-{commit[:12]}" for commit in tags.latest(root)]
 
     def made_before(name: str) -> tuple[str, Manifest] | None:
-        """The tag of an earlier commit that has the same image, and its manifest there."""
+        """Returns the tag of an earlier commit with the same image, and its manifest."""
         known = set(client.tags(at[name]))
         for tag in (tag for tag in before if tag in known):
             found = ask(f"{at[name]}:{tag}")
@@ -80,19 +79,19 @@ def push(
     def bring(name: str, reference: str, there: Manifest | None) -> tuple[str, str]:
         tag = reference.rpartition(":")[2]
         if there and _is(there, local[name]):
-            say(f"{name}: {tag} is there already, {there.digest}")
+            say(f"{name}: {tag} already exists, {there.digest}")
             return name, there.digest
         if (same := made_before(name)) is not None:
             client.put(reference, same[1])
-            say(f"{name}: {tag} is {same[1].digest}, the image of {same[0]}: nothing was pushed")
+            say(f"{name}: {tag} is {same[1].digest}, as {same[0]}: nothing had to be pushed")
             return name, same[1].digest
         shell.docker("tag", local[name], reference)
         _push(name, reference, say)
         pushed = ask(reference)
         if pushed is None or not _is(pushed, local[name]):
             raise SlipwayError(
-                f"{reference} is not what was pushed: somebody else pushes it too. "
-                "Type the command again when they are done."
+                f"{reference} is not what was pushed: another run pushes it too. "
+                "Type the command again when that has ended."
             )
         say(f"{name}: {tag} is {pushed.digest}")
         return name, pushed.digest
@@ -115,25 +114,26 @@ def promote(
     say: Say = terminal.say,
     environment: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """Gives the images of one tag another one: the same bytes, hence the same digests.
+    """Adds another tag to the images of a tag; the bytes and the digests stay the same.
 
-    All members or none: where one fails, the tags that this call has made are taken away again.
+    All members get it or none: if one fails, the new tags of the others are removed again.
 
     Args:
         source: a tag that every member has, such as `sha-0123456789ab`.
         target: `vX.Y.Z`, or with `move` a tag such as `stable`.
+        move: allow moving an existing tag; not for versions.
         say: gets a line about each member.
 
     Returns:
         {member: digest}
 
     Raises:
-        SlipwayError: a member lacks the source, or has the target with another digest; or one
-            failed, and what was made was undone; or the registry refuses or cannot be reached.
+        SlipwayError: a member does not have the source, or has the target with another digest; or
+            a change failed and was undone; or the registry refuses or cannot be reached.
     """
     if not tags.RELEASE.fullmatch(target) and (target.startswith(tags.FIXED) or not move):
         raise SlipwayError(
-            f"{target} is not a version. Type one like v1.2.3; a name that moves, such as stable, "
+            f"{target} is not a version. Type one like v1.2.3; a tag that moves, such as stable, "
             "needs --move."
         )
     if not tags.TAG.fullmatch(target):
@@ -147,14 +147,15 @@ def promote(
         others = [name for name, b in before.items() if b and b.digest != found[name].digest]
         if others and (not move or tags.RELEASE.fullmatch(target)):
             raise SlipwayError(
-                f"{target} has other images already ({', '.join(others)}), and a version never "
+                f"{target} already has other images ({', '.join(others)}), and a version never "
                 "moves. Release a new one."
             )
         todo = [name for name, b in before.items() if b is None or name in others]
         for name in found:
             if name not in todo:
-                say(f"{name}: {target} is there already, {found[name].digest}")
-        # Writing what is there changes nothing, and shows that this account may write everywhere.
+                say(f"{name}: {target} already exists, {found[name].digest}")
+        # Writing existing manifests changes nothing, and shows that this account can write
+        # everywhere.
         list(pool.map(lambda n: client.put(f"{at[n]}@{found[n].digest}", found[n]), todo))
     begun: list[str] = []
     try:
@@ -162,10 +163,10 @@ def promote(
             begun.append(name)
             client.put(f"{at[name]}:{target}", found[name])
             say(f"{name}: {target} is {found[name].digest}")
-    except (Exception, KeyboardInterrupt) as error:  # a version is of all members, or of none
+    except (Exception, KeyboardInterrupt) as error:  # a version has all members or none
         left = _undo(client, {f"{at[name]}:{target}": before[name] for name in begun})
         raise SlipwayError(
-            f"{target} was not given: {error or type(error).__name__}\n"
+            f"{target} was not added: {error or type(error).__name__}\n"
             + (f"{left}\n" if left else "No member has it; nothing was changed. ")
             + f"Type again: inv image.promote {source} {target}"
         ) from error
@@ -173,7 +174,7 @@ def promote(
 
 
 def _undo(client: registry.Client, before: Mapping[str, Manifest | None]) -> str:
-    """Makes references what they were; returns what could not be undone."""
+    """Restores references; returns the errors of those that could not be restored."""
     left = []
     for reference, old in before.items():
         try:
@@ -187,21 +188,21 @@ def _undo(client: registry.Client, before: Mapping[str, Manifest | None]) -> str
 
 
 def _refuse_move(name: str, tag: str, digest: str, move: bool) -> None:
-    """Raises where a tag that another image has must not move."""
+    """Raises an error if a tag of another image must not move."""
     if tag.startswith(tags.FIXED):
         raise SlipwayError(
-            f"{name} has {tag} already, from another build of this commit ({digest}). "
-            "That one stays: deploy it as it is, or make a new commit and push that."
+            f"{name} already has {tag}, from another build of this commit ({digest}). "
+            "It stays: deploy it as it is, or make a new commit and push that."
         )
     if not move:
         raise SlipwayError(
-            f"{name} has {tag} already, with another digest ({digest}). "
+            f"{name} already has {tag}, with another digest ({digest}). "
             f"To move it, type: inv image.push --tag {tag} --move"
         )
 
 
 def _is(found: Manifest, image_id: str) -> bool:
-    """Whether a manifest is of a local image: its id is the digest of one or of the other."""
+    """Returns whether a manifest is that of a local image, whose ID is one of two digests."""
     return image_id in (found.digest, found.content.get("config", {}).get("digest"))
 
 
@@ -225,9 +226,9 @@ def _push(name: str, reference: str, say: Say) -> None:
             host = reference.partition("/")[0]
             raise SlipwayError(f"{name}: {reason}. Type `docker login {host}`, then push again.")
         if number + 1 < TRIES:
-            say(f"{name}: {reason}; again in {2**number} s")
+            say(f"{name}: {reason}; next try in {2**number} s")
             time.sleep(2**number)
     raise SlipwayError(
-        f"{name} could not be pushed in {TRIES} tries: {reason}. What is there is whole; "
-        "check the registry, then type the command again: it goes on where this one ended."
+        f"{name} could not be pushed in {TRIES} tries: {reason}. Tags that exist are complete. "
+        "Check the registry, then type the command again: it continues there."
     )

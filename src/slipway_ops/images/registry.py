@@ -1,9 +1,9 @@
-"""A client of OCI registries, for what docker cannot do: name a manifest again, byte by byte.
+"""A client of OCI registries, because docker cannot add a tag to an unchanged manifest.
 
 The protocol is the OCI distribution specification
-(https://github.com/opencontainers/distribution-spec/blob/main/spec.md), logging in follows
-https://distribution.github.io/distribution/spec/auth/token/ with the logins of `docker login`.
-What a registry answers is checked before it is used: media type, JSON and digest.
+(https://github.com/opencontainers/distribution-spec/blob/main/spec.md). Logging in follows
+https://distribution.github.io/distribution/spec/auth/token/, with the logins of `docker login`.
+The media type, JSON and digest of each response are checked before it is used.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ACTIONS = {"GET": "pull", "PUT": "pull,push", "DELETE": "pull,push,delete"}
 
 @dataclass(frozen=True)
 class Reference:
-    """An image's place: `host/path:tag` or `host/path@digest`."""
+    """The address of an image: `host/path:tag` or `host/path@digest`."""
 
     host: str
     path: str
@@ -48,10 +48,10 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> Reference:
-        """Takes a reference apart; its host must be named.
+        """Parses a reference; it must name its host.
 
         Raises:
-            SlipwayError: it has another shape.
+            SlipwayError: the text is not a reference.
         """
         host = r"(?:[\w.-]+|\[[0-9a-fA-F:]+\])(?::\d+)?"
         found = re.fullmatch(rf"({host})/([^:@]+)(?::([^:@]+)|@({DIGEST.pattern}))?", text)
@@ -63,8 +63,8 @@ class Reference:
 
     @property
     def url(self) -> str:
-        """Where the registry answers for this repository."""
-        # Docker's rule too: only loopback goes without TLS.
+        """The registry's address for this repository."""
+        # As in docker, only loopback addresses do not need TLS.
         inner = registry_login.is_loopback(urlsplit(f"//{self.host}").hostname or "")
         scheme = "http" if inner else "https"
         return f"{scheme}://{HOSTS.get(self.host, self.host)}/v2/{self.path}"
@@ -76,12 +76,12 @@ class Reference:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a tag names: the description of one image, or an index of several.
+    """The manifest of a tag: it describes one image, or is an index of several.
 
     Attributes:
         digest: `sha256:…` of the body.
         media_type: one of MANIFESTS.
-        body: as the registry has it, byte by byte.
+        body: the exact bytes in the registry.
     """
 
     digest: str
@@ -90,34 +90,34 @@ class Manifest:
 
     @classmethod
     def of(cls, media_type: str, content: dict[str, Any]) -> Manifest:
-        """A new manifest with this description."""
+        """Returns a new manifest with this content."""
         body = json.dumps(content).encode()
         return cls(f"sha256:{hashlib.sha256(body).hexdigest()}", media_type, body)
 
     @property
     def content(self) -> dict[str, Any]:
-        """The description itself."""
+        """The body as an object."""
         return dict(json.loads(self.body))
 
 
 @cache
 def client(root: Path) -> Client:
-    """The client of this command, with the settings of a project."""
+    """Returns the client of this process, with the settings of a project."""
     return Client(Connection(str(project.settings(root).get("registry_realm", ""))))
 
 
 class Client:
-    """What can be asked of registries. A reference is `host/path:tag` or `host/path@digest`.
+    """Requests to registries. A reference is `host/path:tag` or `host/path@digest`.
 
-    Each method raises SlipwayError where the registry refuses or cannot be reached, or where its
-    answer cannot be used.
+    Each method raises SlipwayError if the registry refuses or cannot be reached, or if its response
+    cannot be used.
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def manifest(self, reference: str) -> Manifest | None:
-        """What a reference names; None where the registry has nothing of that name."""
+        """Returns the manifest of a reference; None if it does not exist."""
         place = Reference.parse(reference)
         headers = {"Accept": ", ".join(MANIFESTS)}
         answer = self._ask("GET", place, f"/manifests/{place.name}", headers, missing=True)
@@ -135,26 +135,26 @@ class Client:
                 isinstance(p, dict) and DIGEST.fullmatch(str(p.get("digest"))) for p in parts
             )
         ):
-            raise _unusable(place, answer, f"something else than {kind}")
+            raise _unusable(place, answer, f"something other than {kind}")
         return Manifest(_checked(place, answer, place.name), kind, answer.content)
 
     def put(self, reference: str, manifest: Manifest) -> None:
-        """Gives a manifest a name, without changing a byte of it; its blobs must be there."""
+        """Writes a manifest unchanged under a reference; its blobs must exist there."""
         place = Reference.parse(reference)
         headers = {"Content-Type": manifest.media_type}
         self._ask("PUT", place, f"/manifests/{place.name}", headers, manifest.body)
         if self.digest_of(reference) != manifest.digest:
             raise SlipwayError(
-                f"{place} is not {manifest.digest} after it was written: type the command again."
+                f"{place} is not {manifest.digest} after the write. Type the command again."
             )
 
     def digest_of(self, reference: str) -> str | None:
-        """The digest that a reference has in its registry; None where it has none."""
+        """Returns the digest of a reference; None if it does not exist."""
         found = self.manifest(reference)
         return found.digest if found else None
 
     def tags(self, repository: str) -> list[str]:
-        """The tags of a repository such as `ghcr.io/example/shop/backend`; none if it is absent."""
+        """Returns the tags of a repository like `ghcr.io/example/shop/backend`; empty if absent."""
         place = Reference.parse(repository)
         found: list[str] = []
         rest: str | None = "/tags/list?n=1000"
@@ -164,21 +164,22 @@ class Client:
                 return found
             listed = _object(place, answer).get("tags") or []
             if not isinstance(listed, list):
-                raise _unusable(place, answer, "something else than a list of tags")
+                raise _unusable(place, answer, "something other than a list of tags")
             found += map(str, listed)
             rest = answer.links.get("next", {}).get("url")
-            if rest:  # relative to the registry, or complete
+            if rest:  # a relative or a complete address
                 rest = urljoin(place.url, rest).removeprefix(place.url)
         return sorted(found)
 
     def remove_tag(self, reference: str) -> None:
-        """Takes a tag away and leaves the image: other tags may name it.
+        """Removes a tag, but not the image, because it may have other tags.
 
-        Some registries delete only by digest, and with it every tag of the image. There the tag is
-        first given an empty index of its own, and that is deleted.
+        Some registries only delete by digest, and remove every tag of that digest. There the tag
+        first moves to a new empty index, which is then deleted.
 
         Raises:
-            SlipwayError: the registry deletes nothing at all: the text names what is left.
+            SlipwayError: the registry does not allow deletion; the message names the tag that is
+                left.
         """
         place = Reference.parse(reference)
         if self.digest_of(reference) is None:
@@ -188,7 +189,7 @@ class Client:
             if self.digest_of(reference) is None:
                 return
         except SlipwayError:
-            pass  # the second way
+            pass  # try the second way
         unique = {"annotations": {"removed": uuid.uuid4().hex}, "manifests": []}
         empty = Manifest.of(INDEX, {"schemaVersion": 2, "mediaType": INDEX} | unique)
         try:
@@ -196,8 +197,8 @@ class Client:
             self._ask("DELETE", place, f"/manifests/{empty.digest}")
         except SlipwayError as error:
             raise SlipwayError(
-                f"The tag {place} is left over, and the registry deletes nothing over its API "
-                f"({error}). Delete it on the registry's own pages."
+                f"The tag {place} could not be removed: the registry does not delete through its "
+                f"API ({error}). Delete it on the registry's own web pages."
             ) from error
 
     def _ask(
@@ -210,7 +211,7 @@ class Client:
         *,
         missing: bool = False,
     ) -> requests.Response | None:
-        """One request; None for a 404 where that may be (`missing`)."""
+        """Sends one request; with `missing`, returns None for a 404."""
         scope = f"repository:{place.path}:{ACTIONS[method]}"
         url = place.url + path
         answer = self._connection.ask(method, url, place.host, scope, headers or {}, data)
@@ -219,7 +220,7 @@ class Client:
         if answer.status_code in (401, 403):
             raise SlipwayError(
                 f"The registry {place.host} does not let you {VERBS[method]} {place.path}. "
-                f"Type `docker login {place.host}` with an account that may, then try again."
+                f"Type `docker login {place.host}` with an account that has access, then try again."
             )
         if not 200 <= answer.status_code < 300:
             raise SlipwayError(
@@ -230,35 +231,35 @@ class Client:
 
 
 def _object(place: Reference, answer: requests.Response) -> dict[str, Any]:
-    """The JSON object that an answer holds."""
+    """Returns the JSON object in a response."""
     try:
         found = json.loads(answer.content)
     except (ValueError, RecursionError):
         raise _unusable(place, answer, "text that is not JSON") from None
     if not isinstance(found, dict):
-        raise _unusable(place, answer, "something else than a JSON object")
+        raise _unusable(place, answer, "something other than a JSON object")
     return found
 
 
 def _checked(place: Reference, answer: requests.Response, wanted: str) -> str:
-    """The digest of an answer, which must be the one that was asked for and the one it states."""
+    """Returns the digest of a response, after comparing it with the expected and stated ones."""
     digest = f"sha256:{hashlib.sha256(answer.content).hexdigest()}"
     for stated in (answer.headers.get("Docker-Content-Digest"), wanted):
         if stated and stated.startswith("sha256:") and stated != digest:
-            raise SlipwayError(f"{place} came damaged from its registry: try again.")
+            raise SlipwayError(f"{place} was damaged in transfer: try again.")
     return digest
 
 
 def _unusable(place: Reference, answer: requests.Response, what: str) -> SlipwayError:
-    """The error for an answer that cannot be used, with its first line."""
+    """Returns the error for a response that cannot be used, with its first line."""
     return SlipwayError(
         f"The registry {place.host} answers for {place} with {what}: {_first_line(answer)}\n"
-        "A proxy or a login page may answer in its place. Check the address of the registry and "
+        "This may be a proxy or a login page. Check the address of the registry and "
         "the network, then type the command again."
     )
 
 
 def _first_line(answer: requests.Response) -> str:
-    """The first line of an answer, without what would steer a terminal."""
+    """Returns the first line of a response, without control characters."""
     lines = answer.content[:4000].decode("utf-8", "replace").strip().splitlines() or ["(empty)"]
     return "".join(c if c.isprintable() else "?" for c in lines[0])[:200]

@@ -1,6 +1,6 @@
-"""Requests to registries: logged in, repeated while a registry is busy, redirected with care.
+"""Sends requests to registries: logs in, retries while a registry is busy, checks redirects.
 
-A login leaves only over TLS or to this machine, and never with a redirect to another host.
+A login is only sent over TLS or to this machine, and never to another host after a redirect.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MONTH = 30 * 86400.0
 
 
 class Connection:
-    """The requests of one command, from several threads.
+    """Sends the requests of one command, also from several threads.
 
     Args:
-        realm: a host to which logins may be sent, see `registry_login`.
+        realm: a second host that may receive logins, see `registry_login`.
     """
 
     RETRIES = 5  # after a dropped connection or a 500, 502 or 504: 0.3, 0.6, 1.2 … seconds apart
-    PATIENCE = 60.0  # seconds that a command waits in all because registries are busy (429, 503)
+    PATIENCE = 60.0  # seconds that a command waits in total for busy registries (429, 503)
 
     def __init__(self, realm: str = "") -> None:
         self._authorizations = registry_login.Authorizations(realm)
@@ -46,9 +46,9 @@ class Connection:
             total=self.RETRIES,
             backoff_factor=0.3,
             status_forcelist=(500, 502, 504),
-            allowed_methods=None,  # also PUT and DELETE: both may be repeated here
+            allowed_methods=None,  # also PUT and DELETE: both can be repeated safely
             raise_on_status=False,
-            respect_retry_after_header=False,  # _send waits, and shows it
+            respect_retry_after_header=False,  # _send waits, and prints that it does
         )
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=16))
@@ -62,18 +62,18 @@ class Connection:
         headers: dict[str, str],
         data: bytes | None = None,
     ) -> requests.Response:
-        """Sends a request, again with a login where the registry asks for one.
+        """Sends a request, and sends it again with a login if the registry asks for one.
 
         Args:
-            host: the registry as references name it.
-            scope: what the login is for, such as `repository:shop/backend:pull`.
+            host: the registry, as named in references.
+            scope: the access to log in for, such as `repository:shop/backend:pull`.
 
         Returns:
-            The answer, whatever its status is.
+            The response, with any status.
 
         Raises:
-            SlipwayError: there is no answer, it was too busy, or it leads to an address that is
-                not safe.
+            SlipwayError: there is no response, the registry was too busy, or it redirects to an
+                unsafe address.
         """
         known = self._authorizations
         try:
@@ -91,16 +91,16 @@ class Connection:
             ) from error
         except (
             ValueError
-        ) as error:  # requests lets those through that an unreadable Location causes
+        ) as error:  # requests raises it for a Location that it cannot parse
             raise SlipwayError(
-                f"The registry {host} redirects to an address that cannot be read. "
+                f"The registry {host} redirects to an invalid address. "
                 "Check its own address."
             ) from error
 
     def _follow(
         self, method: str, url: str, host: str, headers: dict[str, str], data: bytes | None
     ) -> requests.Response:
-        """Sends a request and follows redirects of a GET; only its origin gets Authorization."""
+        """Sends a request; follows redirects of a GET; Authorization only goes to the same origin."""
         answer = self._send(method, url, headers=headers, data=data)
         for _ in range(REDIRECTS):
             if method != "GET" or not answer.is_redirect:
@@ -116,10 +116,10 @@ class Connection:
         return answer
 
     def _send(self, method: str, url: str, **rest: Any) -> requests.Response:
-        """One request, repeated while the server is busy; redirects are not followed."""
+        """Sends one request, again while the server is busy; does not follow redirects."""
         if url.startswith("http:"):
-            rest["proxies"] = {"http": ""}  # this machine: a proxy would see it without TLS
-        for number in range(100):  # _wait ends it
+            rest["proxies"] = {"http": ""}  # this machine: no proxy may see it without TLS
+        for number in range(100):  # _wait raises an error long before
             answer = self._session.request(
                 method, url, timeout=TIMEOUT, allow_redirects=False, **rest
             )
@@ -132,12 +132,12 @@ class Connection:
         """Waits as long as a busy server asks for, or twice as long as the last time.
 
         Raises:
-            SlipwayError: that is longer than the patience of this command allows.
+            SlipwayError: this command would wait too long.
         """
         asked = _retry_after(answer)
         until = time.time() + max(asked, 2**number)
         host = urlsplit(url).netloc
-        with self._lock:  # requests side by side wait together
+        with self._lock:  # parallel requests wait together
             pause = until - time.time()
             if pause <= 0:
                 return
@@ -155,14 +155,14 @@ class Connection:
 
 
 class _NoNetrc(requests.auth.AuthBase):
-    """Keeps requests from putting the login of a ~/.netrc into what is sent."""
+    """Keeps requests from adding a login from ~/.netrc."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
 
 
 def _retry_after(answer: requests.Response) -> float:
-    """Seconds until a server may be asked again, a month at most; 0 if it does not say.
+    """Returns the seconds until the next try, a month at most; 0 if the server does not say.
 
     https://www.rfc-editor.org/rfc/rfc9110#field.retry-after: seconds, or a date.
     """
@@ -178,7 +178,7 @@ def _retry_after(answer: requests.Response) -> float:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Why a request failed, without addresses: they may hold a login."""
+    """Returns why a request failed, without addresses, because they may have a login."""
     if not isinstance(error, requests.ConnectionError):
         return type(error).__name__
     found = re.search(r"(Connection refused|Name or service not known|timed out)", str(error))

@@ -1,6 +1,6 @@
-"""A plugin of pytest: every failure once more, so that GitHub shows it on its line.
+"""A pytest plugin: prints every failure again in GitHub's form, so that it shows on its line.
 
-It is loaded in environments without slipway-ops, so it uses the standard library alone.
+It is loaded in environments without slipway-ops, so it only uses the standard library.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Writes the failures below all other output.
+    """Prints the failures after all other output.
 
-    A plugin that writes them at once does so in the middle of a line of dots, and GitHub looks only
-    at the beginnings of lines.
+    A plugin that prints them immediately does so in the middle of a line of dots, but GitHub only
+    reads the beginnings of lines.
     """
     reporter = terminalreporter
     root = os.environ.get("GITHUB_WORKSPACE", ".")
@@ -28,5 +28,5 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def _escaped(text: str) -> str:
-    """A text as the value of a workflow command: github.com/actions/toolkit, `command.ts`."""
+    """Escapes a text for a workflow command, as `command.ts` of github.com/actions/toolkit does."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
