@@ -1,4 +1,4 @@
-"""Everything that a checkout needs: .venv with all members and tools, and node_modules."""
+"""Installs everything that a checkout needs: .venv with all members and tools, node_modules."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from slipway_ops.node import node_version, package_manager
 
 
 def everything(root: Path) -> bool:
-    """Makes .venv hold every member and tool, and node_modules of every app what its lock says.
+    """Installs every member and tool into .venv, and the locked node_modules of every app.
 
-    Shows each part while it is installed: the first time takes a minute. Returns whether uv.lock
-    was made.
+    Shows each step, because the first time takes a minute.
 
     Args:
         root: the root of the project.
 
+    Returns:
+        Whether uv.lock was made.
+
     Raises:
-        LockError: uv.lock is missing in CI, or stale.
+        LockError: uv.lock is missing in CI, or out of date.
         SlipwayError: a tool is missing or failed.
     """
     tools = project.tools_folder(root)
@@ -41,10 +43,10 @@ def everything(root: Path) -> bool:
 
 
 def lost_edits(root: Path) -> list[str]:
-    """Files of `ops/`, the pipeline before slipway-ops, that somebody edited and an update removed.
+    """Returns edited files of `ops/`, the pipeline before slipway-ops, that an update removed.
 
-    Copier removes what the template no longer has, edited or not; until that is committed, this
-    finds the edits in the history: changes that did not come with others of Copier's answers.
+    Copier removes files that are no longer in the template, even edited ones. Until that is
+    committed, this finds the edits in the history: commits that did not change Copier's answers.
     """
     answers = ".copier-answers.yml"
     there = shell.ask("git", "ls-tree", "-r", "--name-only", "HEAD", "ops/", cwd=root).stdout

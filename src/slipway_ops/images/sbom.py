@@ -1,8 +1,8 @@
-"""What an image is made of, as a CycloneDX document: the Python packages of a service, the npm
-packages of an app, from the locks of the released commit.
+"""Writes the bill of materials of an image, as a CycloneDX document.
 
-uv and npm write the documents (`uv export --format cyclonedx1.5`, `npm sbom`); here the image that
-they describe is added. The packages of the base image's system are not in them.
+It has the Python packages of a service or the npm packages of an app, from the locks of the
+released commit, but not the system packages of the base image. uv and npm write the documents (`uv
+export --format cyclonedx1.5`, `npm sbom`); this module adds the image that they describe.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from slipway_ops.project import Member
 
 
 def of(root: Path, member: str, commit: str, repository: str, digest: str) -> dict[str, Any]:
-    """The document of one image.
+    """Returns the document of one image.
 
     Args:
         root: a repository in which the commit can be checked out.
-        member: the name of the member that the image is of.
+        member: the name of the image's member.
         repository: the image's name without a tag.
         digest: `sha256:…` of the image.
 
@@ -49,10 +49,10 @@ def _python(member: Member) -> dict[str, Any]:
 
 
 def _web(root: Path, member: Member) -> dict[str, Any]:
-    """The document of an app, of npm's where the app has a lock of npm of its own.
+    """Returns the document of an app, made by npm if the app has its own npm lock.
 
-    Other locks, and those of workspaces, are listed whole: names and versions, with what only
-    builds and tests the app.
+    For other locks, and locks of workspaces, it lists names and versions of all packages, including
+    tools that only build and test the app.
     """
     manager = package_manager.of(root, member.path)
     if manager.form == "npm" and manager.folder == member.path:
@@ -72,10 +72,11 @@ def _web(root: Path, member: Member) -> dict[str, Any]:
 
 
 def _npm(member: Member) -> dict[str, Any]:
-    """The document of an app. npm requires a version of it: 0.0.0, in this copy alone.
+    """Returns the document that npm makes of an app.
 
-    What only builds and tests the app is left out here, because `--omit=dev` also leaves out
-    packages that both the app and a tool need.
+    npm needs a version of the app: it gets 0.0.0, only in this copy. Packages that only build and
+    test the app are removed here, because `--omit=dev` also removes packages that both the app and
+    a tool need.
     """
     for name in ("package.json", "package-lock.json"):
         file = member.path / name
@@ -85,7 +86,7 @@ def _npm(member: Member) -> dict[str, Any]:
                 place.setdefault("version", "0.0.0")
         file.write_text(json.dumps(content), encoding="utf-8")
     if shutil.which("npm") is None:
-        raise SlipwayError("npm is not installed, and it lists the packages of apps: install Node.")
+        raise SlipwayError("npm is not installed, but lists the packages of apps: install Node.")
     words = ["sbom", "--sbom-format=cyclonedx", "--package-lock-only"]
     document = _document(member.path, "npm", *words)
     kept = [each for each in document["components"] if each.get("scope") == "required"]
@@ -100,11 +101,11 @@ def _npm(member: Member) -> dict[str, Any]:
 
 
 def _document(where: Path, *command: str) -> dict[str, Any]:
-    """The document that a command writes, which gets no token of this process."""
+    """Runs a command and returns the document that it prints; the command gets no tokens."""
     env = {k: v for k, v in os.environ.items() if not k.endswith("_TOKEN")} | uv.VARIABLES
     done = shell.ask(*command, cwd=where, env=env)
     try:
         return dict(json.loads(done.stdout))
     except ValueError as error:
-        reason = done.stderr.strip() or "it wrote no document"  # the last line may only be advice
+        reason = done.stderr.strip() or "it wrote no document"  # the last line may only be a hint
         raise SlipwayError(f"`{Path(command[0]).name} {command[1]}` failed: {reason}") from error

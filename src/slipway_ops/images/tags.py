@@ -1,4 +1,4 @@
-"""What the tags of images mean: `sha-<12 hex>` is a commit, `vX.Y.Z` a release. Both never move."""
+"""Tags of images: `sha-<12 hex>` for a commit, `vX.Y.Z` for a release. Both never move."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, registry
 from slipway_ops.images.registry import Manifest
 
-# Semantic versions, https://semver.org, without build metadata: a tag has no `+`.
+# Semantic versions, https://semver.org, without build metadata, because tags cannot have a `+`.
 STABLE = re.compile(r"v(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 RELEASE = re.compile(rf"{STABLE.pattern}(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 RECENT = 20
-FIXED = ("sha-", "v")  # what the tags begin with that never move
+FIXED = ("sha-", "v")  # prefixes of tags that never move
 
 
 def of_commit(root: Path, *, allow_dirty: bool = False) -> str:
-    """The tag of the images of what is checked out: `sha-<12 hex>`.
+    """Returns the tag for images of the current commit: `sha-<12 hex>`.
 
     Args:
-        allow_dirty: take a tree with uncommitted changes too; its tag ends in `-dirty`.
+        allow_dirty: allow uncommitted changes; the tag then ends in `-dirty`.
 
     Raises:
-        SlipwayError: there is no commit, or the tree is dirty and may not be.
+        SlipwayError: there is no commit, or there are uncommitted changes.
     """
     commit = bake.revision(root)
     if not commit:
-        raise SlipwayError("There is no commit yet, and images are named after one. Commit first.")
+        raise SlipwayError("There is no commit yet, but images are named after one. Commit first.")
     changed = shell.git(root, "status", "--porcelain")
     if changed and not allow_dirty:
         raise SlipwayError(
-            "There are uncommitted changes, and an image of a commit holds nothing else. Commit "
-            "them, or mark the images as what they are: inv image.push --allow-dirty"
+            "There are uncommitted changes, but an image has the name of a commit. Commit "
+            "them, or mark the images as dirty: inv image.push --allow-dirty"
         )
     return f"sha-{commit[:12]}" + ("-dirty" if changed else "")
 
@@ -48,14 +48,14 @@ def commit_of(
     commits: Sequence[str],
     environment: Mapping[str, str] = os.environ,
 ) -> str:
-    """The first of these commits whose images are all of these; empty if it is none of them.
+    """Returns the first of these commits whose images have these digests; "" if there is none.
 
-    An image says nothing of a commit, because one that did not change is that of many. What was
-    made of a commit is what its tag names.
+    An image does not name its commit, because several commits can have the same image. The tags in
+    the registry tell which image belongs to a commit.
 
     Args:
         digests: {member: `sha256:…`}
-        commits: in full.
+        commits: full hashes.
 
     Raises:
         SlipwayError: the registry refuses or cannot be reached.
@@ -70,15 +70,15 @@ def commit_of(
 
 
 def latest(root: Path) -> list[str]:
-    """The commits whose images are looked at when one is searched for: the last 20 of HEAD."""
+    """Returns the commits to search for an image: the last 20 of HEAD."""
     return shell.ask("git", "rev-list", f"--max-count={RECENT}", "HEAD", cwd=root).stdout.split()
 
 
 def digests(root: Path, tag: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The digest that a tag has for each member.
+    """Returns the digest of a tag for each member.
 
     Raises:
-        SlipwayError: a member has no such tag, or the registry refuses or cannot be reached.
+        SlipwayError: a member does not have the tag, or the registry refuses or cannot be reached.
     """
     found = manifests(root, tag, environment)
     return {name: manifest.digest for name, manifest in found.items()}
@@ -87,7 +87,7 @@ def digests(root: Path, tag: str, environment: Mapping[str, str] = os.environ) -
 def manifests(
     root: Path, tag: str, environment: Mapping[str, str] = os.environ
 ) -> dict[str, Manifest]:
-    """What a tag names for each member.
+    """Returns the manifest of a tag for each member.
 
     Raises:
         SlipwayError: see `digests`.
@@ -101,7 +101,7 @@ def manifests(
         listed = "\n".join(missing)
         raise SlipwayError(
             f"These images do not exist:\n{listed}\n"
-            "`inv image.push` brings those of the present commit to the registry, "
-            "`inv image.promote` gives them the name of a version."
+            "`inv image.push` pushes those of the current commit to the registry, "
+            "`inv image.promote` adds the tag of a version."
         )
     return {name: manifest for name, manifest in found.items() if manifest}

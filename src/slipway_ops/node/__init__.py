@@ -1,1 +1,1 @@
-"""Web members: their package manager, their version of Node, and the commands of their stages."""
+"""Web members: their package manager, Node version, and stage commands."""

@@ -1,7 +1,7 @@
-"""The locks of npm, pnpm, yarn and bun: which packages they hold, at which versions.
+"""Reads the locks of npm, pnpm, yarn and bun: packages and their versions.
 
-Reading is strict: an entry that is none of the known forms is a package that nobody can ask about,
-with a reason. None is left out but the packages of this project.
+Reading is strict: an entry of an unknown form becomes a package that has no version but a reason,
+so that no package is left out, except those of this project.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from typing import Any
 import yaml
 
 NOT_FROM_AN_INDEX = "it comes from git, a file or an address"
-NO_VERSION = "the lock gives no version of it"
+NO_VERSION = "the lock has no version of it"
 VERSION = r"\d+\.\d+\.\d+[^\s()@:/]*"
 NAME = r"(?:@[^@/\s]+/)?[^@/\s:]+"
-# The text of yarn's first lock: descriptors, then fields that are indented.
+# The format of yarn 1: a line of descriptors, then indented fields.
 CLASSIC_ENTRY = re.compile(r"^(?!#|\s)(?P<head>.+):\n(?P<fields>(?:[ \t]+.*\n|\n)*)", re.MULTILINE)
 CLASSIC_FIELD = r'^  {}:? "?([^"\n]+)"?$'
-# A folder of this project, not an archive.
+# A folder of this project, but not an archive.
 OWN = re.compile(r"(workspace|link|portal):.*|file:(?!.*\.(tgz|tar\.gz)(?=[#:]|$)).*")
 
 
 @dataclass(frozen=True, order=True)
 class Locked:
-    """One package that a lock holds.
+    """One package in a lock.
 
     Attributes:
-        name: its name in the registry, also where another one stands in the manifest.
-        version: its version; empty where there is a reason.
-        why_unknown: why no registry can be asked about it; empty for most.
+        name: its name in the registry, even if the manifest uses an alias.
+        version: its version; empty if there is a reason.
+        why_unknown: why no registry knows it; usually empty.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Locked:
 
 
 def packages(form: str, text: str) -> set[Locked]:
-    """The packages that a lock holds, without those of this project.
+    """Returns the packages in a lock, without those of this project.
 
     Args:
-        form: `npm`, `pnpm`, `yarn` (its first version), `berry` (the later ones) or `bun`.
+        form: `npm`, `pnpm`, `yarn` (version 1), `berry` (later versions) or `bun`.
         text: the content of the lock.
 
     Raises:
-        ValueError: it is not of this form.
+        ValueError: it does not have this form.
     """
     read = {
         "npm": _npm,
@@ -64,12 +64,12 @@ def packages(form: str, text: str) -> set[Locked]:
 
 
 def descriptors(text: str) -> set[str]:
-    """What the lock of yarn 1 has answers for, such as `is-odd@^3.0.0`."""
+    """Returns the descriptors in a lock of yarn 1, such as `is-odd@^3.0.0`."""
     return {each for entry in CLASSIC_ENTRY.finditer(text) for each in _heads(entry["head"])}
 
 
 def _yaml(text: str) -> Any:
-    """YAML, read by libyaml: these files have tens of thousands of lines."""
+    """Parses YAML with libyaml, because these files have tens of thousands of lines."""
     return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
@@ -80,7 +80,7 @@ def _npm(text: str) -> Iterator[Locked]:
             continue  # a package of this project
         name = str(entry.get("name", place.rpartition("node_modules/")[2]))
         resolved = str(entry.get("resolved", "https:"))
-        # npm names the address of a registry's archives too, so that only the form tells.
+        # npm also gives the address of an archive in a registry, so only the scheme is checked.
         foreign = not resolved.startswith(("https:", "http:"))
         yield _locked(name, str(entry.get("version", "")), foreign)
 
@@ -88,7 +88,7 @@ def _npm(text: str) -> Iterator[Locked]:
 def _pnpm(text: str) -> Iterator[Locked]:
     lock = _yaml(text)
     major = str(lock["lockfileVersion"]).partition(".")[0]
-    # Since 9: `name@version`; 6: `/name@version(peers)`; 5: `/name/version_peers`.
+    # Keys since 9: `name@version`; in 6: `/name@version(peers)`; in 5: `/name/version_peers`.
     forms = {
         "9": rf"(?P<name>{NAME})@(?P<version>{VERSION})",
         "6": rf"/(?P<name>{NAME})@(?P<version>{VERSION})(?:\(.*)?",
@@ -110,7 +110,7 @@ def _pnpm(text: str) -> Iterator[Locked]:
 
 def _classic(text: str) -> Iterator[Locked]:
     if "# yarn lockfile v1" not in text:
-        raise ValueError("it does not say `yarn lockfile v1`")
+        raise ValueError("it does not have the line `yarn lockfile v1`")
     read = 0
     for entry in CLASSIC_ENTRY.finditer(text):
         read += 1
@@ -137,7 +137,7 @@ def _berry(text: str) -> Iterator[Locked]:
         if OWN.fullmatch(where):
             continue
         if where.startswith("patch:"):
-            continue  # of a package that the lock holds as well
+            continue  # a patch of a package that is also in the lock
         yield _locked(name, str(entry.get("version", "")), not where.startswith("npm:"))
 
 
@@ -147,18 +147,18 @@ def _bun(text: str) -> Iterator[Locked]:
         name, version = _split(str(entry[0]))
         if OWN.fullmatch(version):
             continue
-        # Those of a registry have its address (empty: npm's), dependencies and a digest.
+        # Packages of a registry have a version here; the others have an address or a path.
         yield _locked(name or key, version, not re.fullmatch(VERSION, version))
 
 
 def without_commas(text: str) -> str:
-    """JSON without the last commas and the comments that bun's lock may have."""
+    """Returns JSON without the trailing commas and comments that bun's lock may have."""
     tokens = re.compile(r'"(?:[^"\\]|\\.)*"|//[^\n]*|/\*.*?\*/|,(?=\s*[}\]])', re.DOTALL)
     return tokens.sub(lambda found: found[0] if found[0].startswith('"') else "", text)
 
 
 def _split(descriptor: str) -> tuple[str, str]:
-    """The name and what follows it: `@types/node@^20.1` is `@types/node` and `^20.1`."""
+    """Splits off the name: `@types/node@^20.1` gives `@types/node` and `^20.1`."""
     name, _, rest = descriptor[1:].partition("@")
     return descriptor[:1] + name, rest
 

@@ -1,4 +1,4 @@
-"""package.json: of a member, and of the workspace that it is a package of."""
+"""Reads package.json of members and of their workspaces."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from slipway_ops.errors import SlipwayError
 
-# What a manifest declares; the first two are what its own programs come from.
+# The fields with dependencies; only the first two bring programs.
 DEPENDENCIES = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The package.json of a folder; empty where there is none.
+    """Returns the content of a folder's package.json; empty if there is none.
 
     Raises:
         SlipwayError: it cannot be read.
@@ -30,7 +30,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def declared(manifest: dict[str, Any], *kinds: str) -> dict[str, str]:
-    """What a manifest depends on, by name, with the ranges.
+    """Returns the dependencies in a manifest, by name, with their ranges.
 
     Args:
         manifest: the content of a package.json.
@@ -44,14 +44,14 @@ def declared(manifest: dict[str, Any], *kinds: str) -> dict[str, str]:
 
 
 def patterns(folder: Path) -> list[str]:
-    """The globs of the packages of a workspace: of npm, yarn and bun, or of pnpm.
+    """Returns the patterns of a workspace's packages, for npm, yarn, bun or pnpm.
 
     Raises:
         SlipwayError: a manifest cannot be read.
     """
     file = folder / "pnpm-workspace.yaml"
     if file.is_file():
-        import yaml  # here: a listing of sessions needs none
+        import yaml  # imported late, because listing sessions does not need it
 
         try:
             found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
@@ -63,7 +63,7 @@ def patterns(folder: Path) -> list[str]:
 
 
 def packages(folder: Path) -> list[Path]:
-    """The folders of a workspace's packages, with that of the workspace first.
+    """Returns the folders of a workspace's packages, with the workspace's own folder first.
 
     Raises:
         SlipwayError: a manifest cannot be read.
@@ -76,7 +76,7 @@ def packages(folder: Path) -> list[Path]:
 
 def _glob(folder: Path, pattern: str) -> Iterator[Path]:
     pattern = pattern.removeprefix("./").rstrip("/") or "."
-    # `**` would also look into every node_modules.
+    # `**` in `glob` would also search every node_modules.
     found = _walked(folder, pattern) if "**" in pattern else folder.glob(pattern)
     for path in found:
         if "node_modules" not in path.parts and (path / "package.json").is_file():

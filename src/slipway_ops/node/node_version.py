@@ -1,4 +1,4 @@
-"""Which Node a web member needs, where that is written, and whether a Node fits."""
+"""Finds the Node version that a web member needs, and checks whether a Node fits."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from slipway_ops import shell
 from slipway_ops.node import manifests
 
 FILES = (".nvmrc", ".node-version")
-OURS = "^20.19.0 || >=22.12.0"  # vite 8 runs on these
-# The names under which nvm knows versions: https://nodejs.org/en/about/previous-releases
+OURS = "^20.19.0 || >=22.12.0"  # the range of vite 8
+# nvm's names of versions: https://nodejs.org/en/about/previous-releases
 LONG_TERM = {"hydrogen": 18, "iron": 20, "jod": 22, "krypton": 24}
 NEWEST = ("current", "latest", "lts/*", "lts/-1", "node", "stable")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The versions of Node that a member runs on.
+    """The versions of Node that a member supports.
 
     Attributes:
-        range: in the form of npm, such as `^20.19.0 || >=22.12.0`.
-        place: the file that says so, seen from the root; empty where nothing does.
+        range: in npm's form, such as `^20.19.0 || >=22.12.0`.
+        place: the file that sets it, relative to the root; empty for our default.
     """
 
     range: str
     place: str
 
     def fits(self, version: str) -> bool:
-        """Whether the Node whose `node --version` is this, such as `v20.19.0`, is one of them."""
-        logging.getLogger("nodesemver").setLevel(logging.WARNING)  # nox shows what it logs
+        """Returns whether a version such as `v20.19.0`, from `node --version`, is in the range."""
+        logging.getLogger("nodesemver").setLevel(logging.WARNING)  # else nox prints its log
         from nodesemver import satisfies  # type: ignore[import-untyped]
 
         return bool(version) and bool(satisfies(version.strip(), self.range, loose=True))
@@ -42,11 +42,11 @@ class Wanted:
 
 
 def wanted(root: Path, member: Path) -> Wanted:
-    """The versions of Node that a member runs on.
+    """Returns the versions of Node that a member supports.
 
-    The nearest .nvmrc or .node-version counts, from its folder up to the root; then `engines` of
-    the nearest package.json. A version stands for itself and later ones of the same major version,
-    because no machine keeps every patch release of Node.
+    They come from the nearest .nvmrc or .node-version, from the member's folder up to the root;
+    otherwise from `engines` in the nearest package.json. A version also includes later ones of the
+    same major version, because no machine has every patch release of Node.
 
     Args:
         root: the root of the project.
@@ -71,7 +71,7 @@ def wanted(root: Path, member: Path) -> Wanted:
 
 
 def of_path(path: str) -> str:
-    """What the Node on a PATH says to --version; empty where npm or Node is missing there."""
+    """Returns the version of the Node on a PATH; empty if Node or npm is missing there."""
     node = shutil.which("node", path=path)
     if node is None or shutil.which("npm", path=path) is None:
         return ""
@@ -79,7 +79,7 @@ def of_path(path: str) -> str:
 
 
 def _range(text: str) -> str:
-    """The range that .nvmrc means: `20`, `v20.11.0`, `lts/iron`, `lts/*`."""
+    """Returns the range for the text of .nvmrc, such as `20`, `v20.11.0`, `lts/iron`, `lts/*`."""
     lines = (line.partition("#")[0].strip().lower() for line in text.splitlines())
     word = next(filter(None, lines), "")
     if word in NEWEST:

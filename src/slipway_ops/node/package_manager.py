@@ -1,7 +1,7 @@
-"""The package manager of a web member: npm, pnpm, yarn or bun, and what it installs.
+"""The package manager of a web member: npm, pnpm, yarn or bun, and its installation.
 
-A member belongs to the nearest lock from its folder upwards: its own, or that of the workspace of
-npm, pnpm, yarn or bun that it is a package of. Only what that lock says is installed.
+A member belongs to the nearest lock, from its folder upwards: its own lock, or the lock of the
+workspace that it is a package of. Only the versions in that lock are installed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from slipway_ops.node import manifests
 if TYPE_CHECKING:
     from slipway_ops.node.lock_files import Locked
 
-# Of two that one manager writes, the first counts.
+# If a folder has two locks of one manager, the first counts.
 LOCKS = {
     "npm-shrinkwrap.json": "npm",
     "package-lock.json": "npm",
@@ -31,7 +31,7 @@ LOCKS = {
     "bun.lock": "bun",
     "bun.lockb": "bun",
 }
-# Besides the lock and the manifests, what says how packages are installed.
+# Files besides the lock and the manifests that affect an installation.
 CONFIGURATIONS = (
     ".npmrc",
     ".pnpmfile.cjs",
@@ -40,8 +40,8 @@ CONFIGURATIONS = (
     "bunfig.toml",
     "pnpm-workspace.yaml",
 )
-# The versions that write a lock of this kind, where `packageManager` names none: by what the lock
-# says of its form. Others would rewrite it, or refuse it.
+# The manager's version for a lock, if `packageManager` does not name one: by the version number in
+# the lock. Other versions would rewrite the lock, or refuse it.
 VERSIONS = {
     "pnpm": {"9": "10.34.9", "6": "8.15.9", "5": "7.33.7"},
     "yarn": {"1": "1.22.22"},
@@ -55,7 +55,7 @@ FORM = {
     "berry": r"^__metadata:\n(?:.*\n)*?  version: (\d+)",
     "bun": r"()",
 }
-PACKAGES = {"berry": "@yarnpkg/cli-dist"}  # the rest has its own name in the registry
+PACKAGES = {"berry": "@yarnpkg/cli-dist"}  # the others have their own name in the registry
 INSTALL = {
     "npm": ("ci",),
     "pnpm": ("install", "--frozen-lockfile"),
@@ -72,8 +72,8 @@ class PackageManager:
 
     Attributes:
         name: the program: `npm`, `pnpm`, `yarn` or `bun`.
-        form: what its lock looks like: the same, but `berry` for yarn from 2 on.
-        version: the exact version that is used; empty for the npm that comes with Node.
+        form: the form of its lock: the same as `name`, but `berry` for yarn 2 and later.
+        version: the exact version to use; empty for the npm that comes with Node.
         lock: the path of the lock.
     """
 
@@ -84,16 +84,16 @@ class PackageManager:
 
     @property
     def folder(self) -> Path:
-        """The folder in which it installs: that of the lock."""
+        """The folder to install in: that of the lock."""
         return self.lock.parent
 
     @property
     def plug_n_play(self) -> bool:
-        """Whether yarn has installed into a .pnp.cjs, and not into node_modules."""
+        """Whether yarn installed into .pnp.cjs instead of node_modules."""
         return self.form == "berry" and (self.folder / ".pnp.cjs").is_file()
 
     def files(self) -> list[Path]:
-        """All files that say what is installed: lock, manifests, configuration.
+        """Returns all files that determine an installation: lock, manifests, configuration.
 
         Raises:
             SlipwayError: a manifest cannot be read.
@@ -103,32 +103,32 @@ class PackageManager:
         return [self.lock, *listed, *(path for path in configured if path.is_file())]
 
     def locked(self, root: Path, path: str) -> set[Locked]:
-        """The packages that the lock holds.
+        """Returns the packages in the lock.
 
         Args:
             root: the root of the project.
-            path: the PATH with node and npm: bun itself reads its binary lock.
+            path: the PATH with node and npm, because only bun can read its binary lock.
 
         Raises:
-            SlipwayError: it cannot be read.
+            SlipwayError: the lock cannot be read.
         """
-        from slipway_ops.node import lock_files  # here: a listing of sessions needs none
+        from slipway_ops.node import lock_files  # late, because listing sessions does not need it
 
         try:
             if self.lock.suffix == ".lockb":
                 bun = shutil.which("bun", path=provide(root, self, path)) or "bun"
-                return lock_files.packages("yarn", shell.run(bun, self.lock))  # says it so
+                return lock_files.packages("yarn", shell.run(bun, self.lock))  # prints yarn's form
             return lock_files.packages(self.form, self.lock.read_text(encoding="utf-8"))
         except ValueError as error:
             raise SlipwayError(f"{self.lock} cannot be read: {error}. {self.remedy}") from error
 
     @property
     def remedy(self) -> str:
-        """What to type where its lock is missing or does not fit."""
+        """The sentence to show if the lock is missing or does not fit."""
         return f"Type `{self.name} install` in {self.folder}, then commit {self.lock.name}."
 
     def script(self, name: str, *words: str) -> list[str]:
-        """The command that runs a script of package.json, with words for its last program."""
+        """Returns the command for a script of package.json; `words` go to its last program."""
         dashes = ["--"] if self.name == "npm" and words else []
         return [self.name, "run", name, *dashes, *words]
 
@@ -137,15 +137,15 @@ class PackageManager:
 
 
 def of(root: Path, member: Path) -> PackageManager:
-    """The package manager of a web member.
+    """Returns the package manager of a web member.
 
     Args:
-        root: the root of the project, above which nothing counts.
+        root: the root of the project; the search ends there.
         member: the folder of the member.
 
     Raises:
         SlipwayError: there is no lock, there are locks of several managers, or the form of the lock
-            is unknown; the text says what to do.
+            is unknown.
     """
     for folder in (member, *member.parents):
         if not folder.is_relative_to(root):
@@ -154,19 +154,19 @@ def of(root: Path, member: Path) -> PackageManager:
         if found and member in manifests.packages(folder):
             return _chosen(member, folder, found)
     raise SlipwayError(
-        f"{member.name} has no lock: no {', '.join(LOCKS)} in {member}, nor in a workspace that it "
-        "is a package of. Install it with its package manager, such as `npm install`, and commit "
+        f"{member.name} has no lock: none of {', '.join(LOCKS)} is in {member} or in a workspace "
+        "that includes it. Install it with its package manager, such as `npm install`, and commit "
         "the lock."
     )
 
 
 def install(root: Path, manager: PackageManager, path: str) -> None:
-    """Makes node_modules what the lock says; does nothing where it was made from this very state.
+    """Installs node_modules as locked; does nothing if that was done from the same files.
 
     Args:
         root: the root of the project.
-        manager: of the member.
-        path: the PATH to find node and the manager on.
+        manager: the member's package manager.
+        path: the PATH with node and the manager.
 
     Raises:
         SlipwayError: the lock does not fit the manifests, or the manager failed.
@@ -180,7 +180,8 @@ def install(root: Path, manager: PackageManager, path: str) -> None:
             return
         _check_classic(manager)
         words = INSTALL[manager.form]
-        # Without a terminal they ask nothing where CI is set; husky would change git's settings.
+        # With CI, the managers ask no questions. Without HUSKY=0, husky would change git's
+        # settings.
         environment = {**os.environ, "PATH": path, "CI": "true", "HUSKY": "0"}
         environment |= {"npm_config_fund": "false", "npm_config_audit": "false"}
         environment["npm_config_prefer_offline"] = "true"  # the lock has the checksums
@@ -193,14 +194,14 @@ def install(root: Path, manager: PackageManager, path: str) -> None:
 
 
 def provide(root: Path, manager: PackageManager, path: str) -> str:
-    """A PATH on which the member's package manager is in its very version.
+    """Returns a PATH that has the member's package manager in its exact version.
 
-    The machine's counts if it has that version; otherwise it is installed from the npm registry,
-    below `.nox`.
+    It is the machine's, if that has this version. Otherwise it is installed from the npm registry
+    into `.nox`.
 
     Args:
         root: the root of the project.
-        manager: of the member.
+        manager: the member's package manager.
         path: the PATH with node and npm.
 
     Raises:
@@ -214,7 +215,7 @@ def provide(root: Path, manager: PackageManager, path: str) -> str:
             made = folder.with_name(f"{folder.name}.new")
             shutil.rmtree(made, ignore_errors=True)
             made.mkdir(parents=True)
-            if (manager.folder / ".npmrc").is_file():  # of which registry
+            if (manager.folder / ".npmrc").is_file():  # it may name another registry
                 shutil.copy(manager.folder / ".npmrc", made)
             package = f"{PACKAGES.get(manager.form, manager.name)}@{manager.version}"
             words = ("install", "--no-save", "--no-package-lock", "--no-fund", "--no-audit")
@@ -230,24 +231,24 @@ def provide(root: Path, manager: PackageManager, path: str) -> str:
 
 
 def programs(manager: PackageManager, member: Path) -> list[Path]:
-    """The folders with the programs that a member's packages bring: its own, then its lock's."""
+    """Returns the folders with the programs of a member's packages: its own, then its lock's."""
     return [folder / "node_modules" / ".bin" for folder in dict.fromkeys((member, manager.folder))]
 
 
 def _chosen(member: Path, folder: Path, found: Mapping[str, str]) -> PackageManager:
-    """The manager of a folder with these locks."""
+    """Returns the manager of a folder that has these locks."""
     name, version = _named(member, folder)
     managers = list(dict.fromkeys(found.values()))
     if name not in managers:
         if name:
             raise SlipwayError(
-                f"`packageManager` of {member.name} is {name}, and its lock is of "
+                f"`packageManager` of {member.name} is {name}, but its lock is for "
                 f"{' and '.join(managers)} ({', '.join(found)} in {folder}). Remove one of the two."
             )
         if len(managers) > 1:
             raise SlipwayError(
                 f"{folder} has locks of {' and '.join(managers)}: {', '.join(found)}. Delete the "
-                f'one that is not used, or say which is: "packageManager": "{managers[0]}@…" in '
+                f'unused one, or name the manager: "packageManager": "{managers[0]}@…" in '
                 "package.json."
             )
         name = managers[0]
@@ -264,14 +265,14 @@ def _chosen(member: Path, folder: Path, found: Mapping[str, str]) -> PackageMana
         version = VERSIONS[form].get(known[1] if known else "", "")
         if not version:
             raise SlipwayError(
-                f"{lock} is of an unknown version of {name}. Name the one that you use in "
+                f"{lock} is from an unknown version of {name}. Name the version that you use in "
                 f'package.json: "packageManager": "{name}@…"'
             )
     return PackageManager(name, form, version, lock)
 
 
 def _named(member: Path, folder: Path) -> tuple[str, str]:
-    """What `packageManager` says, in the nearest package.json from the member to the lock."""
+    """Returns name and version in the first `packageManager` from the member up to the lock."""
     for place in (member, *member.parents):
         if named := str(manifests.read(place).get("packageManager") or ""):
             name, _, version = named.partition("@")
@@ -282,7 +283,7 @@ def _named(member: Path, folder: Path) -> tuple[str, str]:
 
 
 def _keeps_yarn(folder: Path) -> bool:
-    """Whether a folder has yarn in it (`yarnPath`), which every other yarn then starts."""
+    """Returns whether a folder has its own yarn (`yarnPath`), which any other yarn then runs."""
     file = folder / ".yarnrc.yml"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     found = re.search(r"^yarnPath:\s*[\"']?([^\s\"']+)", text, re.MULTILINE)
@@ -290,9 +291,9 @@ def _keeps_yarn(folder: Path) -> bool:
 
 
 def _version(name: str, path: str) -> str:
-    """The version of a manager on a PATH; empty where there is none.
+    """Returns the version of a manager on a PATH; empty if there is none.
 
-    Asked at the root of the file system: in a member's folder it may turn into another version.
+    It runs in the root folder of the system, because in a member's folder it may switch versions.
     """
     found = shutil.which(name, path=path)
     if found is None:
@@ -303,7 +304,7 @@ def _version(name: str, path: str) -> str:
 
 
 def _check_classic(manager: PackageManager) -> None:
-    """Refuses a lock of yarn 1 that lacks what a manifest wants: in workspaces yarn accepts it."""
+    """Checks that a lock of yarn 1 has all dependencies; in workspaces yarn does not check this."""
     from slipway_ops.node import lock_files
 
     if manager.form != "yarn":
@@ -318,13 +319,13 @@ def _check_classic(manager: PackageManager) -> None:
             foreign = name in own or wanted.startswith(("file:", "link:"))
             if not foreign and not overrides and f"{name}@{wanted}" not in known:
                 raise SlipwayError(
-                    f"yarn.lock does not fit {folder / 'package.json'}: it lacks {name}@{wanted}. "
-                    f"{manager.remedy}"
+                    f"yarn.lock does not fit {folder / 'package.json'}: {name}@{wanted} is "
+                    f"missing. {manager.remedy}"
                 )
 
 
 def _run(name: str, *words: str, folder: Path, environment: Mapping[str, str]) -> str:
-    """Runs a manager; returns what it said if it failed, and nothing if it did not."""
+    """Runs a manager; returns its output if it failed, and "" if it did not."""
     program = shutil.which(name, path=environment["PATH"]) or name
     done = shell.ask(program, *words, cwd=folder, env=environment)
     if not done.returncode:

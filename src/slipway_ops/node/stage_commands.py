@@ -1,4 +1,4 @@
-"""What a stage of a web member runs: its own script, or our defaults for the tools that it has."""
+"""The commands of a web member's stages: its own scripts, or our defaults for its tools."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from slipway_ops.node import manifests, package_manager
 
-# Programs, and the packages that bring them.
+# Programs, with the packages that bring them.
 TOOLS = {
     "biome": "@biomejs/biome",
     "eslint": "eslint",
@@ -23,8 +23,8 @@ OF_STAGE = {
     "test": ("vitest", "jest"),
     "build": ("vite",),
 }
-# Where frameworks put what they build; the first that a member has counts, because some are built
-# on others.
+# The build folders of frameworks; the first framework that a member has counts, because some are
+# based on others.
 MADE_BY = {
     "next": (".next", "out"),
     "nuxt": (".output",),
@@ -34,8 +34,8 @@ MADE_BY = {
     "@angular/core": ("dist",),
     "vite": ("dist",),
 }
-NO_TEST = re.compile(r'echo "Error: no test specified" && exit 1')  # what `npm init` writes
-# Scripts that start a watcher even where CI is set, and the words with which they do not.
+NO_TEST = re.compile(r'echo "Error: no test specified" && exit 1')  # written by `npm init`
+# Scripts that start a watcher even if CI is set, and the words that turn it off.
 WATCHING = (
     (r"\bjest\b[^&|;]*--watch", ("--watch=false", "--watchAll=false")),
     (r"\bvitest\b[^&|;]*(\s(watch|dev)\b|--watch\b|\s-w\b)", ("--run",)),
@@ -43,13 +43,13 @@ WATCHING = (
 
 
 def script(root: Path, member: Path, stage: str, words: tuple[str, ...] = ()) -> list[str]:
-    """The command that runs a member's own script for a stage; empty where it has none.
+    """Returns the command for a member's own script of a stage; empty if it has none.
 
     Args:
         root: the root of the project.
         member: the folder of the member.
-        stage: `lint`, `test` or `build`, as the script is called.
-        words: what the script's last program gets.
+        stage: `lint`, `test` or `build`, which is also the script's name.
+        words: arguments for the script's last program.
 
     Raises:
         SlipwayError: the manifest cannot be read, or the member has no lock.
@@ -62,11 +62,11 @@ def script(root: Path, member: Path, stage: str, words: tuple[str, ...] = ()) ->
 
 
 def tools(root: Path, member: Path) -> dict[str, str]:
-    """The tools that our defaults can run, with the ranges that the manifests declare.
+    """Returns the tools of a member that our defaults can run, with the declared ranges.
 
-    The manifest of the member counts, and that of the workspace that it is a package of. TypeScript
-    needs a tsconfig.json. Before version 9, eslint needs to know which files to look at: only a
-    script says that.
+    They come from the member's manifest and from that of its workspace. TypeScript also needs a
+    tsconfig.json. eslint before version 9 is left out, because only a script can name the files to
+    check.
 
     Raises:
         SlipwayError: a manifest cannot be read, or the member has no lock.
@@ -81,7 +81,7 @@ def tools(root: Path, member: Path) -> dict[str, str]:
 
 
 def is_default(root: Path, member: Path, stage: str, tool: str) -> bool:
-    """Whether a stage of a member is our default for a tool: it has the tool and no own script.
+    """Returns whether a stage uses our default for a tool: there is the tool, and no own script.
 
     Raises:
         SlipwayError: a manifest cannot be read, or the member has no lock.
@@ -91,7 +91,7 @@ def is_default(root: Path, member: Path, stage: str, tool: str) -> bool:
 
 
 def unchecked(root: Path, member: Path, stage: str) -> str:
-    """Why a stage has nothing to run for a member; empty where it has.
+    """Returns why a stage has nothing to run for a member; "" if it has.
 
     Raises:
         SlipwayError: a manifest cannot be read, or the member has no lock.
@@ -110,7 +110,7 @@ def unchecked(root: Path, member: Path, stage: str) -> str:
 
 
 def described(root: Path, member: Path, stage: str) -> str:
-    """What a stage runs, in a few words: a script, the tools, or what is not checked.
+    """Describes a stage in a few words: a script, the tools, or why nothing is checked.
 
     Raises:
         SlipwayError: a manifest cannot be read, or the member has no lock.
@@ -121,10 +121,10 @@ def described(root: Path, member: Path, stage: str) -> str:
 
 
 def fitting(root: Path, member: Path, command: list[str]) -> list[str]:
-    """A default command as this member can run it.
+    """Adapts a default command to a member.
 
-    tsc also checks the projects that a tsconfig.json only lists. Where yarn installs no programs,
-    yarn runs them.
+    tsc also gets `--build` if tsconfig.json has references. If yarn installs no programs, the
+    command runs through yarn.
 
     Raises:
         SlipwayError: a manifest cannot be read, or the member has no lock.
@@ -142,7 +142,7 @@ def fitting(root: Path, member: Path, command: list[str]) -> list[str]:
 
 
 def made(member: Path) -> tuple[str, ...]:
-    """The folders in which the build of a member puts what it makes; none where nobody knows.
+    """Returns the folders that a member's build writes to; empty if they are unknown.
 
     Raises:
         SlipwayError: the manifest cannot be read.
@@ -157,7 +157,7 @@ def _script(manifest: dict[str, Any], name: str) -> str:
 
 
 def _declared(root: Path, member: Path) -> dict[str, str]:
-    """What member and workspace declare for their own use."""
+    """Returns the dependencies that a member and its workspace declare for their own use."""
     kinds = ("dependencies", "devDependencies", "optionalDependencies")
     above = manifests.read(package_manager.of(root, member).folder)
     return manifests.declared(above, *kinds) | manifests.declared(manifests.read(member), *kinds)
