@@ -1,4 +1,4 @@
-"""A project: where its root is, its settings, and its members, read from its folders."""
+"""Finds a project's root, reads its settings, and lists its members from its folders."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from typing import Any
 from slipway_ops import shell
 from slipway_ops.errors import SlipwayError
 
-MEMBERS = ("services/*", "libs/*", "apps/*")  # where `members` in [tool.slipway] says nothing
-TOOLS = ".pipeline"  # has the tools' pyproject.toml where that of the root has another purpose
-RECIPE = 2  # what a project's noxfile, tasks and workflows have to be written for
-# The code of web members, and what else their linters read.
+MEMBERS = ("services/*", "libs/*", "apps/*")  # the default of `members` in [tool.slipway]
+TOOLS = ".pipeline"  # the folder of the tools' pyproject.toml if the root has one of its own
+RECIPE = 2  # the recipe that a project's noxfile, tasks and workflows must be written for
+# The code of web members, then other files that their linters read.
 WEB_CODE = (
     *(".ts", ".tsx", ".mts", ".cts", ".js", ".jsx", ".mjs", ".cjs"),
     *(".astro", ".svelte", ".vue"),
 )
 WEB = (*WEB_CODE, ".css", ".html", ".json")
-# The ignore files that everybody has, and not those of one machine.
+# Only the ignore files in the repository, not those of one machine.
 PER_FOLDER = "--exclude-per-directory=.gitignore"
-OURS = "slipway"  # in the names of the workflows and actions of an adopted repository
-# What tools make, where no git says what it ignores.
+OURS = "slipway"  # is in the names of our workflows and actions in an adopted repository
+# Folders that tools create, for a project that is not in a git repository.
 MADE = ("*.egg-info", "__pycache__", "build", "dist", "node_modules", "site-packages", "venv")
 
 
 @dataclass(frozen=True)
 class Capability:
-    """What a project may have besides its stages.
+    """A feature that a project may have besides its stages.
 
     Attributes:
         brings: what it is, in a few words.
-        needs: the capability without which there is none of it; "" if it needs nothing.
+        needs: another capability that it needs; "" if it needs none.
     """
 
     brings: str
     needs: str = ""
 
 
-CAPABILITIES = {  # copier.yml asks for them, and says which files are whose
+CAPABILITIES = {  # copier.yml has the question, and says which files belong to which
     "images": Capability("Dockerfiles, the registry of their images, tasks for both"),
     "environments": Capability("development, staging and production, by compose", "images"),
     "releases": Capability("versions, a changelog and GitHub Releases", "images"),
@@ -53,20 +53,20 @@ CAPABILITIES = {  # copier.yml asks for them, and says which files are whose
     "kubernetes": Capability("staging and production in a cluster", "environments"),
     "many-machines": Capability("a plan of what CI has to run, for as many machines"),
 }
-# What a project has that does not say: it is of before one could choose.
+# The capabilities of older projects, which do not list them.
 UNSAID = [name for name in CAPABILITIES if name != "kubernetes"]
 
 
 class WorkspaceError(SlipwayError):
-    """A folder that should be a member and cannot be one; the text says what to do."""
+    """A folder or manifest cannot be used as a member or as a project."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One part of the monorepo that has stages of its own.
+    """One part of the monorepo that has its own stages.
 
     Attributes:
-        name: unique in the tree: the folder's name; `repo` for what belongs to the whole tree.
+        name: unique in the project: the folder's name, or `repo` for the repository as a whole.
         path: the absolute path of the folder.
         kind: `api`, `worker`, `service`, `library`, `app` or `repo`.
         root: the absolute path of the project's root.
@@ -79,28 +79,28 @@ class Member:
 
     @property
     def language(self) -> str:
-        """`web` for apps, `repo` for the whole tree, `python` for the rest."""
+        """`web` for apps, `repo` for the whole repository, `python` for the rest."""
         return {"app": "web", "repo": "repo"}.get(self.kind, "python")
 
     @property
     def tags(self) -> list[str]:
-        """What `nox -t` selects it by: its name and its language."""
+        """The tags for `nox -t`: its name and its language."""
         return sorted({self.name, self.language})
 
     @property
     def folder(self) -> str:
-        """The path of its folder, seen from the root; `.` for the root itself."""
+        """The path of its folder, relative to the root; `.` for the root itself."""
         return self.path.relative_to(self.root).as_posix()
 
     @property
     def sources(self) -> list[str]:
-        """The paths that its tools look at, relative to its folder: all that holds code.
+        """The paths with its code, relative to its folder, for its tools.
 
-        Of a Python member, these are the folders and files at its top, without hidden ones, what
-        git ignores, and other members.
+        For a Python member, these are folders and files at its top, without hidden ones, ignored
+        ones and other members.
 
         Raises:
-            WorkspaceError: there is no code where they look: they would check nothing and succeed.
+            WorkspaceError: there is no code, so tools would succeed without checking anything.
         """
         if self.kind == "repo":
             return ["noxfile.py", "tasks.py"]
@@ -110,21 +110,21 @@ class Member:
         if not files:
             manifest = "package.json" if web else "pyproject.toml"
             raise WorkspaceError(
-                f"{self.name} has no code that could be checked: there is no {' or '.join(kinds)} "
+                f"{self.name} has no code to check: there is no {' or '.join(kinds)} "
                 f"file in {self.folder}. Move its code there. If {self.folder} should not be "
-                f"checked at all, delete its {manifest}, or take it from `members` in "
+                f"checked at all, delete its {manifest}, or remove it from `members` in "
                 "[tool.slipway]."
             )
         return ["."] if web else _tops(self, files)
 
     @property
     def files(self) -> list[str]:
-        """Its files, relative to its folder: neither hidden ones, nor what git ignores."""
+        """Its files, relative to its folder, without hidden and ignored ones."""
         return _files(self)
 
     @property
     def suffixes(self) -> tuple[str, ...]:
-        """The endings of the files that its linters read."""
+        """The suffixes of the files that its linters read."""
         return WEB if self.language == "web" else (".py",)
 
     def __str__(self) -> str:
@@ -132,7 +132,7 @@ class Member:
 
 
 def find_root(start: Path | None = None) -> Path:
-    """The root of the project that a folder is in: the nearest parent with `[tool.slipway] recipe`.
+    """Returns the root of a folder's project: the nearest parent with `[tool.slipway] recipe`.
 
     That table is in the root's pyproject.toml, or in .pipeline/pyproject.toml with `root = ".."`.
 
@@ -140,8 +140,8 @@ def find_root(start: Path | None = None) -> Path:
         start: the folder, by default the working directory.
 
     Raises:
-        WorkspaceError: it is in no project, or in one whose recipe is for another version of this
-            package.
+        WorkspaceError: it is not in a project, or the project's recipe is for another version of
+            this package.
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
@@ -151,15 +151,15 @@ def find_root(start: Path | None = None) -> Path:
                 _check(own["recipe"])
                 return (tools / str(own.get("root", "."))).resolve()
     raise WorkspaceError(
-        f"{start} is in no project: neither it nor a parent has a pyproject.toml with `recipe` in "
-        "[tool.slipway]. Go to the folder of the project and type the command again."
+        f"{start} is not in a project: neither it nor a parent has a pyproject.toml with `recipe` "
+        "in [tool.slipway]. Go to the folder of the project and type the command again."
     )
 
 
 def root_or_exit() -> Path:
-    """The root of the project of the working directory, for noxfile.py and tasks.py.
+    """Returns the root of the working directory's project, for noxfile.py and tasks.py.
 
-    Where there is none, or its recipe does not fit, the program ends with a sentence.
+    If there is none, or its recipe does not fit, the program exits with a message.
     """
     try:
         return find_root()
@@ -168,39 +168,39 @@ def root_or_exit() -> Path:
 
 
 def tools_folder(root: Path) -> Path:
-    """The folder whose pyproject.toml and uv.lock hold the tools of the stages, and the settings.
+    """Returns the folder with the pyproject.toml and uv.lock of the tools, and the settings.
 
-    It is the root, or `pipeline` where the root's pyproject.toml has another purpose.
+    It is the root, or `.pipeline` if the root's pyproject.toml has another purpose.
     """
     own = _own_table(root / TOOLS / "pyproject.toml")
     return root / TOOLS if "root" in own else root
 
 
 def settings(root: Path) -> dict[str, Any]:
-    """The table `[tool.slipway]` of the tools' pyproject.toml: `slug`, `python`, …."""
+    """Returns the table `[tool.slipway]` of the tools' pyproject.toml: `slug`, `python`, …."""
     return _own_table(tools_folder(root) / "pyproject.toml")
 
 
 def capabilities(root: Path) -> list[str]:
-    """The capabilities that a project has; `UNSAID` where it does not say."""
+    """Returns the capabilities of a project; `UNSAID` if it does not list them."""
     return list(settings(root).get("capabilities", UNSAID))
 
 
 def is_adopted(root: Path) -> bool:
-    """Whether the repository had code before it had stages: not all files in it are ours."""
+    """Returns whether the repository had code before it had stages: it has files of others."""
     return "adopted" in settings(root)
 
 
 def members(root: Path) -> list[Member]:
-    """The members below a root: libraries first, then apps, services and `repo`, each by name.
+    """Returns the members of a project: libraries first, then apps, services and `repo`, by name.
 
-    `members` in [tool.slipway] lists their folders as globs; what begins with `!` is left out: a
-    folder, or one manifest, such as `!backend/package.json`. A folder with a pyproject.toml is a
-    Python member, one with a package.json a web member; with both it is two, the second one named
-    `<name>-web`.
+    `members` in [tool.slipway] lists their folders as globs. An entry that begins with `!` leaves
+    out a folder, or one manifest, such as `!backend/package.json`. A folder with a pyproject.toml
+    is a Python member, and one with a package.json is a web member. A folder with both is two
+    members; the second is named `<name>-web`.
 
     Raises:
-        WorkspaceError: two members have one name, or a member's manifest cannot be read.
+        WorkspaceError: two members have the same name, or a member's manifest cannot be read.
     """
     own = settings(root)
     found = [Member("repo", root, "repo", root)]
@@ -215,15 +215,15 @@ def members(root: Path) -> list[Member]:
                 f'folders, or give it another name in [tool.slipway.names]: "{places[-1]}" = '
                 f'"other-{name}"'
             )
-    # Side by side, the first library fills mypy's cache while the first app has its own tools.
+    # In parallel, the first library fills mypy's cache while the first app runs its own tools.
     order = {"library": 0, "app": 1, "repo": 3}
     return sorted(found, key=lambda member: (order.get(member.kind, 2), member.name))
 
 
 def owner(path: Path, root: Path) -> Member:
-    """The member that a path belongs to: the one in the deepest folder, else `repo`.
+    """Returns the member that a path belongs to: that of the deepest folder, or `repo`.
 
-    Where a folder holds a Python and a web member, the ending of the path decides.
+    If a folder has a Python and a web member, the suffix of the path decides.
     """
     found = [m for m in members(root) if path.is_relative_to(m.path)]
     deepest = max(len(m.path.parts) for m in found)
@@ -235,7 +235,7 @@ def owner(path: Path, root: Path) -> Member:
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    """The pyproject.toml of a folder; empty where there is none.
+    """Returns the pyproject.toml of a folder; empty if there is none.
 
     Raises:
         WorkspaceError: it cannot be read.
@@ -250,7 +250,7 @@ def manifest(folder: Path) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=256)
 def _parsed(file: Path, *_state: int) -> dict[str, Any]:
-    """A pyproject.toml, parsed once for each state of the file."""
+    """Parses a pyproject.toml, once for each state of the file."""
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -258,12 +258,12 @@ def _parsed(file: Path, *_state: int) -> dict[str, Any]:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file at the root is one of those that `repo` looks at."""
+    """Returns whether a file at the root belongs to the member `repo`."""
     return path.name in ("noxfile.py", "tasks.py")
 
 
 def _folders(root: Path, patterns: Iterable[str]) -> Iterator[tuple[Path, set[str]]]:
-    """The folders that the patterns name, each with the manifests in it that make members."""
+    """Yields the folders that the patterns select, each with its manifests that make members."""
     chosen: list[Path] = []
     left_out: set[Path] = set()
     for pattern in patterns:
@@ -284,7 +284,7 @@ def _glob(root: Path, pattern: str) -> list[Path]:
 def _members_of(
     root: Path, folder: Path, manifests: set[str], names: dict[str, str]
 ) -> Iterator[Member]:
-    """The members that a folder is: one for each of these manifests."""
+    """Yields the members of a folder: one for each of these manifests."""
     python, web = "pyproject.toml" in manifests, "package.json" in manifests
     place = folder.relative_to(root).as_posix()
     table = manifest(folder) if python else {}
@@ -299,7 +299,7 @@ def _members_of(
 
 
 def _of_root(table: dict[str, Any], package: dict[str, Any], root: Path) -> str:
-    """The name of a member that is the root: a checkout's folder can have any name."""
+    """Returns the name of a member at the root, because a checkout's folder can have any name."""
     named = table.get("project", {}).get("name") or package.get("name") or root.name
     return str(named).rpartition("/")[2]
 
@@ -313,7 +313,7 @@ def _package(file: Path) -> dict[str, Any]:
 
 
 def _check(recipe: object) -> None:
-    """Refuses a recipe that this package is too new or too old for."""
+    """Checks that a recipe is for this version of the package."""
     if not isinstance(recipe, int):
         raise WorkspaceError(
             f"`recipe` in [tool.slipway] of pyproject.toml is not a number: {recipe}"
@@ -331,12 +331,12 @@ def _check(recipe: object) -> None:
 
 
 def _own_table(file: Path) -> dict[str, Any]:
-    """`[tool.slipway]` of a pyproject.toml; empty where there is none."""
+    """Returns `[tool.slipway]` of a pyproject.toml; empty if there is none."""
     return dict(manifest(file.parent).get("tool", {}).get("slipway", {}))
 
 
 def _files(member: Member) -> list[str]:
-    """The files of a member, relative to it: neither hidden ones, nor what git ignores."""
+    """Returns the files of a member, relative to it, without hidden and ignored ones."""
     others = [m.path for m in members(member.root) if m.path != member.path]
     below = [path for path in others if path.is_relative_to(member.path)]
     command = ("git", "ls-files", "-z", "--cached", "--others", PER_FOLDER, "--", ".")
@@ -353,7 +353,7 @@ def _files(member: Member) -> list[str]:
 
 
 def _walked(top: Path) -> Iterator[str]:
-    """The files below a folder that is in no repository, without what tools have made."""
+    """Yields the files of a folder that is not in a repository, without folders made by tools."""
     for place, folders, files in os.walk(top):
         yield from (str(Path(place, name).relative_to(top)) for name in files)
         folders[:] = [
@@ -362,7 +362,7 @@ def _walked(top: Path) -> Iterator[str]:
 
 
 def _tops(member: Member, files: list[str]) -> list[str]:
-    """The fewest folders and files that hold these files of a member and no other member."""
+    """Returns the fewest folders and files that include these files but no other member."""
     others = [m.path for m in members(member.root) if m.path != member.path]
     found = set()
     for name in files:

@@ -1,4 +1,4 @@
-"""A Python member: its distribution, the lock that holds its packages, and how it is built."""
+"""A Python member: its distribution, its lock, its Python, and its own commands."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from slipway_ops import own_config, project, uv
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 
-# Groups and extras of a member that its tests and its linters may need.
+# Groups and extras of a member for its tests and linters.
 FOR_TESTS = ("dev", "test", "testing", "tests")
 
 
 def distribution(member: Member) -> str:
-    """The name under which uv knows a member.
+    """Returns uv's name of a member.
 
     Raises:
         SlipwayError: its pyproject.toml has no [project] with a name.
@@ -36,9 +36,9 @@ def distribution(member: Member) -> str:
 
 
 def lock_folder(member: Member) -> Path:
-    """The folder of the lock that holds a member: its own, that of its workspace, or the tools'.
+    """Returns the folder with a member's lock: its own, its workspace's, or that of the tools.
 
-    A member that is in no workspace has a lock of its own, also where there is none yet.
+    A member that is not in a workspace has its own lock, even if it does not exist yet.
     """
     for folder in (member.path, *member.path.parents):
         if folder == member.path and (folder / "uv.lock").is_file():
@@ -52,16 +52,17 @@ def lock_folder(member: Member) -> Path:
 
 
 def is_locked_with_tools(member: Member) -> bool:
-    """Whether a member and the tools have one lock, as all have in a new product."""
+    """Returns whether a member and the tools share one lock, as in a new project."""
     return lock_folder(member) == project.tools_folder(member.root)
 
 
 def selection(member: Member, *groups: str) -> list[str]:
-    """The options with which uv installs or exports a member, what it declares, and groups.
+    """Returns uv's options to install or export a member, its dependencies, and groups.
 
-    The groups are those beside the lock. A member's own group of the same name would hide one, so
-    both are taken then. A member with a lock of its own has none of the tools': it gets its own
-    groups and extras for tests instead, if there are any groups to get.
+    The groups are those of the lock's project. If the member has a group with the same name, both
+    are selected, because its own would hide the other. A member with its own lock does not have the
+    tools'
+    groups: if groups are requested, it gets its own groups and extras for tests instead.
 
     Args:
         member: a Python member.
@@ -87,10 +88,10 @@ def selection(member: Member, *groups: str) -> list[str]:
 
 
 def python(member: Member) -> str:
-    """The interpreter for a member: the one that runs this if its project allows that.
+    """Returns the interpreter for a member: the current one, if its project allows that.
 
     Raises:
-        SlipwayError: its project needs another one, and this machine has none.
+        SlipwayError: its project needs another one that this machine does not have.
     """
     wanted = [
         str(project.manifest(folder).get("project", {}).get("requires-python", ""))
@@ -104,32 +105,32 @@ def python(member: Member) -> str:
     )
     if done.returncode:
         raise SlipwayError(
-            f"{member} needs Python {request}, and this machine has none. Install one, for "
+            f"{member} needs Python {request}, but this machine does not have it. Install one, for "
             f"example: uv python install '{request}'"
         )
     return done.stdout.strip()
 
 
 def is_package(member: Member) -> bool:
-    """Whether a member can be built: it has a build backend."""
+    """Returns whether a member can be built, because it has a build backend."""
     return "build-system" in project.manifest(member.path)
 
 
 def is_built_alone(member: Member) -> bool:
-    """Whether its wheel is made in an isolated environment: by any backend but our locked one."""
+    """Returns whether uv builds a member in isolation: with any backend but our locked one."""
     system = project.manifest(member.path).get("build-system", {})
     ours = is_locked_with_tools(member) and system.get("build-backend") == "uv_build"
     return bool(system) and not ours
 
 
 def commands(member: Member, stage: str) -> list[str] | None:
-    """What `stages` of a member's settings runs in a stage; None where they say nothing.
+    """Returns the commands of a stage from a member's settings; None if there are none.
 
-    They are in [tool.slipway.stages] of its pyproject.toml, or in [tool.slipway.stages.NAME] of
-    that of the tools.
+    They are in [tool.slipway.stages] of its pyproject.toml, or in [tool.slipway.stages.NAME] of the
+    tools' pyproject.toml.
 
     Raises:
-        SlipwayError: it is not a list of commands.
+        SlipwayError: the setting is not a list of commands.
     """
     found = _of_member(member, "stages", {}).get(stage)
     if found is None or isinstance(found, list) and all(isinstance(one, str) for one in found):
@@ -141,25 +142,25 @@ def commands(member: Member, stage: str) -> list[str] | None:
 
 
 def variables(member: Member) -> list[str]:
-    """The variables that a member's stages see besides those of all.
+    """Returns the additional variables that a member's stages may see.
 
     They are `variables` in [tool.slipway] of its pyproject.toml, or its line in
-    [tool.slipway.variables] of that of the tools.
+    [tool.slipway.variables] of the tools' pyproject.toml.
 
     Raises:
-        SlipwayError: it is not a list of names.
+        SlipwayError: the setting is not a list of names.
     """
     found = _of_member(member, "variables", [])
     if isinstance(found, list) and all(isinstance(one, str) for one in found):
         return found
     raise SlipwayError(
-        f"`variables` of {member} in [tool.slipway] is not a list of names. Write it such as: "
+        f"`variables` of {member} in [tool.slipway] is not a list of names. Write it as: "
         'variables = ["DATABASE_URL"]'
     )
 
 
 def pytest_options(member: Member) -> list[str]:
-    """The names of the options that a member's own configuration of pytest always gives it."""
+    """Returns the names of the options in `addopts` of a member's own pytest configuration."""
     file = own_config.find(member.root, member.path, "pytest")
     text = file.read_text(encoding="utf-8") if file else ""
     found = re.search(r"^addopts\s*=(.*\n(?:[ \t].*\n)*)", f"{text}\n", re.MULTILINE)
@@ -167,7 +168,7 @@ def pytest_options(member: Member) -> list[str]:
 
 
 def _extras(member: Member) -> list[str]:
-    """The names of a member's extras; where setup.py has them, they are in the lock alone."""
+    """Returns the names of a member's extras; if setup.py has them, only the lock lists them."""
     own = project.manifest(member.path).get("project", {})
     if "optional-dependencies" not in own.get("dynamic", ()):
         return list(own.get("optional-dependencies", {}))
@@ -181,7 +182,7 @@ def _extras(member: Member) -> list[str]:
 
 
 def _of_member(member: Member, key: str, otherwise: Any) -> Any:
-    """A setting of a member: from its own pyproject.toml, else from that of the tools."""
+    """Returns a setting of a member: from its own pyproject.toml, otherwise from the tools'."""
     tools = project.settings(member.root).get(key, {}).get(member.name, otherwise)
     if member.language != "python" or member.path == project.tools_folder(member.root):
         return tools
@@ -193,24 +194,24 @@ def _uv(folder: Path) -> dict[str, Any]:
 
 
 def _holds(folder: Path, workspace: dict[str, Any], member: Member) -> bool:
-    """Whether a uv workspace has a member, as uv decides: by globs, some of which exclude."""
+    """Returns whether a uv workspace includes a member, by the globs of `members` and `exclude`."""
     place = member.path.relative_to(folder).as_posix()
     left_out = any(_matches(place, pattern) for pattern in workspace.get("exclude", []))
     return not left_out and any(_matches(place, p) for p in workspace.get("members", []))
 
 
 def _matches(place: str, pattern: str) -> bool:
-    """Whether a path fits a glob, of which `*` stays within a folder and `**` does not."""
+    """Returns whether a path matches a glob; `*` stays within a folder, `**` does not."""
     parts = re.split(r"(\*\*/?|\*|\?)", pattern.strip("/").removeprefix("./"))
     known = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
     return bool(re.fullmatch("".join(known.get(part) or re.escape(part) for part in parts), place))
 
 
 def libraries(root: Path, member: Member) -> list[str]:
-    """The folders of what a service depends on in this workspace, seen from the root.
+    """Returns the folders in this workspace that a service depends on, relative to the root.
 
     Raises:
-        LockError: uv.lock does not hold it.
+        LockError: uv.lock does not have the service.
     """
     words = ["--quiet", "--frozen", "--no-dev", "--no-hashes", "--no-annotate", "--no-header"]
     done = uv.run(root, "export", *words, "--package", distribution(member))

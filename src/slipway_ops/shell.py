@@ -1,4 +1,4 @@
-"""Running programs: one way, with one wording of failure."""
+"""Runs programs, with the same message for every failure."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from slipway_ops.errors import SlipwayError
 
 
 class CommandError(SlipwayError):
-    """A program could not be started, or ended with another status than 0.
+    """A program could not be started, or its status was not 0.
 
     Attributes:
-        command: the program and its first words.
-        reason: the last line that it wrote to stderr.
-        output: all that it wrote to stderr.
+        command: the program and its first arguments.
+        reason: the last line of its stderr.
+        output: all of its stderr.
     """
 
     def __init__(self, command: str, reason: str, output: str = "") -> None:
@@ -35,13 +35,13 @@ def ask(
     env: Mapping[str, str] | None = None,
     text: str | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a program and returns its status and what it wrote; the status may be any.
+    """Runs a program and returns its status and output; the status may be any.
 
     Args:
         words: the program and its arguments.
-        cwd: the folder in which it runs, by default the working directory.
+        cwd: the folder to run in, by default the working directory.
         env: all of its variables, by default those of this process.
-        text: what it reads from its standard input, by default nothing.
+        text: its standard input, by default empty.
 
     Raises:
         CommandError: the program cannot be started.
@@ -63,7 +63,7 @@ def run(
     env: Mapping[str, str] | None = None,
     text: str | None = None,
 ) -> str:
-    """Runs a program that has to succeed, and returns what it wrote to stdout.
+    """Runs a program that has to succeed; returns its stdout.
 
     The arguments are those of `ask`.
 
@@ -77,7 +77,7 @@ def run(
 
 
 def git(root: Path, *words: str) -> str:
-    """Runs git in a repository; it has to succeed. Returns what it wrote, without the last newline.
+    """Runs git in a repository; it has to succeed. Returns its stdout without the last newline.
 
     Raises:
         CommandError: git is not installed, or its status is not 0.
@@ -86,11 +86,11 @@ def git(root: Path, *words: str) -> str:
 
 
 def docker(*words: str, env: Mapping[str, str] | None = None) -> str:
-    """Runs docker, which has to succeed; returns what it wrote to stdout.
+    """Runs docker, which has to succeed; returns its stdout.
 
     Args:
-        words: what follows `docker`.
-        env: variables besides those of this process, such as DOCKER_HOST.
+        words: the arguments of `docker`.
+        env: variables to add to those of this process, such as DOCKER_HOST.
 
     Raises:
         CommandError: docker is not installed, or its status is not 0.
@@ -99,17 +99,17 @@ def docker(*words: str, env: Mapping[str, str] | None = None) -> str:
 
 
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The last line that a program wrote to stderr: in most programs the reason of a failure."""
+    """Returns the last line of a program's stderr, usually the reason of a failure."""
     lines = done.stderr.strip().splitlines()
     return lines[-1].strip() if lines else f"it ended with status {done.returncode}"
 
 
 def in_ci(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether this runs in CI: `CI` is set, and neither empty nor `0` nor `false`."""
+    """Returns whether this runs in CI: `CI` is set, and is not empty, `0` or `false`."""
     environment = os.environ if environment is None else environment
     return environment.get("CI", "").lower() not in ("", "0", "false")
 
 
 def _shown(command: list[str]) -> str:
-    """A command as people know it: the program's name and its first words."""
+    """Returns a command for messages: the program's name and its first arguments."""
     return " ".join([Path(command[0]).name, *command[1:3]])

@@ -1,13 +1,13 @@
-"""What CI does after the gate.
+"""Runs the stages of CI after the gate: publish, deploy, smoke, release.
 
-Sessions run `python -m slipway_ops.release.delivery publish|deploy|smoke|release`. The operations
-are those of `inv`. What a person has set up at a terminal (the login of the registry, the variables
-of an environment, the way to its host), a job gets from environment variables:
+Sessions run `python -m slipway_ops.release.delivery publish|deploy|smoke|release`. These do the
+same as `inv`. A person has a login of the registry, the variables of an environment and an SSH key.
+A job gets them from environment variables:
 
-- `REGISTRY_LOGIN`: user and password of the registry, with a colon between them;
-- `DOTENV`: the text of `.env.<environment>`, because there is no such file;
+- `REGISTRY_LOGIN`: user and password of the registry, with a colon in between;
+- `DOTENV`: the text of `.env.<environment>`, because the file does not exist there;
 - `DEPLOY_KEY` and `DEPLOY_KNOWN_HOSTS`: an SSH key, and the lines of `ssh-keyscan` of the hosts;
-- `VERSION`: what `deploy` and `release` take instead of the commit at HEAD.
+- `VERSION`: the version to deploy or release, instead of the commit at HEAD.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from slipway_ops.images import bake, publishing, registry, tags
 from slipway_ops.project import find_root
 from slipway_ops.release import transaction
 
-SUBJECTS = Path(".nox", "subjects.sha256")  # below the root
+SUBJECTS = Path(".nox", "subjects.sha256")  # relative to the root
 
 
 def publish(root: Path) -> dict[str, str]:
     """Ensures that every image of the commit is in the registry; returns {member: digest}.
 
-    What is there stays: a commit is built once. The names and digests are also written to a file
-    for `actions/attest`, a line each as `sha256sum` writes them.
+    Existing images stay, so that a commit is built once. Names and digests are also written to a
+    file for `actions/attest`, in the form of `sha256sum`.
     """
     own = tags.of_commit(root)
     names = [member.name for member in bake.images(root)]
@@ -57,11 +57,10 @@ def publish(root: Path) -> dict[str, str]:
 
 
 def run(root: Path, stage: str, *words: str) -> None:
-    """Runs one stage of the delivery with what the job was given.
+    """Runs one stage of the delivery, with the job's environment variables.
 
     Raises:
-        SlipwayError: the stage is unknown, the job lacks something, or the operation was refused or
-            has failed.
+        SlipwayError: the stage is unknown, a variable is missing, or the operation failed.
     """
     version = os.environ.get("VERSION") or None
     with ExitStack() as given:
@@ -93,7 +92,7 @@ def run(root: Path, stage: str, *words: str) -> None:
 
 @contextmanager
 def _registry(root: Path) -> Iterator[None]:
-    """Logs in to the registry of the images, where the job has a login, and out at the end."""
+    """Logs in to the registry of the images if the job has a login; logs out at the end."""
     user, _, password = os.environ.pop("REGISTRY_LOGIN", "").partition(":")
     host = bake.repository(root, "x").partition("/")[0]
     if not password:
@@ -103,7 +102,7 @@ def _registry(root: Path) -> Iterator[None]:
         shell.run("docker", "login", "--username", user, "--password-stdin", host, text=password)
     except shell.CommandError as error:
         raise SlipwayError(
-            f"{host} does not take the login: {error.reason}. Correct the secret REGISTRY_LOGIN: "
+            f"{host} does not accept the login: {error.reason}. Correct the secret REGISTRY_LOGIN: "
             "see docs/releases.md."
         ) from error
     try:
@@ -114,7 +113,7 @@ def _registry(root: Path) -> Iterator[None]:
 
 @contextmanager
 def _variables(root: Path, environment: str) -> Iterator[None]:
-    """Sets the variables of an environment that a secret holds as the text of its file."""
+    """Sets the variables of an environment from the secret with the text of its file."""
     text = os.environ.pop("DOTENV", "")
     if (
         not text
@@ -132,7 +131,7 @@ def _variables(root: Path, environment: str) -> Iterator[None]:
 
 @contextmanager
 def _ssh() -> Iterator[None]:
-    """Lets docker reach hosts over SSH with the job's key, without a trace in the home folder."""
+    """Lets docker reach hosts over SSH with the job's key; writes nothing to the home folder."""
     key, hosts = os.environ.pop("DEPLOY_KEY", ""), os.environ.get("DEPLOY_KNOWN_HOSTS", "")
     program = shutil.which("ssh")
     if not key:
@@ -140,17 +139,17 @@ def _ssh() -> Iterator[None]:
         return
     if not hosts or program is None:
         raise SlipwayError(
-            "DEPLOY_KNOWN_HOSTS is not set, and a host that nobody knows is not trusted. Compare "
-            "what `ssh-keyscan HOST` says with the host's own key, and set the variable to that."
+            "DEPLOY_KNOWN_HOSTS is not set, and unknown hosts are not trusted. Compare the output "
+            "of `ssh-keyscan HOST` with the host's own key, and set the variable to that output."
             if program
-            else "There is no program ssh on this machine: install openssh-client."
+            else "ssh is not on this machine: install openssh-client."
         )
     with tempfile.TemporaryDirectory(prefix="ssh-") as name:
         folder = Path(name)
         for file, text in (("key", key), ("hosts", hosts)):
             (folder / file).touch(0o600)
             (folder / file).write_text(f"{text.strip()}\n", encoding="utf-8")
-        # docker runs the first `ssh` on the PATH, and gives it no options.
+        # docker runs the first `ssh` on the PATH, without options.
         (folder / "ssh").write_text(
             f"#!/bin/sh\nexec {program} -F /dev/null -i {folder}/key -o IdentitiesOnly=yes "
             f"-o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile={folder}/hosts "
@@ -167,7 +166,7 @@ def _ssh() -> Iterator[None]:
 
 
 def main() -> None:
-    """Runs the stage that is named; the exit status is 1, with a sentence, if it was refused."""
+    """Runs the stage in the arguments; exits with status 1 and a message if it fails."""
     try:
         run(find_root(), *(sys.argv[1:] or ["-"]))
     except SlipwayError as error:

@@ -14,10 +14,10 @@ Say = Callable[[str], object]
 
 
 def find(github: GitHub, version: str) -> dict[str, Any] | None:
-    """The Release of a version; a draft of it counts too, which GitHub does not find by its tag.
+    """Returns the Release of a version, even if it is a draft, which GitHub hides by tag.
 
     Raises:
-        GitHubError: GitHub does not answer, or refuses to.
+        GitHubError: GitHub does not answer, or refuses.
     """
     found: dict[str, Any] | None = github.find(f"/releases/tags/{version}")
     if found is None:
@@ -35,44 +35,44 @@ def ensure(
     say: Say,
     environment: Mapping[str, str],
 ) -> None:
-    """Makes the Release of a version what it should be, with the files of its images.
+    """Creates or corrects the Release of a version, with the files of its images.
 
-    What is there already stays, so that a run goes on where another one has stopped.
+    Existing parts stay, so that a run continues an interrupted one.
 
     Args:
         clone: a clone of the repository, in which the commit can be checked out.
-        entry: what the changelog says of the version.
+        entry: the version's entry in the changelog.
         digests: {member: digest of its image}.
-        say: gets a line for each thing that was done.
+        say: gets a line for each change.
         environment: the variables that name the registry.
 
     Raises:
-        SlipwayError: GitHub refuses it, or uv or npm cannot describe an image.
+        SlipwayError: GitHub refuses, or uv or npm cannot describe an image.
     """
     content = {
         "tag_name": version,
         "name": version,
-        "body": entry or "Nothing in it is for users to notice.",
+        "body": entry or "No user-facing changes.",
         "draft": False,
         "prerelease": not STABLE.fullmatch(version),
     }
     there = find(github, version)
     if there is None:
         try:
-            # "legacy": the greatest version is the latest, so that a hotfix of an old one is not.
+            # "legacy": the greatest version is the latest, so a hotfix of an older one is not.
             there = github.write("POST", "/releases", content | {"make_latest": "legacy"})
             say(f"{version} is a Release on GitHub.")
         except GitHubError as error:
             there = find(github, version) if error.status == 422 else None
             if there is None:
                 raise
-            say(f"Another run has made the Release of {version}: this one goes on from there.")
+            say(f"Another run created the Release of {version}: continuing from there.")
     changed = {key: value for key, value in content.items() if there[key] != value}
     if changed:
         there = github.write("PATCH", f"/releases/{there['id']}", changed)
-        say(f"The Release of {version} is as it should be now: {', '.join(sorted(changed))}.")
+        say(f"The Release of {version} is corrected: {', '.join(sorted(changed))}.")
     files = list(github.every(f"/releases/{there['id']}/assets?per_page=100"))
-    for broken in [file for file in files if file["state"] != "uploaded"]:  # an upload that ended
+    for broken in [file for file in files if file["state"] != "uploaded"]:  # interrupted
         github.delete(f"/releases/assets/{broken['id']}")
         files.remove(broken)
     names = {file["name"] for file in files}
@@ -93,7 +93,7 @@ def _attach_provenance(
     digests: Mapping[str, str],
     say: Say,
 ) -> None:
-    """Attaches what `actions/attest` has signed for each image in this repository."""
+    """Attaches the attestation by `actions/attest` of each image."""
     for member, digest in digests.items():
         name = f"{member}.provenance.json"
         if name in names:

@@ -1,11 +1,11 @@
-"""Markdown of people who may write commits, made harmless for CHANGELOG.md and the Release."""
+"""Escapes Markdown from commit messages, to make it safe in CHANGELOG.md and the Release."""
 
 from __future__ import annotations
 
 import html
 import re
 
-# What `defused` changes, besides what it must step over: code, and what is escaped already.
+# The parts that `defused` changes, and those that it skips: code, and escaped characters.
 MARKDOWN = re.compile(
     r"""
     \\<
@@ -21,7 +21,7 @@ MARKDOWN = re.compile(
 
 
 def defused(text: str) -> str:
-    """Markdown that shows the HTML in a text instead of running it.
+    """Returns Markdown that shows the HTML in a text as text.
 
     No `<` of the text is left, images become links, and only links to http:// and https:// stay
     links.
@@ -32,7 +32,7 @@ def defused(text: str) -> str:
         if code:
             if "<" not in code:
                 return found
-            # A renderer may pair the backticks in another way, so the tag takes their place.
+            # A renderer may pair the backticks differently, so a tag replaces them.
             shown = re.sub(r"[\\`*_!\[\]]", r"\\\g<0>", html.escape(code.strip(), quote=False))
             return f"<code>{shown}</code>"
         if match["escaped"]:

@@ -1,7 +1,7 @@
-"""A clone for a release: where a version is found and its commit made, apart from the checkout.
+"""A temporary clone for a release, to find a version and make its commit.
 
-It is a temporary folder that borrows the commits of this repository and asks `origin` for branches
-and tags. Nothing of it is seen in the checkout, and a killed run leaves nothing else behind.
+It uses the commits of this repository, and gets branches and tags from `origin`. The checkout is
+not changed, and a killed run only leaves the temporary folder.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.images import tags
 from slipway_ops.release import markdown
 
-BRANCHES = ("main", "hotfix/*")  # what versions are made of, the first that holds a commit
-# Who makes the release commit and the tag where git knows nobody: GitHub's own name in Actions.
+BRANCHES = ("main", "hotfix/*")  # the branches of versions; the first that has a commit counts
+# The author of the release commit and the tag if git has no identity: GitHub's name in Actions.
 ROBOT = {
     f"GIT_{role}_{part}": value
     for role in ("AUTHOR", "COMMITTER")
@@ -39,10 +39,10 @@ class ReleaseClone:
     """A clone in which one commit is checked out as `main`.
 
     Attributes:
-        path: its folder; gone at the end.
-        commit: the commit in question, in full.
-        branch: the branch of `origin` that holds it; "" if none does.
-        root: the checkout that it was made for.
+        path: its folder, which is removed at the end.
+        commit: the full hash of the commit.
+        branch: the branch of `origin` that has the commit; "" if none does.
+        root: the checkout that the clone is for.
     """
 
     path: Path
@@ -51,10 +51,10 @@ class ReleaseClone:
     root: Path
 
     def git(self, *words: str) -> str:
-        """`git …` there; returns the output.
+        """Runs `git …` in the clone; returns the output.
 
         Raises:
-            SlipwayError: it failed.
+            SlipwayError: git failed.
         """
         done = git(self.path, *words)
         if done.returncode:
@@ -62,27 +62,27 @@ class ReleaseClone:
         return done.stdout.strip()
 
     def commit_of(self, reference: str) -> str:
-        """The commit of a tag or branch, in full; "" if there is none."""
+        """Returns the full commit hash of a tag or branch; "" if it does not exist."""
         words = ["rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}"]
         return git(self.path, *words).stdout.strip()
 
     def file(self, branch: str, name: str) -> str:
-        """The text of a file on a branch of `origin`; "" if there is none."""
+        """Returns the text of a file on a branch of `origin`; "" if it does not exist."""
         return git(self.path, "show", f"refs/remotes/origin/{branch}:{name}").stdout
 
     def versions(self, *words: str) -> list[str]:
-        """The tags that are versions, the greatest first; `words` are options of `git tag`."""
+        """Returns the tags that are versions, greatest first; `words` are options of `git tag`."""
         listed = self.git("tag", "--list", "--sort=-version:refname", "v*", *words).splitlines()
         return [tag for tag in listed if tags.RELEASE.fullmatch(tag)]
 
     def next(self, *, pre: bool = False) -> str:
-        """The next version of the commit; "" when there is nothing to release.
+        """Returns the next version of the commit; "" if there is nothing to release.
 
         Args:
             pre: a release candidate, such as `v1.2.0-rc.1`.
 
         Raises:
-            SlipwayError: the version that comes next is the tag of another commit already.
+            SlipwayError: the next version is already the tag of another commit.
         """
         words = ["--as-prerelease", "--prerelease-token", "rc"] if pre else []
         done = self._decide("--strict", "version", "--print-tag", *words)
@@ -92,16 +92,16 @@ class ReleaseClone:
         taken = self.commit_of(f"refs/tags/{version}")
         if taken and git(self.path, "merge-base", "--is-ancestor", taken, "HEAD").returncode:
             raise SlipwayError(
-                f"{version} comes next, and that tag is on another commit ({taken[:12]}), which is "
+                f"{version} comes next, but that tag is on another commit ({taken[:12]}), which is "
                 f"not in {self.commit[:12]}. If nobody uses it, an administrator deletes it: "
-                f"git push origin :refs/tags/{version}; else merge it, and release what is after."
+                f"git push origin :refs/tags/{version}. Otherwise merge it and release again."
             )
         return version if done.returncode == 0 else ""
 
     def changelog(self, version: str) -> str:
-        """The whole changelog up to a version of the commit, which is tagged here if need be.
+        """Returns the whole changelog up to a version of the commit; adds the tag here if needed.
 
-        Candidates are left out, but for the version itself: what was in them is in the versions.
+        Other release candidates are left out: the entries of versions include their changes.
         """
         for tag in self.versions():
             if "-" in tag and tag != version:
@@ -118,7 +118,7 @@ class ReleaseClone:
         return markdown.defused(text)
 
     def _decide(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Runs semantic-release without the variables of CI, where it writes outputs of its own."""
+        """Runs semantic-release without CI variables, because it would write its own outputs."""
         program = Path(sys.executable).with_name("semantic-release")
         env = {k: v for k, v in os.environ.items() if not k.startswith(("GITHUB_", "CI"))}
         return shell.ask(program, *words, cwd=self.path, env=env)
@@ -126,13 +126,13 @@ class ReleaseClone:
 
 @contextmanager
 def clone_for(root: Path, commit: str = "HEAD") -> Iterator[ReleaseClone]:
-    """Makes a clone for a release of a commit, with the branches and tags that `origin` has now.
+    """Yields a clone for a release of a commit, with the current branches and tags of `origin`.
 
-    Tags that are only here do not count: they are nobody's versions yet. Without an `origin` those
-    that are here do, as does the branch `main`.
+    Tags that only exist here are ignored, because they are not released. Without an `origin`, local
+    tags and the local branch `main` count.
 
     Raises:
-        SlipwayError: there is no such commit, or `origin` does not answer.
+        SlipwayError: the commit does not exist, or `origin` does not answer.
     """
     found = git(root, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}").stdout.strip()
     if not found:
@@ -151,7 +151,7 @@ def clone_for(root: Path, commit: str = "HEAD") -> Iterator[ReleaseClone]:
             if "couldn't find remote ref" in fetched.stderr:
                 raise SlipwayError("origin has no branch main yet. Type: git push origin main")
             raise SlipwayError(
-                f"origin does not answer: {fetched.stderr.strip()}\nLook at the network and at "
+                f"origin does not answer: {fetched.stderr.strip()}\nCheck the network and "
                 "`git remote get-url origin`, then type the command again; nothing was changed."
             )
         git(path, "checkout", "--quiet", "--force", "-B", "main", found)
@@ -159,30 +159,31 @@ def clone_for(root: Path, commit: str = "HEAD") -> Iterator[ReleaseClone]:
 
 
 def git(root: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Runs `git …`, with the token of `GITHUB_TOKEN` where `origin` is reached over https.
+    """Runs `git …`; if `origin` uses https, it logs in with `GITHUB_TOKEN`.
 
-    The token is in the environment of the process alone, where no list of processes shows it.
+    The token is only in the environment of the process, so `ps` does not show it.
 
-    Returns the process, whatever its status.
+    Returns:
+        The process, with any status.
     """
     env = dict(os.environ)
     for variable in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"):
-        env.pop(variable, None)  # of a hook that this runs in
+        env.pop(variable, None)  # set if this runs in a hook
     if not _has_identity(root, env):
         env |= ROBOT
-    env |= _login(root, env) | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # messages are read
+    env |= _login(root, env) | {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}  # to parse messages
     return shell.ask("git", *words, cwd=root, env=env)
 
 
 def _has_identity(root: Path, env: Mapping[str, str]) -> bool:
-    """Whether git has a name and an address to put into commits."""
+    """Returns whether git has a name and an address for commits."""
     if env.get("GIT_COMMITTER_NAME") and env.get("GIT_COMMITTER_EMAIL"):
         return True
     return shell.ask("git", "config", "user.email", cwd=root, env=env).returncode == 0
 
 
 def _login(root: Path, env: Mapping[str, str]) -> dict[str, str]:
-    """Settings of git, as variables, that log in to GitHub over https with a token."""
+    """Returns git settings, as variables, to log in to GitHub over https with a token."""
     token = env.get("GITHUB_TOKEN") or env.get("GH_TOKEN")
     if not token:
         return {}
@@ -200,7 +201,7 @@ def _login(root: Path, env: Mapping[str, str]) -> dict[str, str]:
 
 
 def _borrow(root: Path, path: Path) -> None:
-    """Gives a new repository the commits of another one, without a copy, and its settings."""
+    """Lets a new repository use the commits and settings of another one, without a copy."""
     for name in ("objects", "shallow", "config"):
         found = git(root, "rev-parse", "--git-path", name).stdout.strip()
         source = (root / found).resolve()
@@ -210,7 +211,7 @@ def _borrow(root: Path, path: Path) -> None:
         elif source.exists():
             (path / ".git" / name).write_bytes(source.read_bytes())
     url = git(root, "remote", "get-url", "origin").stdout.strip()
-    if url and not re.match(r"[\w+.-]+:|/|[^/]+@", url):  # a path, seen from that folder
+    if url and not re.match(r"[\w+.-]+:|/|[^/]+@", url):  # a path relative to the root
         git(path, "remote", "set-url", "origin", str((root / url).resolve()))
     for key in ("core.bare", "core.worktree", "core.hooksPath"):
         git(path, "config", "--unset-all", key)

@@ -1,12 +1,12 @@
 """The release transaction: from the commit that staging runs to a version, step by step.
 
-Every step ensures its result, and all of them are keyed on the tag at the commit: whatever ended a
-run, the next one goes on where it stopped. The steps are: one atomic push of the tag and, with
-`release = "commit"`, of a commit with CHANGELOG.md and VERSION on top of the branch; the Release on
-GitHub with its files; the version's tag on the images of the commit.
+The steps are: one atomic push of the tag and, with `release = "commit"`, of a commit with
+CHANGELOG.md and VERSION on top of the branch; the Release on GitHub with its files; the version's
+tag on the images of the commit. If a run is interrupted, the next one finds the tag at the commit
+and continues: each step only does what is missing.
 
-The tag names the very commit that the images were built from and that staging has run. The release
-commit comes after it, on whatever the branch is by then: a merge meanwhile does not matter.
+The tag is on the commit that the images were built from and that staging has run. The release
+commit comes later, on top of the branch. So it does not matter if somebody merges in the meantime.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from slipway_ops.release import github_release, versions
 from slipway_ops.release.release_clone import ReleaseClone, clone_for, git
 
 CHANGELOG, STAMP = "CHANGELOG.md", "VERSION"
-TRIES = 5  # of the push, while others push as well
+TRIES = 5  # of the push, if others push at the same time
 
 Say = Callable[[str], object]
 
@@ -35,7 +35,8 @@ def tag(root: Path, *, pre: bool = False, say: Say = print) -> str:
     """Makes and pushes the next version of the commit at HEAD; returns it, "" if there is none.
 
     Args:
-        pre: a release candidate, such as `v1.2.0-rc.1`: its tag alone is pushed.
+        pre: a release candidate, such as `v1.2.0-rc.1`; only its tag is pushed.
+        say: gets a line about each change.
 
     Raises:
         SlipwayError: it was refused; nothing was changed.
@@ -59,14 +60,16 @@ def release(
     """Releases the commit at HEAD, or completes a version; returns it, "" if there is none.
 
     Args:
-        version: one that is there already, to be completed; without it, that of HEAD or a new one.
+        version: an existing version to complete; by default that of HEAD or a new one.
         pre: a release candidate.
+        say: gets a line about each change.
+        environment: the variables that name the registry.
 
     Raises:
-        SlipwayError: it was refused, or has stopped; typing it again goes on.
+        SlipwayError: it was refused or interrupted; running it again continues.
     """
     if version and not tags.RELEASE.fullmatch(version):
-        raise SlipwayError(f"{version} is not a version: type one like v1.2.3.")
+        raise SlipwayError(f"{version} is not a version. Type one like v1.2.3.")
     commit = f"refs/tags/{version}" if version else "HEAD"
     with clone_for(root, _known(root, version) if version else commit) as clone:
         if version and clone.commit_of(commit) != clone.commit:
@@ -75,7 +78,7 @@ def release(
         if not version:
             return ""
         source = f"sha-{clone.commit[:12]}"
-        # Before anything is pushed: the images are there, GitHub answers and takes the token.
+        # Check before the push: the images exist, and GitHub answers and accepts the token.
         digests = tags.digests(root, source, environment)
         github_release.find(github, version)
         changelog = _ensure_pushed(clone, version, say)
@@ -89,7 +92,7 @@ def release(
 
 
 def _known(root: Path, version: str) -> str:
-    """The commit of a version's tag, fetched if it is not here."""
+    """Returns the reference of a version's tag, after fetching it if it is not here."""
     reference = f"refs/tags/{version}"
     if git(root, "rev-parse", "--verify", "--quiet", reference).returncode:
         fetched = git(root, "fetch", "--quiet", "origin", f"{reference}:{reference}")
@@ -99,7 +102,7 @@ def _known(root: Path, version: str) -> str:
 
 
 def _present(clone: ReleaseClone, pre: bool) -> str:
-    """The version that the commit has already: what a run before this one has begun."""
+    """Returns the version that the commit already has, from an earlier run; "" if none."""
     found = clone.versions("--points-at", clone.commit)
     kind = [tag for tag in found if bool(STABLE.fullmatch(tag)) != pre]
     return kind[0] if kind else ""
@@ -109,18 +112,18 @@ def _next(clone: ReleaseClone, pre: bool, say: Say) -> str:
     if not clone.branch:
         raise SlipwayError(
             f"{clone.commit[:12]} is not on main of origin (nor on a branch hotfix/…), and only "
-            "what is there gets a version. Merge it first, then type the command again."
+            "commits there get a version. Merge it first, then type the command again."
         )
     after = clone.versions(
         "--contains", clone.commit, "--merged", f"refs/remotes/origin/{clone.branch}"
     )
     later = [tag for tag in after if STABLE.fullmatch(tag)]
     if later:
-        say(f"{clone.commit[:12]} is part of {later[-1]} already: nothing to release.")
+        say(f"{clone.commit[:12]} is already part of {later[-1]}: nothing to release.")
         return ""
     version = clone.next(pre=pre)
     if not version:
-        say("Nothing to release: no commit since the last version asks for one.")
+        say("Nothing to release: no commit since the last version needs one.")
     elif since := versions.previous(clone, pre=pre):
         for line in versions.doubts(clone, since):
             say(line)
@@ -128,9 +131,9 @@ def _next(clone: ReleaseClone, pre: bool, say: Say) -> str:
 
 
 def _ensure_pushed(clone: ReleaseClone, version: str, say: Say) -> str:
-    """Brings the tag, and in commit mode the changelog, to origin, both or none; returns the text.
+    """Pushes the tag, and in commit mode the changelog, both or none; returns the changelog.
 
-    A push that lost against another one is tried again on what origin has then.
+    If another push came first, it tries again on top of that.
     """
     if git(clone.root, "remote", "get-url", "origin").returncode:
         raise SlipwayError(
@@ -147,20 +150,20 @@ def _ensure_pushed(clone: ReleaseClone, version: str, say: Say) -> str:
         refs = [] if there else [f"{reference}:{reference}"]
         refs += [f"{tip}:refs/heads/{clone.branch}"] if tip else []
         if not refs:
-            say(f"{version} is on origin already, at {clone.commit[:12]}.")
+            say(f"{version} is already on origin, at {clone.commit[:12]}.")
             return text
         done = git(clone.path, "push", "--atomic", "--porcelain", "origin", *refs)
         if done.returncode == 0:
             say(f"{version} is pushed: the tag is on {clone.commit[:12]}.")
             if tip:
-                say(f"{clone.branch} has its entry in {CHANGELOG}.")
+                say(f"{clone.branch} has the entry in {CHANGELOG}.")
             return text
         _refresh(clone, version, reference, there, done, say)
-    raise SlipwayError(f"{clone.branch} moved {TRIES} times meanwhile. Type the command again.")
+    raise SlipwayError(f"Others pushed to {clone.branch} {TRIES} times. Type the command again.")
 
 
 def _release_commit(clone: ReleaseClone, version: str, text: str) -> str:
-    """A commit on top of the branch with the changelog and the version; "" if it has both."""
+    """Returns a commit on top of the branch with changelog and version; "" if it has both."""
     top = f"refs/remotes/origin/{clone.branch}"
     clone.git("checkout", "--quiet", "--force", "--detach", top)
     file, stamp = clone.path / CHANGELOG, clone.path / STAMP
@@ -182,7 +185,7 @@ def _refresh(
     done: subprocess.CompletedProcess[str],
     say: Say,
 ) -> None:
-    """After a push that was refused: looks at what origin has now, or says why it is final."""
+    """Handles a refused push: fetches the new state of origin, or raises if a retry is useless."""
     said = f"{done.stdout}\n{done.stderr}"
     lost = re.search(r"\[rejected\]|cannot lock ref|already exists|failed to update ref", said)
     if not there:
@@ -200,13 +203,13 @@ def _refresh(
             "Nothing was changed; the next run finds the version that comes after it."
         )
     if taken and not there:
-        say(f"Another run has pushed {version} for the same commit: this one goes on from there.")
+        say(f"Another run pushed {version} for the same commit: continuing from there.")
         return
     if not lost:
         lines = [line for line in said.splitlines() if re.search(r"remote:|!|error|fatal", line)]
         reasons = "\n".join(f"  {line.strip()}" for line in lines)
         raise SlipwayError(
             f"origin refuses the push of {version}, and nothing was changed:\n{reasons}\n"
-            "The identity that releases must be let through the rulesets: see docs/releases.md; "
-            '`release = "tag-only"` in pyproject.toml pushes no commit.'
+            "The rulesets must allow the push for the identity that releases: see "
+            'docs/releases.md. `release = "tag-only"` in pyproject.toml pushes no commit.'
         )

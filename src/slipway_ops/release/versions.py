@@ -1,6 +1,6 @@
-"""Versions: which one comes next, why, and what the changelog says of it.
+"""Finds the next version, the reasons for it, and its entry in the changelog.
 
-python-semantic-release decides (`[tool.semantic_release]` in pyproject.toml); this module asks it.
+python-semantic-release decides, as configured by `[tool.semantic_release]` in pyproject.toml.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Commit:
     """One commit since the last version.
 
     Attributes:
-        effect: what it asks of the next version: major, minor, patch, "" for nothing; "unknown"
-            where its message is not a Conventional Commit.
+        effect: its effect on the next version: major, minor, patch, or "" for none; "unknown" if
+            its message is not a Conventional Commit.
     """
 
     sha: str
@@ -35,14 +35,14 @@ class Commit:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a release of a commit would be.
+    """The result of a release of a commit, before it is made.
 
     Attributes:
-        version: such as `v1.2.0`; "" when there is nothing to release.
+        version: such as `v1.2.0`; "" if there is nothing to release.
         previous: the version before it; "" for the first.
-        counted: where that version is, and `doubts` of it, as sentences.
-        commits: those since then, the latest first.
-        entry: what the changelog would say, in Markdown.
+        counted: sentences about the place of that version, and its `doubts`.
+        commits: the commits since then, the latest first.
+        entry: the entry in the changelog, in Markdown.
     """
 
     version: str
@@ -53,7 +53,7 @@ class Plan:
 
 
 def plan(root: Path, *, pre: bool = False) -> Plan:
-    """What a release of the commit at HEAD would be; nothing is changed anywhere.
+    """Plans a release of the commit at HEAD; changes nothing.
 
     Raises:
         SlipwayError: see `clone_for` and `ReleaseClone.next`.
@@ -67,15 +67,15 @@ def plan(root: Path, *, pre: bool = False) -> Plan:
 
 
 def previous(clone: ReleaseClone, *, pre: bool = False) -> str:
-    """The version that the next one counts from: the greatest that is part of the commit, or ""."""
+    """Returns the greatest version that is part of the commit, to count from; "" if none."""
     merged = clone.versions("--merged", clone.commit)
-    if not pre:  # candidates before it are part of it
+    if not pre:  # a version includes the candidates before it
         merged = [tag for tag in merged if STABLE.fullmatch(tag)]
     return merged[0] if merged else ""
 
 
 def doubts(clone: ReleaseClone, version: str) -> list[str]:
-    """Why the tag of a version may be a mistake, and what to do, as sentences; empty if nothing is.
+    """Returns sentences about why a version's tag may be a mistake, and what to do; or nothing.
 
     A release makes an annotated tag with the version as its message, later than smaller versions,
     and in commit mode an entry in CHANGELOG.md.
@@ -94,24 +94,24 @@ def doubts(clone: ReleaseClone, version: str) -> list[str]:
     if not signs:
         return []
     return [
-        f"It looks as if no release made the tag {version}: {'; '.join(signs)}.",
+        f"The tag {version} does not look like one from a release: {'; '.join(signs)}.",
         f"If {version} is a mistake, delete the tag before you release (an administrator, because "
         f"rules protect it): git push origin :refs/tags/{version}",
-        f"If it is right, there is nothing to do: versions go on from {version}.",
+        f"If it is right, there is nothing to do: versions continue from {version}.",
     ]
 
 
 def _place(clone: ReleaseClone, version: str) -> str:
-    """Which commit a version is on, as a sentence."""
+    """Returns a sentence with the commit that a version is on."""
     said = clone.git("log", "-1", "--date=short", "--format=%h (%cd, %s)", f"refs/tags/{version}")
     return f"It counts from {version}, which is on {said}."
 
 
 def describe(plan: Plan) -> list[str]:
-    """What `inv tag --dry` says: the next version, the commits that make it, its entry."""
+    """Returns the lines of `inv tag --dry`: the next version, its commits, its entry."""
     since = f"since {plan.previous}" if plan.previous else "so far"
     if not plan.version:
-        lines = [f"Nothing to release: no commit {since} asks for a version."]
+        lines = [f"Nothing to release: no commit {since} needs a version."]
     else:
         lines = [f"{plan.version} comes next. The commits {since}:"]
     rows = ((commit.effect or "-", commit.sha[:12], commit.subject) for commit in plan.commits)
@@ -123,7 +123,7 @@ def describe(plan: Plan) -> list[str]:
 
 
 def commits(clone: ReleaseClone, since: str) -> list[Commit]:
-    """The commits after a version, the latest first, with what each asks of the next one."""
+    """Returns the commits after a version, the latest first, with their effect on the next one."""
     table = tomllib.loads((clone.path / "pyproject.toml").read_text(encoding="utf-8"))
     options = table["tool"]["semantic_release"]["commit_parser_options"]
     span = f"{since}..{clone.commit}" if since else clone.commit
@@ -136,7 +136,7 @@ def commits(clone: ReleaseClone, since: str) -> list[Commit]:
 
 
 def entry_of(changelog: str, version: str) -> str:
-    """What a changelog says of a version, without its heading; "" if nothing."""
+    """Returns a version's entry in a changelog, without its heading; "" if there is none."""
     heading = rf"^## {re.escape(version)} [^\n]*\n"
     match = re.search(rf"{heading}(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL)
     return match[1].strip() if match else ""

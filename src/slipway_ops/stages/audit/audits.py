@@ -1,25 +1,25 @@
-"""Audits of locked dependencies with three outcomes: clean, vulnerable, not audited.
+"""Audits locked dependencies, with three outcomes: clean, vulnerable, not audited.
 
 A session ends with `audit.python(session, member)` (pip-audit) or `audit.web(session, member)`
-(npm audit, also for the locks of pnpm, yarn and bun). A Python member is what it ships; `repo` is
-the rest of uv.lock (tools, extras, groups), so that nothing locked goes unasked. `audit.toml`
-accepts findings until a date.
+(npm audit, also for the locks of pnpm, yarn and bun). The audit of a Python member covers the
+packages that it ships. That of `repo` covers the rest of uv.lock (tools, extras, groups), so that
+every locked package is audited. `audit.toml` accepts findings until a date.
 
-Both tools call it a success when they could not ask: pip-audit leaves packages out, `npm audit`
-finds nothing when npm is offline, and so do many mirrors. So each audit also asks about a version
-that has had a published advisory for years. A service that does not know it is not an advisory
-service, whatever its status code, and the outcome is "not audited": an error where CI is set,
-elsewhere a warning and a session that ends as skipped, never as a success.
+Both tools report success if they could not ask: pip-audit leaves packages out, `npm audit` finds
+nothing if npm is offline, and many mirrors do the same. So each audit also asks about a version
+with an advisory that was published years ago. A service that does not know it is not an advisory
+service, whatever its status code, and the outcome is "not audited". If CI is set, that is an error;
+elsewhere it is a warning, and the session ends as skipped, never as a success.
 
-The service for Python is OSV, not pip-audit's default, the index's own JSON API: OSV holds the
-advisories of that API and more, its answers are small and never from a cache, and it is the only
+The service for Python is OSV, not pip-audit's default, which is the index's own JSON API. OSV has
+the advisories of that API and more, its answers are small and never cached, and it is the only
 service of pip-audit 2.10 whose address can be set.
 
 Variables:
-    AUDIT_OSV_URL: address of OSV's query, or of a mirror (also read: PIP_AUDIT_OSV_URL).
+    AUDIT_OSV_URL: address of OSV's query, or of a mirror (PIP_AUDIT_OSV_URL also works).
     AUDIT_NPM_REGISTRY: the registry that npm asks for advisories; default: npm's own setting.
     AUDIT_TIMEOUT: seconds that one run of a tool may take; default 60.
-    CI: set to anything but "", "0" or "false": what could not be audited fails.
+    CI: if set to anything but "", "0" or "false", packages that are not audited are an error.
 """
 
 from __future__ import annotations
@@ -54,30 +54,30 @@ if TYPE_CHECKING:
     Ask = Callable[[Member, Path, "Environment"], Report]
 
 OSV_URL = "https://api.osv.dev/v1/query"
-# The versions that every service knows: one without any fix, one whose fix is from 2017.
+# Versions that every service knows: one without a fix, one with a fix from 2017.
 KNOWN_PYTHON = ("pycrypto", "2.6.1")
 KNOWN_NPM = ("growl", "1.9.2")
 KNOWN_NODE = "node_modules/.known-to-be-vulnerable"
-HINT = """What needs a package: uv tree --frozen --invert --package NAME
+HINT = """Find out which package needs it: uv tree --frozen --invert --package NAME
 For a fix from the last days: exclude-newer-package = { NAME = false } under [tool.uv]"""
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, AttributeError)
 
 Environment = Mapping[str, str]
-Pinned = tuple[str, str, str]  # name, version, and why no service can know it ("" for most)
+Pinned = tuple[str, str, str]  # name, version, and why no service can know it (usually "")
 
 
 def python(root: Path, session: nox.Session, member: Member) -> None:
-    """Audit the Python packages of a member, and end the session accordingly: call it last."""
+    """Audits the Python packages of a member, and ends the session: call it last."""
     _end(session, member, root, ask_osv)
 
 
 def web(root: Path, session: nox.Session, member: Member) -> None:
-    """Audit the npm packages of a member, and end the session accordingly: call it last."""
+    """Audits the npm packages of a member, and ends the session: call it last."""
     _end(session, member, root, ask_npm)
 
 
 def _end(session: nox.Session, member: Member, root: Path, ask: Ask) -> None:
-    """Return when the audit is clean; else end the session as failed or (no audit) as skipped."""
+    """Returns if the audit is clean; otherwise fails the session or, if not audited, skips it."""
     merged = {**os.environ, **uv.VARIABLES, **session.env}
     environment = {name: value for name, value in merged.items() if value is not None}
     places = [*(session.bin_paths or []), environment.get("PATH", os.defpath)]
@@ -97,15 +97,15 @@ def _end(session: nox.Session, member: Member, root: Path, ask: Ask) -> None:
     elif verdict.outcome is Outcome.VULNERABLE or shell.in_ci(environment):
         session.error(verdict.summary)
     else:
-        session.warn("In CI this fails, because nobody has looked for vulnerabilities.")
+        session.warn("In CI this fails, because the packages were not audited.")
         session.skip(verdict.summary)
 
 
 def ask_osv(member: Member, root: Path, environment: Environment) -> Report:
-    """Ask OSV, through pip-audit, about the packages that uv.lock holds for a member.
+    """Asks OSV, through pip-audit, about a member's packages in uv.lock; returns a report.
 
     Raises:
-        SlipwayError: there is no usable lock file, or a tool is missing.
+        SlipwayError: there is no usable lock, or a tool is missing.
     """
     url = environment.get("AUDIT_OSV_URL") or environment.get("PIP_AUDIT_OSV_URL") or OSV_URL
     report = Report(member.name, policy.host(url), "AUDIT_OSV_URL", hint=HINT)
@@ -127,7 +127,7 @@ def ask_osv(member: Member, root: Path, environment: Environment) -> Report:
     pins = {(name, version) for name, version, why in locked if not why}
     if not pins:
         return report
-    # pip-audit refuses two versions of one package, which a lock for several platforms may hold.
+    # pip-audit refuses two versions of a package, but a lock for several platforms may have them.
     rounds: list[dict[str, str]] = [{}]
     for name, version in sorted(pins | {KNOWN_PYTHON}):
         if all(name in pinned for pinned in rounds):
@@ -151,10 +151,10 @@ def ask_osv(member: Member, root: Path, environment: Environment) -> Report:
 def _pip_audit(
     pinned: Mapping[str, str], url: str, root: Path, environment: Environment
 ) -> dict[tuple[str, str], list[Finding]] | str:
-    """Runs pip-audit over exact pins: the findings by (name, version), or why there are none.
+    """Runs pip-audit on exact pins; returns the findings by (name, version), or why it failed.
 
-    The pins have no environment markers: pip-audit would silently leave out what this machine's
-    platform and Python do not install. They have no hashes: nothing is downloaded.
+    The pins have no environment markers, because pip-audit would silently leave out packages for
+    other platforms and Pythons. They have no hashes, because nothing is downloaded.
     """
     seconds = _seconds(environment)
     with tempfile.TemporaryDirectory(prefix="audit-") as folder:
@@ -162,7 +162,7 @@ def _pip_audit(
         requirements.write_text("".join(f"{name}=={pinned[name]}\n" for name in pinned))
         command = ["pip-audit", "--requirement", str(requirements), "--no-deps", "--disable-pip"]
         command += ["--vulnerability-service", "osv", "--osv-url", url]
-        command += ["--timeout", str(max(1, min(15, int(seconds))))]  # for a single answer
+        command += ["--timeout", str(max(1, min(15, int(seconds))))]  # for one response
         command += ["--format", "json", "--output", str(output), "--aliases", "on", "--desc", "on"]
         command += ["--progress-spinner", "off", "--cache-dir", str(Path(folder, "cache"))]
         try:
@@ -176,18 +176,20 @@ def _pip_audit(
 
 
 def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
-    """Ask npm's registry, through `npm audit`, about what a web member's lock holds.
+    """Asks npm's registry, through `npm audit`, about a web member's lock; returns a report.
 
-    That is one auditor for npm, pnpm, yarn and bun: it gets their locks in the form of npm's own,
-    with one more entry, the version that every service knows. It works in a copy.
+    npm audits the locks of npm, pnpm, yarn and bun: it gets them in the form of its own lock, with
+    one more entry, the version that every service knows. It works in a copy.
 
     Raises:
-        SlipwayError: there is no usable lock file, or npm is missing.
+        SlipwayError: there is no usable lock, or npm is missing.
     """
     manager = package_manager.of(root, member.path)
     locked = manager.locked(root, environment["PATH"])
     report = Report(member.name, variable="AUDIT_NPM_REGISTRY")
-    report.hint = f"What needs a package: {policy.advice(manager.form, manager.folder, root).why}"
+    report.hint = (
+        f"Find out which package needs it: {policy.advice(manager.form, manager.folder, root).why}"
+    )
     report.packages = frozenset(each.name for each in locked)
     report.unaudited = {each.name: each.why_unknown for each in locked if each.why_unknown}
     if not any(each.version for each in locked):
@@ -205,7 +207,7 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
     if registry:
         command.append(f"--registry={registry}")
     with tempfile.TemporaryDirectory(prefix="audit-") as copy:
-        # A dependency of all kinds at once: it goes missing where npm leaves out any of them.
+        # A dependency of all kinds at once: it is missing if npm leaves out any of them.
         known = {"name": KNOWN_NPM[0], "version": KNOWN_NPM[1]}
         lock["packages"][KNOWN_NODE] = known | {"dev": True, "optional": True, "peer": True}
         Path(copy, "package-lock.json").write_text(json.dumps(lock), encoding="utf-8")
@@ -237,10 +239,10 @@ def ask_npm(member: Member, root: Path, environment: Environment) -> Report:
 
 
 def _as_npm(manager: PackageManager, locked: set[Locked]) -> dict[str, Any]:
-    """A lock as npm reads it: npm's own as it is, else one with every package at its version.
+    """Converts a lock for npm; npm's own stays, without workspaces, which are not in the copy.
 
-    npm's own says which package brings another, and without workspaces: their folders are not in
-    the copy. Of the others only names and versions are taken, each in a place of its own.
+    npm's own lock also says which package needs another. From the other locks, only names and
+    versions are used, each in its own folder.
     """
     if manager.form == "npm":
         lock: dict[str, Any] = json.loads(_text(manager.lock))
@@ -258,7 +260,7 @@ def _as_npm(manager: PackageManager, locked: set[Locked]) -> dict[str, Any]:
 
 
 def _of_web(root: Path, members: Iterable[Member], environment: Environment) -> Iterator[set[str]]:
-    """The names in the locks of web members, but for a lock that their own audit refuses."""
+    """Yields the names in the locks of web members, except locks that their own audit refuses."""
     for member in members:
         if member.language == "web":
             with contextlib.suppress(SlipwayError):
@@ -267,7 +269,7 @@ def _of_web(root: Path, members: Iterable[Member], environment: Environment) -> 
 
 
 def _lock(folder: Path) -> Path:
-    """The uv.lock in a folder.
+    """Returns the uv.lock in a folder.
 
     Raises:
         SlipwayError: there is none.
@@ -281,14 +283,14 @@ def _lock(folder: Path) -> Path:
 
 
 def _lock_folders(root: Path, members: Iterable[Member]) -> list[Path]:
-    """The folders of all locks: that of the tools, and those of members beside it."""
+    """Returns the folders of all locks: the tools' first, then those of other members."""
     own = {python_member.lock_folder(m) for m in members if m.language == "python"}
     tools = project.tools_folder(root)
     return [tools, *sorted(own - {tools})]
 
 
 def _export(folder: Path, environment: Environment, *selection: str) -> set[Pinned]:
-    """What a lock holds for a selection of members, without groups.
+    """Returns the locked packages for a selection of members, without groups.
 
     Raises:
         SlipwayError: uv is missing or cannot read the lock.
@@ -304,13 +306,13 @@ def _export(folder: Path, environment: Environment, *selection: str) -> set[Pinn
 
 
 def _packages(entries: Iterable[Mapping[str, Any]]) -> Iterator[Pinned]:
-    """The packages in uv.lock or in uv's export of it, without those of this project."""
+    """Yields the packages in uv.lock, or in uv's export of it, without those of this project."""
     for entry in entries:
         source = set(entry.get("source", entry))
         if source & {"editable", "directory", "virtual"}:
             continue
         if entry["name"] == "slipway-ops" and source & {"git", "vcs"}:
-            continue  # the template, at the commit that the project was copied from
+            continue  # the template's package, at the commit that the project was copied from
         why = "it comes from git" if source & {"git", "vcs"} else ""
         why = "it comes from a file or an address" if source & {"path", "url", "archive"} else why
         yield policy.canonical(entry["name"]), str(entry.get("version", "")), why
@@ -321,22 +323,22 @@ def _text(path: Path) -> str:
 
 
 def _seconds(environment: Environment) -> float:
-    """How long one run of a tool may take."""
+    """Returns how many seconds one run of a tool may take."""
     text = environment.get("AUDIT_TIMEOUT") or "60"
     try:
         if 0 < (seconds := float(text)) < 86400:
             return seconds
     except ValueError:
         pass
-    raise SlipwayError(f"AUDIT_TIMEOUT must be a number of seconds, and is {text!r}. Correct it.")
+    raise SlipwayError(f"AUDIT_TIMEOUT must be a number of seconds, but is {text!r}. Correct it.")
 
 
 def run_tool(
     command: list[str], folder: Path, environment: Environment, seconds: float
 ) -> tuple[str, str]:
-    """Runs a tool in a folder and returns what it wrote (output, errors), whatever its status.
+    """Runs a tool in a folder; returns its (output, errors), with any status.
 
-    After `seconds`, and when interrupted, it is killed together with what it has started.
+    After `seconds`, or if interrupted, it is killed together with its child processes.
 
     Raises:
         SlipwayError: the tool is missing.
