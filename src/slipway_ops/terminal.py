@@ -1,4 +1,4 @@
-"""What people see while they wait: colors, and how long a step has taken so far."""
+"""Prints to the terminal: colors, and steps that show how long they take."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import TextIO
 from slipway_ops import shell
 
 COLORS = {"red": 31, "green": 32, "yellow": 33, "gray": 90}
-CLEAR = "\r\x1b[K"  # the line that the cursor is in
+CLEAR = "\r\x1b[K"  # clears the current line
 
 _lock = threading.RLock()
-_line = ""  # the line of the step that counts its seconds now; empty if there is none
+_line = ""  # the line of the step that counts its seconds; empty if there is none
 
 
 def is_colored(stream: TextIO) -> bool:
-    """Whether text for a stream may have colors: at a terminal, if NO_COLOR is not set."""
+    """Returns whether text for a stream may have colors: at a terminal without NO_COLOR."""
     if os.environ.get("NO_COLOR"):
         return False
     dumb = os.environ.get("TERM") == "dumb"
@@ -28,18 +28,18 @@ def is_colored(stream: TextIO) -> bool:
 
 
 def paint(text: str, color: str, stream: TextIO) -> str:
-    """A text in a color, or as it is where the stream has none.
+    """Returns a text in a color, or unchanged if the stream has no colors.
 
     Args:
         text: the text.
         color: one of `COLORS`.
-        stream: where the text will be written.
+        stream: the stream that the text is for.
     """
     return f"\x1b[{COLORS[color]}m{text}\x1b[0m" if is_colored(stream) else text
 
 
 def say(text: str) -> None:
-    """Writes one line to stdout, whole, also while a step counts its seconds."""
+    """Prints one line to stdout, without mixing it with the line of a step."""
     with _lock:
         if _line:
             sys.stderr.write(CLEAR)
@@ -51,14 +51,14 @@ def say(text: str) -> None:
 
 @contextmanager
 def step(text: str, after: float = 0.0) -> Iterator[None]:
-    """Shows on stderr what takes long, while it does.
+    """Shows on stderr that a long step is running.
 
-    At a terminal the line counts the seconds. Elsewhere, in CI, and inside another step it is
-    written once.
+    At a terminal, the line counts the seconds. Elsewhere, in CI, and inside another step, it is
+    printed once.
 
     Args:
-        text: what is done, such as `Installing the packages of backend`.
-        after: seconds until the line is shown, for what is often done at once.
+        text: the step, such as `Installing the packages of backend`.
+        after: seconds until the line is shown, for steps that are often fast.
     """
     began, ended = time.monotonic(), threading.Event()
     counts = sys.stderr.isatty() and not shell.in_ci() and os.environ.get("TERM") != "dumb"
@@ -97,7 +97,7 @@ def step(text: str, after: float = 0.0) -> Iterator[None]:
 
 
 def _draw() -> None:
-    """Writes the line of the present step again. Call it with the lock."""
+    """Prints the line of the current step again. Call it with the lock."""
     if _line:
         columns = os.get_terminal_size(sys.stderr.fileno()).columns or 80
         sys.stderr.write(f"{CLEAR}{_line[: columns - 1]}")

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 
 
 def lines(rows: Iterable[Sequence[object]], right: Collection[int] = ()) -> list[str]:
-    """Rows as lines whose columns are two spaces apart; nothing follows the last word of a line.
+    """Formats rows as lines, with two spaces between columns and no spaces at the end.
 
     Args:
-        rows: the cells of each row, as many in every row.
-        right: the numbers of the columns that are aligned to the right, from 0.
+        rows: the cells of each row; all rows have the same number.
+        right: the indexes of the columns to align to the right.
     """
     texts = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*texts, strict=True)]

@@ -1,4 +1,4 @@
-"""uv: virtual environments hold exactly what uv.lock says."""
+"""Runs uv: makes locks, and syncs virtual environments to them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from slipway_ops.errors import SlipwayError
 
 NEW = "uv.lock is new: commit it."
 STALE = "Type `uv lock` in its folder, then commit it."
-# Environments and locks are for the Python that runs this, which is also part of the cache keys. uv
-# neither looks for another one nor downloads it.
+# Environments and locks are for the Python that runs this, which is also part of the cache keys. So
+# uv must not look for another one or download it.
 VARIABLES = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
 
 
 class LockError(SlipwayError):
-    """uv.lock is missing or stale and must not be written here; the text says what to type."""
+    """uv.lock is missing or out of date, and must not be written here."""
 
 
 def find() -> str:
-    """The path of uv: the one beside this Python (`nox[uv]` installs it), else the one on PATH.
+    """Returns the path of uv: next to this Python (from `nox[uv]`), otherwise on PATH.
 
     Raises:
-        SlipwayError: there is none.
+        SlipwayError: uv is not installed.
     """
     beside = Path(sys.executable).parent / "uv"
     found = str(beside) if beside.exists() else shutil.which("uv")
@@ -36,12 +36,12 @@ def find() -> str:
 
 
 def run(root: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs uv in the folder of a lock, with the Python that runs this; its status may be any.
+    """Runs uv in the folder of a lock, with the current Python; returns it with any status.
 
     Args:
-        root: that folder.
-        words: what follows `uv`.
-        variables: are set besides those of this process.
+        root: the folder of the lock.
+        words: the arguments of `uv`.
+        variables: variables to add to those of this process.
 
     Raises:
         SlipwayError: uv is not installed.
@@ -50,10 +50,10 @@ def run(root: Path, *words: str, **variables: str) -> subprocess.CompletedProces
 
 
 def ensure_lock(root: Path, **variables: str) -> bool:
-    """Makes uv.lock where it is missing; returns whether it was made now.
+    """Makes uv.lock if it is missing; returns whether it did.
 
     Args:
-        root: the folder of the lock, which is the root of the project or that of a member.
+        root: the folder of the lock: the root of the project, or that of a member.
         variables: see `run`.
 
     Raises:
@@ -64,12 +64,12 @@ def ensure_lock(root: Path, **variables: str) -> bool:
         return False
     if shell.in_ci():
         raise LockError(
-            f"{lock} is missing, and CI chooses no versions. Type `nox -s setup`, then commit it."
+            f"{lock} is missing, and CI does not make locks. Type `nox -s setup`, then commit it."
         )
-    with file_lock.hold(root, "uv-lock"):  # sessions run side by side
+    with file_lock.hold(root, "uv-lock"):  # sessions run in parallel
         if lock.exists():
             return False
-        with terminal.step("Choosing the version of each package, for uv.lock"):
+        with terminal.step("Choosing package versions for uv.lock"):
             done = run(root, "lock", "--quiet", **variables)
         if done.returncode:
             raise LockError(f"uv could not make {lock}:\n{done.stderr.strip()}")
@@ -77,15 +77,15 @@ def ensure_lock(root: Path, **variables: str) -> bool:
 
 
 def is_stale(root: Path, **variables: str) -> bool:
-    """Whether uv.lock no longer fits the pyproject.toml files."""
+    """Returns whether uv.lock no longer fits the pyproject.toml files."""
     return run(root, "lock", "--check", "--quiet", **variables).returncode != 0
 
 
 def sync(root: Path, environment: Path, *selection: str, **variables: str) -> bool:
-    """Makes a virtual environment what uv.lock says for a selection, exactly.
+    """Syncs a virtual environment to exactly the locked packages of a selection.
 
-    Makes uv.lock first where a fresh copy has none; returns whether it did. A group `dev`, which uv
-    would take by itself, counts only where it is selected.
+    It first makes uv.lock if a fresh copy has none. The group `dev`, which uv would select by
+    default, only counts if it is selected.
 
     Args:
         root: the folder of the lock.
@@ -93,8 +93,11 @@ def sync(root: Path, environment: Path, *selection: str, **variables: str) -> bo
         selection: options of `uv sync`, such as `--package=backend` and `--group=test`.
         variables: see `run`.
 
+    Returns:
+        Whether uv.lock was made.
+
     Raises:
-        LockError: the lock is missing in CI, or stale.
+        LockError: the lock is missing in CI, or out of date.
         SlipwayError: uv is missing, or failed for another reason.
     """
     made = ensure_lock(root, **variables)

@@ -1,11 +1,11 @@
-"""What was found before a repository was adopted: baseline.json, so that only what is new fails.
+"""The findings from before a repository was adopted, in baseline.json: only new ones fail.
 
     {"lint(backend)": {"flake8": {"src/app.py: F401 'os' imported but unused": 2}},
      "test(backend)": {"coverage": {"at least": 71.3}}}
 
-A session with findings in it is compared with them. It gets shorter by itself: a session that finds
-less rewrites its own entries, but never in CI. `BASELINE=record nox -s lint scan test` writes what
-is found today.
+Findings of a session are compared with its entries. If a session finds less, it removes its entries
+of fixed findings, but never in CI. `BASELINE=record nox -s lint scan test` records today's
+findings.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from slipway_ops.stages.findings import Finding
 FILE = "baseline.json"
 VARIABLE = "BASELINE"
 COVERAGE, LEAST = "coverage", "at least"
-FLOOR = re.compile(r"^\s*fail_under\s*=", re.MULTILINE)  # in the configuration of coverage
+FLOOR = re.compile(r"^\s*fail_under\s*=", re.MULTILINE)  # in coverage's configuration
 
-Entries = dict[str, float]  # by finding: how often it is known; for coverage: the floor
+Entries = dict[str, float]  # by finding: its count; for coverage: the minimum in percent
 Baseline = dict[str, dict[str, Entries]]  # by session and tool
 
 
 class Known:
-    """What is known of one tool in one session."""
+    """The known findings of one tool in one session."""
 
     def __init__(self, root: Path, session: str, tool: str) -> None:
-        """Reads it.
+        """Reads them from baseline.json.
 
         Args:
             root: the root of the project.
-            session: its name, such as `lint(backend)`.
+            session: the session's name, such as `lint(backend)`.
             tool: the name of the tool.
 
         Raises:
@@ -52,14 +52,14 @@ class Known:
 
     @property
     def count(self) -> int:
-        """How many findings are known."""
+        """The number of known findings."""
         return int(sum(self.entries.values()))
 
     def new(self, found: list[Finding]) -> list[Finding]:
-        """Of what is found today, what is not known.
+        """Returns the findings of today that are not known.
 
-        Where a finding is known, but not as often as it is found, nobody can say which one is new:
-        all of them are returned. A file that could not be read is never known.
+        If a known finding occurs more often than before, nobody can tell which one is new, so all
+        of them are returned. A file that the tool could not read is always new.
         """
         counts = Counter(finding.key for finding in found)
         return [
@@ -69,18 +69,18 @@ class Known:
         ]
 
     def fixed(self, found: list[Finding]) -> int:
-        """How many of the known findings are not found any more."""
+        """Returns the number of known findings that have been fixed."""
         counts = Counter(finding.key for finding in found)
         return sum(max(0, int(known) - counts[key]) for key, known in self.entries.items())
 
     def shrink(self, found: list[Finding]) -> None:
-        """Keeps of what is known no more than what is found today."""
+        """Removes fixed findings from the known ones."""
         counts = Counter(finding.key for finding in found)
         left = {key: min(known, counts[key]) for key, known in self.entries.items()}
         self._write(left)
 
     def record(self, found: list[Finding]) -> None:
-        """Makes what is found today known, but for files that could not be read."""
+        """Records today's findings as known, except for files that could not be read."""
         self._write(dict(Counter(finding.key for finding in found if not finding.is_unread)))
 
     def _write(self, entries: Mapping[str, float]) -> None:
@@ -89,28 +89,28 @@ class Known:
 
 
 def recording(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether this run writes down what it finds: `BASELINE=record`.
+    """Returns whether this run records its findings: `BASELINE=record`.
 
     Args:
         environment: the variables, by default those of this process.
 
     Raises:
-        SlipwayError: the variable has another value, or this is CI, which writes no baseline.
+        SlipwayError: the variable has another value, or this is CI, which never records.
     """
     environment = os.environ if environment is None else environment
     value = environment.get(VARIABLE, "")
     if value not in ("", "record"):
-        raise SlipwayError(f"{VARIABLE} is {value!r}, and can be record.")
+        raise SlipwayError(f"{VARIABLE} is {value!r}, but can only be record.")
     if value and shell.in_ci(environment):
         raise SlipwayError(
-            f"{VARIABLE}=record makes everything green, so it is not for CI. Type it on your "
+            f"{VARIABLE}=record makes every session pass, so it is not for CI. Type it on your "
             f"machine, and commit {FILE}."
         )
     return bool(value)
 
 
 def read(root: Path) -> Baseline:
-    """What the project's baseline.json says; nothing where there is none.
+    """Returns the content of the project's baseline.json; empty if there is none.
 
     Raises:
         SlipwayError: it cannot be read.
@@ -126,13 +126,13 @@ def read(root: Path) -> Baseline:
         return {}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise SlipwayError(
-            f"{FILE} cannot be read: {error}. Fix it; of two sides of a merge take either, because "
-            "what is fixed goes by itself."
+            f"{FILE} cannot be read: {error}. Fix it. In a merge conflict take either side, "
+            "because fixed findings are removed automatically."
         ) from error
 
 
 def write(root: Path, session: str, tool: str, entries: Mapping[str, float]) -> None:
-    """Replaces what is known of one tool in one session; an empty baseline is removed.
+    """Replaces the entries of one tool in one session; removes an empty baseline.
 
     Raises:
         SlipwayError: baseline.json cannot be read or written.
@@ -152,10 +152,10 @@ def write(root: Path, session: str, tool: str, entries: Mapping[str, float]) -> 
 
 
 def floor(root: Path, member: Member) -> float | None:
-    """The coverage in percent below which a member's tests fail; None where none is known.
+    """Returns the minimum coverage of a member's tests in percent; None if none is known.
 
-    A member whose own configuration has a floor has none here. While a baseline is recorded, it is
-    0: every value is right then.
+    It is None if the member's own configuration has a minimum. It is 0 while a baseline is
+    recorded, because every value is accepted then.
 
     Raises:
         SlipwayError: baseline.json cannot be read.
@@ -166,16 +166,16 @@ def floor(root: Path, member: Member) -> float | None:
 
 
 def note(root: Path, member: Member, percent: float, say: Callable[[str], object]) -> None:
-    """Takes note of the coverage of a member whose tests succeeded, as a whole.
+    """Records the coverage of a member after all of its tests have succeeded.
 
-    A recording run keeps it, rounded down to 0.1. So does any other run outside CI where it is
-    higher than what is known.
+    A recording run stores it, rounded down to 0.1. Any other run outside CI stores it if it is
+    higher than the known value.
 
     Args:
         root: the root of the project.
         member: the member.
-        percent: what its tests cover, from 0 to 100.
-        say: gets a sentence where baseline.json has changed.
+        percent: the coverage of its tests, from 0 to 100.
+        say: gets a sentence if baseline.json has changed.
 
     Raises:
         SlipwayError: baseline.json cannot be read.
@@ -186,7 +186,9 @@ def note(root: Path, member: Member, percent: float, say: Callable[[str], object
     higher = known is not None and value > known and not shell.in_ci()
     if (recording() and value != known) or higher:
         write(root, f"test({member})", COVERAGE, {LEAST: value})
-        say(f"{FILE}: tests of {member} cover {value} % now, and may not cover less; commit it.")
+        say(
+            f"{FILE}: the tests of {member} now cover {value} %. Less will fail; commit the file."
+        )
 
 
 def _known_floor(root: Path, member: Member) -> float | None:
@@ -194,7 +196,7 @@ def _known_floor(root: Path, member: Member) -> float | None:
 
 
 def _has_own_floor(member: Member) -> bool:
-    """Whether its own configuration, or that of its repository, has a floor."""
+    """Returns whether the member's own configuration, or its repository's, has a minimum."""
     if "--cov-fail-under" in python_member.pytest_options(member):
         return True
     file = own_config.find(member.root, member.path, "coverage")

@@ -1,4 +1,4 @@
-"""Running a tool so that it fails for what is new alone: what baseline.json knows is not."""
+"""Runs a tool so that only new findings fail, and not those in baseline.json."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from slipway_ops.stages import baseline, copied_output, findings, places
 from slipway_ops.stages.baseline import FILE, Known
 from slipway_ops.stages.findings import Finding
 
-# How often a tool has run in a session: of several runs, each has findings of its own.
+# How often a tool has run in a session, because each run has its own findings.
 RUNS: Counter[tuple[str, str]] = Counter()
 
 
 def run(root: Path, session: nox.Session, command: list[str], env: Mapping[str, str]) -> None:
-    """Runs a program in the session, and compares what it finds where baseline.json knows it.
+    """Runs a program in the session; if baseline.json has findings of it, compares with them.
 
-    Where it does not, the program runs as it is.
+    Otherwise the program runs normally.
 
     Args:
         root: the root of the project.
         session: the session, in the folder of its member.
         command: the path of the program, and its arguments.
-        env: variables besides those of the session.
+        env: variables to add to those of the session.
 
     Raises:
         SlipwayError: baseline.json cannot be read.
@@ -55,22 +55,22 @@ def run(root: Path, session: nox.Session, command: list[str], env: Mapping[str, 
 
 
 def judge(root: Path, session: nox.Session, tool: str, found: list[Finding]) -> None:
-    """Fails for what is new of what a tool found; what is fixed is dropped from baseline.json.
+    """Fails if a tool has new findings; removes fixed ones from baseline.json.
 
     Args:
         root: the root of the project.
         session: the session, in the folder that the paths are relative to.
-        tool: the name under which baseline.json knows it.
-        found: all that it found.
+        tool: the tool's name in baseline.json.
+        found: all of its findings.
 
     Raises:
-        SlipwayError: baseline.json cannot be read, or not be recorded by this session.
-        CommandFailed: something is new; it has been printed.
+        SlipwayError: baseline.json cannot be read, or this session cannot record it.
+        CommandFailed: there are new findings; they were printed.
     """
     known = Known(root, session.name, tool)
     if baseline.recording():
         if session.posargs:
-            raise SlipwayError(f"{FILE} holds what whole members have: leave out what follows --")
+            raise SlipwayError(f"{FILE} needs the findings of whole members: type nothing after --")
         known.record(found)
     new = known.new(found)
     folder = os.path.relpath(Path.cwd(), root)
@@ -81,23 +81,23 @@ def judge(root: Path, session: nox.Session, tool: str, found: list[Finding]) -> 
         run_summary.failed(session.name, tool, found_at)
         if known.entries:
             had = sum(known.entries.get(key, 0) for key in {finding.key for finding in new})
-            print(f"{tool}: of these {len(new)}, {FILE} has {had:g}.", flush=True)
+            print(f"{tool}: {FILE} has {had:g} of these {len(new)}.", flush=True)
         raise CommandFailed(f"{tool} found something new")
     if known.entries:
         session.log(f"{tool}: nothing new; {_findings(known.count)} in {FILE}.")
     fixed = known.fixed(found)
-    # Of chosen paths a type checker may see less than of the whole.
+    # With chosen paths, a type checker may find less than with all.
     if not fixed or session.posargs:
         return
     if shell.in_ci():
-        session.log(f"{FILE}: {_findings(fixed)} of {tool} fixed; outside CI it would be shorter.")
+        session.log(f"{FILE}: {_findings(fixed)} of {tool} fixed; CI does not remove them.")
     else:
         known.shrink(found)
         session.log(f"{FILE}: {_findings(fixed)} of {tool} fewer; commit it.")
 
 
 def _run(root: Path, session: nox.Session, command: list[str], env: Mapping[str, str]) -> None:
-    """Runs a program as it is; if it fails, the end of the run says what it found, and where."""
+    """Runs a program normally; if it fails, adds its findings to the summary of the run."""
     try:
         with copied_output.copied() as (file, said):
             session.run(*command, external=True, log=False, env=env, stdout=file)
@@ -111,7 +111,7 @@ def _run(root: Path, session: nox.Session, command: list[str], env: Mapping[str,
 def _compare(
     root: Path, session: nox.Session, tool: str, command: list[str], env: Mapping[str, str]
 ) -> None:
-    """Runs a tool, once, and judges what it finds where baseline.json knows it."""
+    """Runs a tool, and compares its findings if baseline.json has an entry for it."""
     RUNS[session.name, tool] += 1
     nth = RUNS[session.name, tool]
     name = tool if nth == 1 else f"{tool} {nth}"
@@ -127,8 +127,8 @@ def _compare(
     try:
         found = findings.read(tool, Path.cwd(), done)
     except findings.UnreadableError as error:
-        session.warn(f"{error}, so that it is not compared with {FILE}:")
-        _run(root, session, command, env)  # says why, in its own words
+        session.warn(f"{error}, so this is not compared with {FILE}:")
+        _run(root, session, command, env)  # shows the reason in the tool's own words
         raise CommandFailed(str(error)) from error
     judge(root, session, name, found)
 
@@ -136,7 +136,7 @@ def _compare(
 def _measure(
     root: Path, session: nox.Session, member: Member, command: list[str], env: Mapping[str, str]
 ) -> None:
-    """Runs pytest with the floor of coverage that is known, where it measures the whole."""
+    """Runs pytest, with the known minimum of coverage if it measures the whole member."""
     options = [*python_member.pytest_options(member), *command]
     whole = not session.posargs and any(word.startswith("--cov") for word in options)
     least = baseline.floor(root, member) if whole else None
@@ -150,7 +150,7 @@ def _measure(
         try:
             percent = json.loads(report.read_text(encoding="utf-8"))["totals"]["percent_covered"]
         except (OSError, ValueError, LookupError) as error:
-            raise SlipwayError(f"pytest has measured no coverage of {member}: {error}") from error
+            raise SlipwayError(f"pytest measured no coverage of {member}: {error}") from error
     baseline.note(root, member, percent, session.log)
 
 

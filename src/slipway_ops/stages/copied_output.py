@@ -1,4 +1,4 @@
-"""The output of a program: shown as it comes, and kept, so that a failure can be summed up."""
+"""Shows a program's output immediately, and keeps a copy for the summary of a failure."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-LIMIT = 1_000_000  # bytes that are kept: the last ones
+LIMIT = 1_000_000  # bytes to keep: the last ones
 
 
 @contextmanager
 def copied() -> Iterator[tuple[IO[str], bytearray]]:
-    """Gives a file for the output of a program, and what was written to it until now.
+    """Yields a file for the output of a program, and a copy of what was written to it so far.
 
-    Everything is shown on stdout at once. At a terminal the file is a terminal of the same width,
-    so that programs use colors and draw what they draw at one.
+    Everything is shown on stdout immediately. At a terminal, the file is a terminal of the same
+    width, so that programs use colors and progress bars as usual.
     """
     said = bytearray()
     sys.stdout.flush()
     if sys.stdout.isatty():
         read, write = pty.openpty()
-        tty.setraw(write)  # the terminal itself ends the lines
+        tty.setraw(write)  # else both terminals would convert the line ends
         termios.tcsetwinsize(write, termios.tcgetwinsize(sys.stdout.fileno()))
     else:
         read, write = os.pipe()
@@ -38,14 +38,14 @@ def copied() -> Iterator[tuple[IO[str], bytearray]]:
             if select.select([read], [], [], 0.1)[0]:
                 try:
                     chunk = os.read(read, 65536)
-                except OSError:  # a terminal that nobody writes to any more
+                except OSError:  # the terminal has no writer any more
                     return
                 if not chunk:
                     return
                 os.write(sys.stdout.fileno(), chunk)
                 said.extend(chunk)
                 del said[:-LIMIT]
-            elif ended.is_set():  # a program that was left running still has the file
+            elif ended.is_set():  # a child process that still runs keeps the file open
                 return
 
     thread = threading.Thread(target=copy, daemon=True)

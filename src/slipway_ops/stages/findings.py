@@ -1,6 +1,6 @@
-"""What tools find, read from their output in a form that programs can read.
+"""Reads the findings of tools from their machine-readable output.
 
-A tool that is not in `TOOLS` has no such form here, and is run as it is.
+A tool that is not in `TOOLS` has no such output here, and runs normally.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from subprocess import CompletedProcess
 
 from slipway_ops.errors import SlipwayError
 
-# Of a file that the tool could not read: it has not looked for anything else in it.
+# Codes for files that a tool could not read, so it did not check them any further.
 UNREAD = re.compile(r"E9\d\d|invalid-syntax|parse-error|fatal|TS1(0\d\d|1[0-8]\d)|DL1000")
 LEVELS = ("error", "warning", "info", "style", "ignore")  # of hadolint
 NUMBER = re.compile(r"\b\d+\b")
 
 
 class UnreadableError(SlipwayError):
-    """A tool did not say what it found: it crashed, or its output is not what it should be."""
+    """A tool did not report its findings: it crashed, or its output has an unexpected form."""
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing that a tool found.
+    """One finding of a tool.
 
     Attributes:
         path: the file, relative to the folder of the member.
-        line: its line, from 1; 0 where the finding is of the whole file.
-        column: its column, from 1; 0 where it is not known.
-        code: the rule, such as `F401`; empty where the tool has none.
-        message: what the tool says, in one line.
-        same: what stands for the message where two findings are compared.
+        line: its line, from 1; 0 if the finding is about the whole file.
+        column: its column, from 1; 0 if it is not known.
+        code: the rule, such as `F401`; empty if the tool has none.
+        message: the tool's message, in one line.
+        same: the text to compare with other findings instead of the message.
     """
 
     path: str
@@ -48,7 +48,7 @@ class Finding:
 
     @property
     def key(self) -> str:
-        """What makes it the same finding tomorrow: no line, and no number in its message."""
+        """The key to recognize it later: without line, and without numbers in the message."""
         return f"{self.path}: {' '.join(filter(None, (self.code, self.same)))}"
 
     @property
@@ -66,14 +66,14 @@ Reader = Callable[[CompletedProcess[str]], Iterable[Finding]]
 
 @dataclass(frozen=True)
 class Tool:
-    """How a tool is asked for its findings.
+    """How to get the findings of a tool.
 
     Attributes:
-        more: what follows the words of its command.
-        read: reads what it wrote; the paths are those that it wrote.
-        without: the words of its command that are left out.
-        only_with: of these words one must be in its command; any command will do if it is empty.
-        statuses: how it ends where it has done its work.
+        more: arguments to append to its command.
+        read: reads its output; the paths stay as the tool wrote them.
+        without: arguments to remove from its command.
+        only_with: arguments of which its command must have one; empty for any command.
+        statuses: its exit statuses after a complete run.
     """
 
     more: tuple[str, ...]
@@ -84,20 +84,20 @@ class Tool:
 
 
 def program(command: list[str]) -> str:
-    """The name of the program that a command runs, also as `python -m NAME`."""
+    """Returns the name of the program that a command runs, or NAME for `python -m NAME`."""
     name = Path(command[0]).name
     module = command[2:3] if name.startswith("python") and command[1:2] == ["-m"] else []
     return module[0] if module else name
 
 
 def label(command: list[str]) -> str:
-    """What people call that program: a script of a web member as it is typed, `npm run lint`."""
+    """Returns the program's name for people; a script of a web member is `npm run lint`."""
     script = " ".join([program(command), *command[1:3]])
     return script if command[1:2] == ["run"] else program(command)
 
 
 def name_of(command: list[str]) -> str:
-    """The name of the tool that a command runs; empty where its findings cannot be read."""
+    """Returns the name of the tool that a command runs; "" if its findings cannot be read."""
     name = program(command)
     if name == "ruff":
         name += " format" if "format" in command else " check" if "check" in command else ""
@@ -108,21 +108,21 @@ def name_of(command: list[str]) -> str:
 
 
 def asked(name: str, command: list[str]) -> list[str]:
-    """The command by which a tool says its findings so that `read` understands them."""
+    """Returns the command that makes a tool print its findings in a form that `read` knows."""
     tool = TOOLS[name]
     return [*(word for word in command if word not in tool.without), *tool.more]
 
 
 def read(name: str, folder: Path, done: CompletedProcess[str]) -> list[Finding]:
-    """What a tool found, in the order of the files; empty where it ended with the status 0.
+    """Returns the findings of a tool, sorted by file; empty if its status is 0.
 
     Args:
         name: the name of the tool.
-        folder: where it ran, and what the paths will be relative to.
-        done: how it ended, and what it wrote.
+        folder: the folder that it ran in; paths will be relative to it.
+        done: its status and its output.
 
     Raises:
-        UnreadableError: it does not say what it found, so nothing is known.
+        UnreadableError: it did not report its findings.
     """
     tool = TOOLS[name]
     if done.returncode not in tool.statuses:
@@ -130,12 +130,12 @@ def read(name: str, folder: Path, done: CompletedProcess[str]) -> list[Finding]:
     try:
         found = [_relative(finding, folder) for finding in tool.read(done)]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UnreadableError(f"what {name} wrote cannot be read: {error!r}") from error
+        raise UnreadableError(f"the output of {name} cannot be read: {error!r}") from error
     for finding in found:
         if not (folder / finding.path).exists():
             raise UnreadableError(f"{name} names {finding.path}, which does not exist")
     if done.returncode and not found:
-        raise UnreadableError(f"{name} ended with status {done.returncode} and named no finding")
+        raise UnreadableError(f"{name} ended with status {done.returncode} and no finding")
     return sorted(found) if done.returncode else []
 
 
@@ -148,7 +148,7 @@ def _relative(finding: Finding, folder: Path) -> Finding:
 def _finding(
     path: str, line: object, column: object, code: object, message: str, same: str | None = None
 ) -> Finding:
-    """A finding whose message is one line, and is compared without its numbers."""
+    """Returns a finding with its message in one line, to be compared without numbers."""
     text = " ".join(message.split())
     same = NUMBER.sub("#", text) if same is None else same
     return Finding(path, int(str(line)), int(str(column)), str(code or ""), text, same)
@@ -160,7 +160,7 @@ def _black(done: CompletedProcess[str]) -> Iterator[Finding]:
 
 
 def _ruff_format(done: CompletedProcess[str]) -> Iterator[Finding]:
-    # Until 2025 a line for each file, since then the place and the difference.
+    # Until 2025 ruff wrote a line for each file, since then the place and the difference.
     pattern = r"^(?:Would reformat: |unformatted: .*\n +--> )(.+?)(?::\d+:\d+)?$"
     for path in re.findall(pattern, done.stdout, re.MULTILINE):
         yield _finding(path, 0, 0, "", "is not formatted")
@@ -174,7 +174,7 @@ def _prettier(done: CompletedProcess[str]) -> Iterator[Finding]:
 def _flake8(done: CompletedProcess[str]) -> Iterator[Finding]:
     for line in done.stdout.splitlines():
         if re.fullmatch(r"\d+( +\w+ .*)?", line):
-            continue  # `count` or `statistics` in its configuration
+            continue  # caused by `count` or `statistics` in its configuration
         path, row, column, code, message = line.split("\t", 4)
         yield _finding(path, row, column, code, message)
 
@@ -207,7 +207,7 @@ def _bandit(done: CompletedProcess[str]) -> Iterator[Finding]:
         raise UnreadableError(f"bandit could not read {unread['filename']}: {unread['reason']}")
     for found in report["results"]:
         column = found["col_offset"] + 1
-        # Where it found a password, its message holds it.
+        # The message of a password finding has the password in it.
         same = found["test_name"] if "password" in found["test_name"] else None
         place = (found["filename"], found["line_number"], column)
         yield _finding(*place, found["test_id"], found["issue_text"], same)
@@ -226,7 +226,7 @@ def _eslint(done: CompletedProcess[str]) -> Iterator[Finding]:
 def _tsc(done: CompletedProcess[str]) -> Iterator[Finding]:
     for line in done.stdout.splitlines():
         if line.startswith(" ") or not line:
-            continue  # more of the message before
+            continue  # the message above continues
         match = re.fullmatch(r"(.+)\((\d+),(\d+)\): error (TS\d+): (.*)", line)
         if match is None:
             raise ValueError(line)

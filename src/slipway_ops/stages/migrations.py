@@ -1,12 +1,12 @@
-"""Migrations that the version that runs cannot work with, or that would stop it: `lint`.
+"""Finds migrations that the running version cannot work with, or that would block it: `lint`.
 
-While a deployment goes on, and after a rollback, the version before uses the new schema. Alembic
-renders the SQL of a member's revisions without a database, and squawk looks at it, one revision at
-a time. A revision that has to do it all the same says why, in its own file:
+During a deployment, and after a rollback, the previous version uses the new schema. Alembic renders
+the SQL of a member's revisions without a database, and squawk checks it, one revision at a time. A
+revision that needs such a change gives the reason in its own file:
 
     accepted = {"ban-drop-column": "no version since v1.4 reads it"}
 
-A member has this check if it has a `.squawk.toml`, which says which of squawk's rules count.
+A member has this check if it has a `.squawk.toml`, which selects squawk's rules.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from slipway_ops.checks.finding import Finding
 from slipway_ops.errors import SlipwayError
 
 SETTINGS = ".squawk.toml"
-# What Alembic writes before the SQL of each revision.
+# Alembic writes this line before the SQL of each revision.
 BEGINNING = re.compile(r"^-- Running upgrade .*-> (\S+)$", flags=re.MULTILINE)
 
 
@@ -33,8 +33,8 @@ class Revision:
     """One revision of a member's database.
 
     Attributes:
-        file: where it is written, relative to the member.
-        accepted: {rule: why it does it all the same}
+        file: its file, relative to the member.
+        accepted: {rule: the reason why the revision may break it}
     """
 
     file: str
@@ -42,10 +42,10 @@ class Revision:
 
 
 def findings(folder: Path) -> list[Finding]:
-    """What is wrong with the migrations of a member, by file.
+    """Returns the problems of a member's migrations, by file.
 
     Args:
-        folder: of the member, from which `alembic` and `squawk` find their settings.
+        folder: the folder of the member, with the settings of `alembic` and `squawk`.
 
     Raises:
         SlipwayError: the SQL cannot be rendered, or squawk does not run.
@@ -55,9 +55,9 @@ def findings(folder: Path) -> list[Finding]:
         rendered = shell.run("alembic", "upgrade", "head", "--sql", cwd=folder)
     except shell.CommandError as error:
         raise SlipwayError(
-            f"The SQL of the migrations cannot be rendered: {error.reason}. See `alembic upgrade "
-            "head --sql` in the folder of the member; env.py needs a branch for "
-            "`context.is_offline_mode()`, and no revision may ask the database."
+            f"The SQL of the migrations cannot be rendered: {error.reason}. Run `alembic upgrade "
+            "head --sql` in the folder of the member to see why. env.py needs a branch for "
+            "`context.is_offline_mode()`, and no revision may query the database."
         ) from error
     found: list[Finding] = []
     for name, text in sql_of_revisions(rendered).items():
@@ -66,14 +66,14 @@ def findings(folder: Path) -> list[Finding]:
 
 
 def sql_of_revisions(rendered: str) -> dict[str, str]:
-    """The SQL of each revision as one transaction, out of what Alembic has rendered for all."""
+    """Splits the SQL that Alembic rendered by revision, each as one transaction."""
     _, *parts = BEGINNING.split(rendered.strip().removesuffix("COMMIT;"))
     texts = (f"BEGIN;\n{text.strip()}\nCOMMIT;\n" for text in parts[1::2])
     return dict(zip(parts[::2], texts, strict=True))
 
 
 def revisions(folder: Path) -> dict[str, Revision]:
-    """The revisions in a folder, by their names, as their files say."""
+    """Returns the revisions in a folder, by name, as declared in their files."""
     found = {}
     for path in sorted(folder.rglob("versions/*.py")):
         values = dict(_constants(path))
@@ -100,15 +100,15 @@ def _of_revision(folder: Path, revision: Revision, text: str) -> Iterator[Findin
             )
             yield Finding(
                 revision.file,
-                f"{lines[each['line']].strip()}\n    {rule}: {why} If it has to be, say the reason "
-                f'in this file: accepted = {{"{rule}": "…"}}',
+                f"{lines[each['line']].strip()}\n    {rule}: {why} If this is needed, give the "
+                f'reason in this file: accepted = {{"{rule}": "…"}}',
             )
     for rule in revision.accepted.keys() - {each["rule_name"] for each in reported}:
-        yield Finding(revision.file, f"accepts {rule}, which it does not need. Take that out.")
+        yield Finding(revision.file, f"accepts {rule}, but does not need that. Remove it.")
 
 
 def _constants(path: Path) -> Iterator[tuple[str, object]]:
-    """The constants that a Python file gives names to, at its top."""
+    """Yields the names and values of the constants at the top level of a Python file."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         targets = node.targets if isinstance(node, ast.Assign) else []
         if isinstance(node, ast.AnnAssign):
@@ -124,7 +124,7 @@ def _constants(path: Path) -> Iterator[tuple[str, object]]:
 
 
 def main() -> None:
-    """Says what is wrong with the migrations in the working directory; status 1 if anything is."""
+    """Prints the problems of the migrations in the working directory; status 1 if there are any."""
     try:
         found = findings(Path.cwd())
     except SlipwayError as error:

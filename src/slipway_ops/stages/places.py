@@ -1,4 +1,4 @@
-"""Where a tool found something: the files and lines that its output names."""
+"""Finds the files and lines that a tool's output names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# Of the warnings that pytest lists after its failures, none is why it failed.
+# The warnings after pytest's failures are not the reason of the failure.
 WARNINGS = re.compile(r"^=+ warnings summary =+$.*?^=", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(
     r"""File\ "(?P<traced>[^"]+)",\ line\ (?P<number>\d+)    # a traceback of Python
@@ -18,26 +18,25 @@ PLACE = re.compile(
     re.VERBOSE,
 )
 UNDER_NAME = re.compile(r"\s+(\d+):\d+\s+(.*)")  # eslint, yamllint: below a line with the file
-HUNK = re.compile(r"@@ -(\d+)")  # black, ruff: a difference
+HUNK = re.compile(r"@@ -(\d+)")  # black, ruff: a diff
 NAMED = re.compile(r"\[warn\] (.+)|(\S+)::\$(.*)")  # prettier; check-jsonschema
 FOREIGN = {".nox", ".venv", "node_modules"}
-# What is wrong, in a line before the place: pytest, bandit, pyrefly and zizmor, vitest.
+# The error, in a line before the place: pytest, bandit, pyrefly and zizmor, vitest.
 CAUSE = re.compile(r"(?:E  |>> Issue:|\s*(?:ERROR|error\S*:?) )\s*(.+)|(\w*Error: .+)")
 SAID = re.compile(r"error|fail|not ", re.IGNORECASE)
 
 
 def find(text: str, folder: Path, root: Path) -> list[str]:
-    """The places that a tool's output names, such as `src/app.py:3 F401 'os' imported`.
+    """Returns the places that a tool's output names, such as `src/app.py:3 F401 'os' imported`.
 
-    Only files of the project count. Where it names none, the last line that speaks of an error
-    takes their place.
+    Only files of the project count. If there are none, it returns the last line about an error.
 
     Args:
-        text: all that the tool wrote.
-        folder: where it ran.
-        root: the root of the project, which the paths in the result are relative to.
+        text: the whole output of the tool.
+        folder: the folder that it ran in.
+        root: the root of the project; the returned paths are relative to it.
     """
-    # Of a line that was drawn again and again, such as one of progress, the last state.
+    # Keep only the last state of a line that was redrawn, such as a progress bar.
     drawn = (line.rstrip("\r").rpartition("\r")[2] for line in ANSI.sub("", text).split("\n"))
     plain = WARNINGS.sub("=", "\n".join(drawn))
     found: dict[str, str] = {}
@@ -50,11 +49,11 @@ def find(text: str, folder: Path, root: Path) -> list[str]:
 
 
 def _places(lines: list[str], folder: Path, root: Path) -> Iterator[tuple[str, str]]:
-    """Each place, and what the line says after it."""
+    """Yields each place, and the text after it in its line."""
 
     @functools.cache
     def known(name: str) -> str | None:
-        """The name of a project's file, seen from the root; None if it is outside."""
+        """Returns the path of a project's file, relative to the root; None if it is outside."""
         try:
             path = (folder / name).resolve()
             place = path.relative_to(root.resolve())

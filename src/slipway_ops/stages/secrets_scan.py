@@ -1,4 +1,4 @@
-"""Secrets in the tree: what git has, or would add, must have none."""
+"""Checks that the files that git has, or would add, contain no secrets."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from slipway_ops.stages.findings import Finding
 # Thousands of digests that look like secrets.
 NAMES = r"uv\.lock|package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|yarn\.lock|bun\.lockb?"
 LOCKS = rf"(^|/)({NAMES})$"
-# Where the template came from: any long path or commit looks random to a measure of entropy, and a
-# token in a URL does not need one to be found.
+# The template's address: any long path or commit looks random to a measure of entropy. A token in
+# a URL is found by other rules.
 SOURCE = {".copier-answers.yml": ("_commit:", "_src_path:"), "pyproject.toml": ("git =", "rev =")}
 
 
 def scan(root: Path, session: nox.Session) -> None:
-    """Looks for secrets with detect-secrets, without asking any service whether they are valid.
+    """Searches for secrets with detect-secrets, without asking a service whether they are valid.
 
-    Ends the session with the place and the kind of each; never prints the secret itself.
+    Fails the session with the place and kind of each secret; never prints the secret itself.
     """
     listed = shell.ask(
         *("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), cwd=root
     )
     if listed.returncode:
-        session.error("Secrets are looked for in what git would commit. Type: git init")
+        session.error("Secrets are searched in files that git would commit. Type: git init")
     names = [name for name in listed.stdout.split("\0") if name and (root / name).is_file()]
     if FILE in names:
-        names.remove(FILE)  # what it has is in the files themselves
+        names.remove(FILE)  # its findings are in the files themselves
     session.log(f"detect-secrets scan ({len(names)} files)")
     command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", LOCKS]
     words = [str(root / session.env_dir / "bin" / command[0]), *command[1:], *names]
     answer = session.run(*words, silent=True, log=False, external=True)
     results = json.loads(str(answer))["results"]
     found = sorted(
-        # A digest, so that another secret of the same kind is another finding.
+        # The digest makes another secret of the same kind another finding.
         Finding(place, at, 0, "", kind, f"{kind} {secret['hashed_secret'][:12]}")
         for place, secrets in results.items()
         for secret in secrets
@@ -57,7 +57,7 @@ def scan(root: Path, session: nox.Session) -> None:
 
 
 def _is_source(root: Path, place: str, line: int, kind: str) -> bool:
-    """Whether a finding is only the address of the template."""
+    """Returns whether a finding is only the address of the template."""
     if place not in SOURCE or not kind.endswith("High Entropy String"):
         return False
     text = (root / place).read_text(encoding="utf-8").splitlines()[line - 1]

@@ -1,7 +1,7 @@
-"""What sessions would run, written down instead of run: `inv adopt` shows it before it adopts.
+"""Records the commands of sessions instead of running them: `inv adopt` shows them first.
 
-The sessions are those of noxfile.py, so that nothing is shown that would not be run. They install
-nothing then, and read what a checkout has.
+The sessions are those of noxfile.py, so that this shows exactly what would run. They install
+nothing then, and only read the checkout.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
-VARIABLE = "SLIPWAY_SHOWN"  # a file; where it is set, sessions write to it and run nothing
+VARIABLE = "SLIPWAY_SHOWN"  # a file: if it is set, sessions write to it and run nothing
 
 
 @dataclass
 class Shown:
-    """What one session would do.
+    """The commands of one session.
 
     Attributes:
         commands: the command lines that it would run.
-        why: why it would end early, or check nothing; empty for most.
+        why: why it would end early or check nothing; usually empty.
     """
 
     commands: list[str] = field(default_factory=list)
@@ -29,17 +29,17 @@ class Shown:
 
 
 def wanted() -> bool:
-    """Whether this run shows commands."""
+    """Returns whether this run records commands."""
     return bool(os.environ.get(VARIABLE))
 
 
 def note(session: str, *words: str, why: str = "") -> None:
-    """Writes down a command of a session, or why it ends.
+    """Records a command of a session, or why it ends.
 
     Args:
         session: the name of the session.
-        words: those of the command.
-        why: the reason, where there is no command.
+        words: the words of the command.
+        why: the reason, if there is no command.
     """
     line = json.dumps({"session": session, "command": shlex.join(words), "why": why})
     with open(os.environ[VARIABLE], "a", encoding="utf-8") as file:
@@ -47,7 +47,7 @@ def note(session: str, *words: str, why: str = "") -> None:
 
 
 def read(file: Path) -> dict[str, Shown]:
-    """What was written down, by session."""
+    """Returns the recorded commands, by session."""
     found: dict[str, Shown] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)

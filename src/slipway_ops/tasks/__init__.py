@@ -1,4 +1,4 @@
-"""The operations of a project, as tasks of invoke: `namespace` holds those of its capabilities.
+"""The operations of a project, as invoke tasks: `namespace` has those of its capabilities.
 
 A project's tasks.py imports it, and adds, replaces or removes tasks.
 """
@@ -40,7 +40,7 @@ BY_CAPABILITY: dict[str, tuple[Any, ...]] = {
 }
 ROOT = project.root_or_exit()
 
-# Any: mypy takes what invoke's decorator `task` returns for a function, which `add_task` refuses.
+# Any, because mypy infers a function from invoke's decorator `task`, but `add_task` needs a task.
 namespace: Any = Collection(
     *ALWAYS,
     *(adoption.adopt for _ in range(project.is_adopted(ROOT))),

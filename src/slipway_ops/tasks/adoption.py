@@ -1,4 +1,4 @@
-"""`inv adopt`: the members of a repository that is there already."""
+"""`inv adopt`: makes the code of an existing repository members of the project."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from slipway_ops.tasks.operation import operation
 
-say = partial(print, flush=True)  # at once, also where the output goes to a file
+say = partial(print, flush=True)  # show lines immediately, even if stdout is a file
 
 
 @operation(
     help={
         "yes": "Write the plan without asking.",
-        "check": "Only report: the exit status is 1 where something is not as planned.",
+        "check": "Only report; the exit status is 1 if something is not as planned.",
     }
 )
 def adopt(root: Path, yes: bool = False, check: bool = False) -> None:
-    """Show the members and their checks, then write that down.
+    """Show the members and their checks, then write the settings.
 
     Examples:
         inv adopt
@@ -38,7 +38,7 @@ def adopt(root: Path, yes: bool = False, check: bool = False) -> None:
     say("")
     if not yes:
         if not sys.stdin.isatty():
-            say("Nothing was written, because there is nobody to ask. To write it:")
+            say("Nothing was written, because there is no terminal to ask at. To write it:")
             say(f"  {adopting.typed(root)} inv adopt --yes")
             return
         if input("Write that? [y/N] ").strip().lower() not in ("y", "yes"):
@@ -47,12 +47,12 @@ def adopt(root: Path, yes: bool = False, check: bool = False) -> None:
     failed = adopting.write(root, plan, say)
     say("")
     if failed:
-        say("Adopted, and this needs a look:")
+        say("Adopted, but this needs your attention:")
         for sentence in failed:
             say(f"  {sentence}")
-        say("What a session needs, or should run instead, is said in .pipeline/pyproject.toml:")
+        say("To give a session variables or other commands, edit .pipeline/pyproject.toml:")
         say("[tool.slipway.variables] and [tool.slipway.stages.NAME].")
     else:
         say("Adopted.")
-    say("Look at it with `git status`, and commit it. The stages:")
+    say("Check it with `git status`, and commit it. The stages:")
     say(f"  {adopting.typed(root)} nox -s lint test")

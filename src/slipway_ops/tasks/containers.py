@@ -1,4 +1,4 @@
-"""`inv up`, `inv deploy` and the like: the containers of an environment."""
+"""`inv up`, `inv deploy` and others: the containers of an environment."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from invoke.exceptions import Exit
 from slipway_ops.tasks.env import ENVIRONMENT, confirm
 from slipway_ops.tasks.operation import operation
 
-ASKS = ENVIRONMENT | {"yes": "Do not ask for the name of production."}
+ASKS = ENVIRONMENT | {"yes": "Do not ask to confirm production."}
 
 
-@operation(help=ASKS | {"observability": "With Prometheus, Grafana, Loki and their alerts."})
+@operation(help=ASKS | {"observability": "Also Prometheus, Grafana, Loki and their alerts."})
 def up(
     root: Path, environment: str | None = None, yes: bool = False, observability: bool = False
 ) -> None:
@@ -29,7 +29,7 @@ def up(
     print(f"{stack.environment} is up.", *stack.urls(), sep="\n  ")
 
 
-@operation(help=ASKS | {"volumes": "Delete the data of the database too (development only)."})
+@operation(help=ASKS | {"volumes": "Also delete the data of the database (development only)."})
 def down(
     root: Path, environment: str | None = None, volumes: bool = False, yes: bool = False
 ) -> None:
@@ -45,7 +45,7 @@ def down(
 
     name = target(root, environment, yes)
     if volumes and name != "development":
-        raise Exit(f"The data of {name} is not deleted by a command. Type it without --volumes.")
+        raise Exit(f"This command does not delete the data of {name}. Type it without --volumes.")
     if found := cluster.of(root, name):
         deployment.stop(found)
         return
@@ -54,7 +54,7 @@ def down(
 
 @operation(
     help=ENVIRONMENT
-    | {"service": "Only this one.", "follow": "Go on until Ctrl-C.", "lines": "How many."},
+    | {"service": "Only this one.", "follow": "Continue until Ctrl-C.", "lines": "How many lines."},
 )
 def logs(
     root: Path,
@@ -98,14 +98,14 @@ def status(root: Path, environment: str | None = None, all_: bool = False) -> No
 
 @operation(
     help=ASKS
-    | {"version": "vX.Y.Z, or sha-<12 hex>; in staging the commit at HEAD if none is named."}
+    | {"version": "vX.Y.Z, or sha-<12 hex>; default in staging: the commit at HEAD."}
 )
 def deploy(
     root: Path, environment: str | None = None, version: str | None = None, yes: bool = False
 ) -> None:
     """Run a version in an environment (in CI: nox -s deploy).
 
-    If it does not become healthy, what ran before is started again.
+    If it does not become healthy, the previous version is started again.
 
     Examples:
         inv deploy staging
@@ -122,7 +122,7 @@ def deploy(
     print(f"{name} runs {record.version}.", *urls, sep="\n  ")
 
 
-@operation(help=ASKS | {"to": "A version that ran there, or its commit; else the one before."})
+@operation(help=ASKS | {"to": "A version that ran there, or its commit; default: the one before."})
 def rollback(root: Path, environment: str | None = None, to: str = "", yes: bool = False) -> None:
     """Go back to an earlier deployment; the database stays.
 
@@ -150,17 +150,18 @@ def smoke(root: Path, environment: str | None = None) -> None:
 
 
 def target(root: Path, environment: str | None, yes: bool = True) -> str:
-    """The environment that a command acts on: the active one if none is named.
+    """Returns the environment for a command: the active one if none is named.
 
     Args:
-        yes: production needs no confirmation.
+        yes: do not ask to confirm production.
 
     Raises:
-        SlipwayError: there is none of that name, none is active, or production was not confirmed.
+        SlipwayError: the environment does not exist, none is active, or production was not
+            confirmed.
     """
     from slipway_ops.environments import environment_files
 
     name = environment or environment_files.require_active(root)
-    environment_files.file_of(root, name)  # refuses a name that is not that of an environment
+    environment_files.file_of(root, name)  # raises an error for an unknown name
     confirm(name, yes)
     return name

@@ -1,4 +1,4 @@
-"""`inv dev`, `inv why`, and what is seldom typed but belongs to the whole project."""
+"""`inv dev`, `inv why`, and less frequent tasks for the whole project."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from slipway_ops.tasks.operation import operation
 
 @operation(
     help={
-        "port": "The first port; the others follow. Two projects take two numbers.",
-        "reload": "Start APIs and workers again when their code or a library changes.",
+        "port": "The first port; the others follow. Use another one for a second project.",
+        "reload": "Restart APIs and workers when their code or a library changes.",
     }
 )
 def dev(root: Path, *, port: int = 8000, reload: bool = True) -> None:
     """Run the whole product on this machine, without Docker.
 
-    It starts a database, the APIs, the workers and the apps, and reloads what you edit.
+    It starts a database, the APIs, the workers and the apps. It reloads what you edit.
 
     Examples:
         inv dev
@@ -34,7 +34,7 @@ def dev(root: Path, *, port: int = 8000, reload: bool = True) -> None:
 def upgrade(root: Path) -> None:
     """Upgrade all dependencies, within the ranges of the manifests.
 
-    No version is less than a week old.
+    No new version is less than a week old.
 
     Examples:
         inv upgrade
@@ -43,18 +43,18 @@ def upgrade(root: Path) -> None:
 
     for sentence in growth.upgrade(root):
         print(sentence)
-    print("The locks have moved on. Check them with `nox`, then commit them.")
+    print("The locks are updated. Check them with `nox`, then commit them.")
 
 
 @operation(
     help={
         "stage": "One of: lint, test, scan, build.",
         "member": "A member, or repo.",
-        "trace": "Show its key beside what it accessed when it was traced.",
+        "trace": "Also show the files of its key, and the files it accessed when it was traced.",
     }
 )
 def why(root: Path, stage: str, member: str, trace: bool = False) -> None:
-    """Say why a session runs again, or that it would be skipped.
+    """Explain why a session runs again, or that it would be skipped.
 
     Examples:
         inv why lint backend
@@ -67,7 +67,7 @@ def why(root: Path, stage: str, member: str, trace: bool = False) -> None:
         print(traces.show(root, f"{stage}({member})"))
 
 
-@operation(help={"check": "Only look; exit status 1 if something differs."})
+@operation(help={"check": "Only compare; the exit status is 1 if something differs."})
 def protect(root: Path, check: bool = False) -> None:
     """Apply the rulesets and merge settings of .github on GitHub.
 

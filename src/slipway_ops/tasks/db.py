@@ -33,7 +33,7 @@ def backup(root: Path, environment: str | None = None) -> None:
 def list_(root: Path, environment: str | None = None) -> None:
     """List the backups of the database.
 
-    It shows time, version, migration, size, place, and whether they were verified.
+    For each, it shows time, version, migration, size, place, and whether it was verified.
 
     Examples:
         inv db.list production
@@ -62,8 +62,8 @@ def verify(root: Path, environment: str | None = None, name: str = "") -> None:
     help=ENVIRONMENT
     | {
         "name": "A backup, or the data before a restore; default: the latest verified backup.",
-        "identity": "The file with the private age key, for a backup that only the store has.",
-        "yes": "Do not ask for the name of the environment.",
+        "identity": "The file with the private age key, for an encrypted backup from the store.",
+        "yes": "Do not ask to confirm.",
     }
 )
 def restore(
@@ -74,7 +74,7 @@ def restore(
     identity: str = "",
     yes: bool = False,
 ) -> None:
-    """Restore a backup; the data is kept under another name.
+    """Restore a backup; the current data is kept under another name.
 
     Examples:
         inv db.restore staging
@@ -88,14 +88,14 @@ def restore(
     _confirm(where, yes)
     stack = compose.stack(root, where)
     kept = restoring.restore(stack, name, identity=Path(identity) if identity else None)
-    print(f"{where} is restored. What it was before comes back with: inv db.restore {where} {kept}")
+    print(f"{where} is restored. To return to the old data: inv db.restore {where} {kept}")
 
 
-@operation(help=ENVIRONMENT | {"keep": "How many verified backups stay."})
+@operation(help=ENVIRONMENT | {"keep": "How many verified backups to keep."})
 def prune(root: Path, environment: str | None = None, *, keep: int = 30) -> None:
     """Remove old backups.
 
-    The data from before a restore goes after a week.
+    Data from before a restore is removed after a week.
 
     Examples:
         inv db.prune production
@@ -107,7 +107,7 @@ def prune(root: Path, environment: str | None = None, *, keep: int = 30) -> None
     backups.prune(compose.stack(root, target(root, environment)), keep)
 
 
-@operation(help=ENVIRONMENT | {"yes": "Do not ask for the name of production."})
+@operation(help=ENVIRONMENT | {"yes": "Do not ask to confirm production."})
 def shell(root: Path, environment: str | None = None, *, yes: bool = False) -> None:
     """Open psql on the database.
 
@@ -125,16 +125,16 @@ def shell(root: Path, environment: str | None = None, *, yes: bool = False) -> N
 
 
 def _confirm(environment: str, yes: bool) -> None:
-    """Asks for the name of the environment, unless the answer was given before.
+    """Asks for the name of the environment, unless `yes` is set.
 
     Raises:
-        SlipwayError: another name was typed, or nobody can be asked.
+        SlipwayError: another name was typed, or there is no terminal to ask at.
     """
     if yes:
         return
     if not sys.stdin.isatty():
         raise SlipwayError(
-            f"This replaces the data of {environment}, and there is no terminal to ask at. Add "
+            f"This replaces the data of {environment}, but there is no terminal to ask at. Add "
             "--yes if you mean it."
         )
     if input(f"This replaces the data of {environment}. Type its name: ").strip() != environment:

@@ -1,4 +1,4 @@
-"""`inv doctor`: what this machine and an environment lack."""
+"""`inv doctor`: finds problems of this machine and of an environment."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def doctor(root: Path, environment: str | None = None) -> None:
         failed |= check.is_well is False
     name = environment or environment_files.active(root)
     if name and "environments" in project.capabilities(root):
-        environment_files.file_of(root, name)  # refuses an unknown name
+        environment_files.file_of(root, name)  # raises an error for an unknown name
         print(f"{name}:")
         for check in environments.checks(root, name):
             print(check, flush=True)

@@ -26,7 +26,7 @@ def list_(root: Path) -> None:
     active = environment_files.active(root)
     for name in environment_files.NAMES:
         there = environment_files.file_of(root, name).exists()
-        state = "active" if name == active else "" if there else f"inv env.init {name} makes it"
+        state = "active" if name == active else "" if there else f"create it: inv env.init {name}"
         print(f"{'*' if name == active else ' '} {name:<12} {state}".rstrip())
 
 
@@ -42,7 +42,7 @@ def current(root: Path) -> None:
     print(environment_files.require_active(root))
 
 
-@operation(help=NAME | {"yes": "Do not ask for the name of production."})
+@operation(help=NAME | {"yes": "Do not ask to confirm production."})
 def use(root: Path, environment: str, yes: bool = False) -> None:
     """Make an environment the active one, if it meets the contract.
 
@@ -56,7 +56,7 @@ def use(root: Path, environment: str, yes: bool = False) -> None:
         print(*found, sep="\n")
         raise Exit(
             f"{environment} does not meet the contract, so it was not made active: {len(found)} to "
-            f"correct. Edit .env.{environment}, then type the command again.",
+            f"fix. Edit .env.{environment}, then type the command again.",
             code=1,
         )
     confirm(environment, yes)
@@ -74,7 +74,7 @@ def init(root: Path, environment: str) -> None:
     from slipway_ops.environments import environment_files
 
     file, missing = environment_files.initialize(root, environment)
-    print(f"{file.name} is there, with secrets of its own; git ignores it.")
+    print(f"{file.name} is written, with new secrets; git ignores it.")
     if missing:
         print("Fill in:", *(f"{v.name}: {v.meaning}" for v in missing), sep="\n  ")
     print(f"Then type: inv env.check {environment}")
@@ -110,15 +110,15 @@ def check(root: Path, environment: str | None = None) -> None:
     found = environment_check.findings(root, name)
     if found:
         print(*found, sep="\n")
-        raise Exit(f"{name} does not meet the contract: {len(found)} to correct.", code=1)
+        raise Exit(f"{name} does not meet the contract: {len(found)} to fix.", code=1)
     print(f"{name} meets the contract.")
 
 
-@operation(help=NAME | {"other": "The one that it is compared with; default: the active one."})
+@operation(help=NAME | {"other": "The environment to compare with; default: the active one."})
 def diff(root: Path, environment: str, other: str | None = None) -> None:
-    """Show in which variables two environments differ.
+    """Show the variables that differ between two environments.
 
-    Of secrets, it says only whether they do.
+    For secrets, it only says whether they differ.
 
     Examples:
         inv env.diff staging
@@ -135,7 +135,7 @@ def diff(root: Path, environment: str, other: str | None = None) -> None:
 def contract(root: Path) -> None:
     """Write .env.example from the settings of the services.
 
-    The table in docs/environments.md is written too.
+    It also writes the table in docs/environments.md.
 
     Examples:
         inv env.contract
@@ -148,16 +148,16 @@ def contract(root: Path) -> None:
 
 
 def confirm(name: str, yes: bool = False) -> None:
-    """Asks for the name of production, unless the answer was given before.
+    """Asks for the name of production, unless `yes` is set.
 
     Raises:
-        SlipwayError: another name was typed, or nobody can be asked.
+        SlipwayError: another name was typed, or there is no terminal to ask at.
     """
     if name != "production" or yes:
         return
     if not sys.stdin.isatty():
         raise SlipwayError(
-            "This changes production, and there is no terminal to ask at. Add --yes if you mean it."
+            "This changes production, but there is no terminal to ask at. Add --yes if you mean it."
         )
-    if input("This changes production. Type its name to go on: ").strip() != "production":
+    if input("This changes production. Type its name to continue: ").strip() != "production":
         raise SlipwayError("Nothing was changed.")

@@ -1,4 +1,4 @@
-"""`inv image.*`: the images of this project, here and in its registry."""
+"""`inv image.*`: the images of this project, on this machine and in its registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def build(root: Path) -> None:
     bake.build(root, "development")
 
 
-@operation(name="list", help={"remote": "Those in the registry, not those of this machine."})
+@operation(name="list", help={"remote": "The images in the registry, not on this machine."})
 def list_(root: Path, remote: bool = False) -> None:
     """List the images of this project.
 
@@ -35,10 +35,10 @@ def list_(root: Path, remote: bool = False) -> None:
 
 @operation(
     help={
-        "tag": "A name besides sha-<commit>, such as main.",
+        "tag": "A second tag besides sha-<commit>, such as main.",
         "move": "Allow moving an existing tag.",
-        "allow_dirty": "Take uncommitted changes too; the tag says so.",
-        "build": "Build first (--no-build: push what is there).",
+        "allow_dirty": "Allow uncommitted changes; the tag then ends in -dirty.",
+        "build": "Build first (--no-build: push the existing images).",
     },
 )
 def push(
@@ -65,12 +65,12 @@ def push(
 @operation(
     help={
         "from_": "A tag that every member has, such as sha-0123456789ab.",
-        "to": "The version: vX.Y.Z; or, with --move, a name such as stable.",
+        "to": "The version: vX.Y.Z; or, with --move, a tag such as stable.",
         "move": "Allow moving an existing tag.",
     },
 )
 def promote(root: Path, from_: str, to: str, *, move: bool = False) -> None:
-    """Give the images of a tag another tag: all, or none.
+    """Add another tag to the images of a tag: to all, or to none.
 
     Examples:
         inv image.promote sha-0123456789ab v1.2.3
@@ -81,11 +81,11 @@ def promote(root: Path, from_: str, to: str, *, move: bool = False) -> None:
     publishing.promote(root, from_, to, move=move)
 
 
-@operation(help={"keep": "How many of the newest images of each member stay."})
+@operation(help={"keep": "How many of the newest images of each member to keep."})
 def prune(root: Path, *, keep: int = 3) -> None:
     """Remove old images of this project from this machine.
 
-    Those that a container uses stay.
+    Images that a container uses stay.
 
     Examples:
         inv image.prune
@@ -94,4 +94,4 @@ def prune(root: Path, *, keep: int = 3) -> None:
     from slipway_ops.images import inventory
 
     gone = inventory.prune(root, keep)
-    print(f"{len(gone)} images are gone.", *(f"{i.member} {i.id[7:19]}" for i in gone), sep="\n  ")
+    print(f"{len(gone)} images removed.", *(f"{i.member} {i.id[7:19]}" for i in gone), sep="\n  ")

@@ -1,4 +1,4 @@
-"""`inv add`, `inv remove`, `inv enable`: one member more or less, one capability more."""
+"""`inv add`, `inv remove`, `inv enable`: adds and removes members, adds capabilities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ KIND = {"kind": "One of: api, worker, app, library.", "name": "The member's name
 
 @operation(help=KIND)
 def add(root: Path, kind: str, name: str) -> None:
-    """Add a member, wired everywhere; keeps your edits.
+    """Add a member, and connect it everywhere; keeps your edits.
 
     Examples:
         inv add api billing
@@ -25,11 +25,11 @@ def add(root: Path, kind: str, name: str) -> None:
 
     new = growth.add(root, kind, name)
     if new:
-        print("New variables, of which `inv env.check NAME` says what an environment needs:")
+        print("New variables; `inv env.check NAME` shows which ones an environment needs:")
         for v in new:
             text = f"{v.name}: {v.meaning}{' Required.' * v.required}"
             print(textwrap.fill(text, 79, initial_indent="  ", subsequent_indent="    "))
-    print(f"{name} is ready. Look at it with `git status`, check it with `nox -t {name}`.")
+    print(f"{name} is ready. See the changes with `git status`, check it with `nox -t {name}`.")
 
 
 @operation(help=KIND)
@@ -42,12 +42,12 @@ def remove(root: Path, kind: str, name: str) -> None:
     from slipway_ops import growth
 
     growth.remove(root, kind, name)
-    print(f"{name} is gone. Look at what changed with `git status`.")
+    print(f"{name} is removed. See the changes with `git status`.")
 
 
 @operation()
 def capabilities(root: Path) -> None:
-    """List what this project has besides its stages, and can have.
+    """List the capabilities of this project, and those that it can have.
 
     Examples:
         inv capabilities
@@ -62,7 +62,7 @@ def capabilities(root: Path) -> None:
     print(*text_table.lines(rows), sep="\n")
 
 
-@operation(help={"capability": "One of those that `inv capabilities` lists."})
+@operation(help={"capability": "One of the names in `inv capabilities`."})
 def enable(root: Path, capability: str) -> None:
     """Add a capability: files, sessions, tasks; keeps your edits.
 
@@ -72,6 +72,6 @@ def enable(root: Path, capability: str) -> None:
     from slipway_ops import growth
 
     growth.enable(root, capability)
-    print(f"{capability} is ready. Look at it with `git status`, check it with `nox -s lint`.")
+    print(f"{capability} is ready. See the changes with `git status`, check with `nox -s lint`.")
     if (root / "docs" / f"{capability}.md").exists():
-        print(f"docs/{capability}.md says how to set it up.")
+        print(f"To set it up, read docs/{capability}.md.")

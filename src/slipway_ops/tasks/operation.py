@@ -1,4 +1,4 @@
-"""What every task of this package is made with."""
+"""The decorator for all tasks of this package."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from slipway_ops.project import find_root
 
 
 def operation(**options: Any) -> Callable[[Callable[..., None]], Callable[..., Any]]:
-    """Makes a task of a function that takes the root of a project in place of invoke's context.
+    """Turns a function that takes the root of a project into an invoke task.
 
-    A refusal ends the task with its sentence and exit status 1, without a traceback. What a task
-    needs besides invoke is imported in its body: `inv --list` imports all tasks and runs none.
+    If it raises SlipwayError, the task prints the message and exits with status 1, without a
+    traceback. The function imports what it needs in its body, because `inv --list` imports all
+    tasks but runs none.
 
     Args:
         options: those of invoke's `task`, such as `name` and `help`.

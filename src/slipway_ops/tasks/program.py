@@ -1,7 +1,7 @@
-"""`inv` as people type it: words in place of flags, tasks by purpose, examples, suggestions.
+"""The command line of `inv`: words instead of flags, tasks by purpose, examples, suggestions.
 
-invoke reads a word after a task only where the task cannot do without it. `run`, the last line of a
-project's tasks.py, hands the command line to a program of our own: docs/decisions/0027.
+invoke only accepts a word after a task for a required parameter. So `run`, the last line of a
+project's tasks.py, passes the command line to our own program: docs/decisions/0027.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from invoke.util import helpline
 from slipway_ops import project
 from slipway_ops.errors import did_you_mean
 
-PURPOSES = {  # in the order of `inv --list`; a task that no pattern names is the project's own
+PURPOSES = {  # in the order of `inv --list`; the project's own tasks come last
     "Every day": ("dev", "up", "status", "logs", "down", "why", "doctor"),
     "Deployments": ("deploy", "smoke", "rollback", "kube.*"),
     "Variables of the environments": ("env.*",),
@@ -53,8 +53,8 @@ def _services(root: Path) -> Iterable[str]:
     return [m.name for m in project.members(root) if m.kind not in ("library", "repo")]
 
 
-# What the parameters of these names can be, for completion; and a word that is one of them, or
-# nearly, belongs to that parameter: the order of `inv logs staging backend` does not matter.
+# The values of parameters, by name, for completion. A word that is one of them, or close to one, is
+# for that parameter, so that the order of the words in `inv logs staging backend` does not matter.
 CHOICES: dict[str, Callable[[Path], Iterable[str]]] = {
     "environment": _environments,
     "other": _environments,
@@ -67,9 +67,9 @@ CHOICES: dict[str, Callable[[Path], Iterable[str]]] = {
 
 
 def run(tasks: Collection) -> None:
-    """Runs the command line of the invoke that has loaded tasks.py, and ends the process.
+    """Runs the command line of invoke, which has loaded tasks.py, and exits.
 
-    Elsewhere, such as in a test that imports tasks.py, it does nothing.
+    If invoke did not start the process, such as in a test that imports tasks.py, it does nothing.
 
     Args:
         tasks: all tasks of the project.
@@ -82,7 +82,7 @@ def run(tasks: Collection) -> None:
 class Program(Invoke):
     """invoke's program, with the tasks of a project.
 
-    A parameter of a task that stands before `*` is a flag and also a word; after `*` it is a flag.
+    A task's parameters before `*` are flags and can also be words; those after `*` are only flags.
 
     Args:
         operations: all tasks.
@@ -96,31 +96,31 @@ class Program(Invoke):
         self.operations = operations
 
     def load_collection(self) -> None:
-        """Takes the tasks that are loaded already, and reads invoke.yaml as invoke does."""
+        """Uses the tasks that are already loaded, and reads invoke.yaml as invoke does."""
         self.config.set_project_location(str(project.find_root()))
         self.config.load_project()
         self.collection = self.operations
 
     def parse_tasks(self) -> None:
-        """Gives each word the flag that it stands for; then invoke reads the command line.
+        """Adds the flag of each word; then invoke parses the command line.
 
         Raises:
-            ParseError: there is no such task or flag, or a word too many or too few.
+            ParseError: a task or flag is unknown, or there are too many or too few words.
         """
         self.core.unparsed[:] = self.with_flags(self.core.unparsed)
         super().parse_tasks()
 
     @functools.cached_property
     def contexts(self) -> dict[str, ParserContext]:
-        """What invoke's parser knows of each task."""
-        # Read once, because a task gives its help texts away to the first who asks.
+        """The contexts of invoke's parser, by task."""
+        # Made once, because a task only returns its help texts to the first caller.
         return {str(context.name): context for context in self.collection.to_contexts()}
 
     def with_flags(self, words: Sequence[str]) -> list[str]:
-        """A command line in which each word has its flag: `logs --service backend`.
+        """Returns a command line with a flag before each word: `logs --service backend`.
 
         Raises:
-            ParseError: there is no such task or flag, or a word too many or too few.
+            ParseError: a task or flag is unknown, or there are too many or too few words.
         """
         words = list(words)
         while unread := (result := self._parsed(words)).unparsed:
@@ -129,7 +129,7 @@ class Program(Invoke):
             if word.startswith("-") or not free:
                 raise ParseError(self._unknown(context, word))
             place = len(words) - len(unread)
-            if words[place] != word:  # invoke has split it
+            if words[place] != word:  # invoke split `--flag=value`
                 raise ParseError(f"{words[place].partition('=')[0]} takes no value.")
             matching = [argument for argument in free if word in self.choices(argument)]
             close = [argument for argument in free if did_you_mean(word, self.choices(argument))]
@@ -137,7 +137,7 @@ class Program(Invoke):
         return words
 
     def free(self, context: ParserContext) -> list[Argument]:
-        """The parameters of a task that can still be given as words, in their order."""
+        """Returns the parameters of a task that can still be given as words, in order."""
         if context.name is None:
             return []
         task = self.collection[context.name]
@@ -147,12 +147,12 @@ class Program(Invoke):
         return [a for a in found if a.takes_value and a.kind is not list and not a.got_value]
 
     def choices(self, argument: Argument) -> list[str]:
-        """What a parameter can be, where that is known."""
+        """Returns the possible values of a parameter; empty if they are unknown."""
         known = CHOICES.get(str(argument.name))
         return list(known(project.find_root())) if known else []
 
     def _parsed(self, words: list[str]) -> ParseResult:
-        """What invoke reads, up to the first word that it does not know."""
+        """Returns what invoke can parse, up to the first unknown word."""
         parser = Parser(self.contexts.values(), self.initial_context, ignore_unknown=True)
         try:
             return parser.parse_argv(words)
@@ -170,7 +170,7 @@ class Program(Invoke):
         if word.startswith("-"):
             suggestion = did_you_mean(word, (n for n in context.flag_names() if n[1] == "-"))
             name = context.name or "inv"
-            return f"{name} has no option {word}.{suggestion} All of them: inv --help {name}"
+            return f"{name} has no option {word}.{suggestion} All options: inv --help {name}"
         if word in self.collection.collections:
             return f"{word} has several tasks: inv --list {word}"
         suggestion = did_you_mean(word, self.collection.task_names)
@@ -178,7 +178,7 @@ class Program(Invoke):
         return f"{more}There is no task {word!r}.{suggestion} All tasks: inv --list"
 
     def parse_cleanup(self) -> None:
-        """Answers --complete with what a word can be, and a wrong --help; the rest is invoke's."""
+        """Handles --complete for values and an unknown name for --help; invoke does the rest."""
         name = self.args.help.value
         if isinstance(name, str) and name not in self.parser.contexts:
             raise ParseError(self._unknown(self.initial_context, name))
@@ -188,10 +188,12 @@ class Program(Invoke):
         super().parse_cleanup()
 
     def completions(self, line: str) -> list[str]:
-        """What can follow a command line, or complete its last word; [] where only invoke knows.
+        """Returns completions for a command line: values for the next or the last word.
+
+        It is empty if invoke itself has to complete the line.
 
         Args:
-            line: what was typed, from the name of the program on.
+            line: the text typed so far, including the name of the program.
         """
         words = shlex.split(line)[1:]
         if not words or words[-1].startswith("-"):
@@ -202,7 +204,7 @@ class Program(Invoke):
         return [*found, *(name for name in longer if name != words[-1])] if found else []
 
     def _next(self, words: list[str]) -> list[str]:
-        """What the word after these can be."""
+        """Returns the possible values of the word after these."""
         try:
             context = self._parsed(self.with_flags(words))[-1]
         except ParseError as error:
@@ -213,7 +215,7 @@ class Program(Invoke):
         return [choice for argument in following for choice in self.choices(argument)]
 
     def print_task_help(self, name: str) -> None:
-        """Shows what a task does, its words, its options, and the examples of its docstring."""
+        """Prints a task's usage, its docstring with examples, and its options."""
         context = self.contexts[self.parser.contexts[name].name]
         required = context.positional_args
         words = [
@@ -223,11 +225,11 @@ class Program(Invoke):
         print(" ".join(["Usage: inv", name, *words, *["[--options]"] * bool(options)]))
         print(f"\n{inspect.getdoc(self.collection[name]) or ''}\n")
         if options:
-            print("Options, each of which can be a flag:" if words else "Options:")
+            print("Options, which can also be given as flags:" if words else "Options:")
             self.print_columns(options)
 
     def list_flat(self) -> None:
-        """Shows the tasks by purpose; with a namespace or a depth as invoke does."""
+        """Prints the tasks by purpose; with a namespace or a depth, as invoke does."""
         if self.list_root or self.list_depth:
             super().list_flat()
             return
@@ -242,9 +244,9 @@ class Program(Invoke):
                 self.print_columns(
                     [(name.ljust(width), helpline(self.collection[name])) for name in found]
                 )
-        print("One of them, with examples: inv --help NAME. The stages: nox -l")
+        print("Help for a task, with examples: inv --help NAME. The stages: nox -l")
 
     def no_tasks_given(self) -> None:
-        """`inv` alone shows the tasks, rather than invoke's options."""
+        """Prints the tasks for `inv` alone, instead of invoke's options."""
         self.list_tasks()
         raise Exit

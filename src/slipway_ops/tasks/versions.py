@@ -1,4 +1,4 @@
-"""`inv tag` and `inv release`: the next version of a commit."""
+"""`inv tag` and `inv release`: make the next version of a commit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slipway_ops.tasks.operation import operation
 PRE = {"pre": "A release candidate, such as v1.2.0-rc.1."}
 
 
-@operation(help=PRE | {"dry": "Only say what comes next, why, and what the changelog would say."})
+@operation(help=PRE | {"dry": "Only show the next version, the reasons, and the changelog entry."})
 def tag(root: Path, *, dry: bool = False, pre: bool = False) -> None:
     """Make and push the next version: its tag, and the changelog.
 
@@ -25,7 +25,7 @@ def tag(root: Path, *, dry: bool = False, pre: bool = False) -> None:
         transaction.tag(root, pre=pre)
 
 
-@operation(help=PRE | {"repair": "vX.Y.Z: complete a version that is there already."})
+@operation(help=PRE | {"repair": "vX.Y.Z: complete an existing version."})
 def release(root: Path, *, repair: str = "", pre: bool = False) -> None:
     """Release this commit (in CI: nox -s release).
 

@@ -1,6 +1,6 @@
-"""What the audit tools answered, what `audit.toml` accepts of it, and the outcome of both.
+"""Decides the outcome of an audit from the tools' answers and `audit.toml`.
 
-Pure data and text: nothing here starts a tool or asks a service. `audits.py` does.
+This is pure data and text: it starts no tool and asks no service. `audits.py` does that.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from slipway_ops import text_table
 from slipway_ops.errors import SlipwayError
 
-# The id that accepts, in `audit.toml`, a package which no advisory service can know.
+# The id to use in `audit.toml` for a package that no advisory service can know.
 NOT_AUDITED_ID = "not-audited"
 TOO_LATE = "did not answer in time (AUDIT_TIMEOUT)"
-# What a tool says when it could not ask, and what that means to a reader.
+# Patterns in a tool's errors when it could not ask, and what they mean.
 CAUSES = (
     (r"[Rr]efused|ECONNREFUSED", "did not answer (connection refused)"),
     (r"ENOTFOUND|EAI_AGAIN|getaddrinfo|NameResolution", "did not answer (no such host)"),
@@ -58,7 +58,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Accepted:
-    """One entry of `audit.toml`: a finding that the team accepts through the day `expires`."""
+    """One entry of `audit.toml`: the team accepts a finding until the day `expires`, inclusive."""
 
     id: str
     package: str
@@ -66,7 +66,7 @@ class Accepted:
     expires: date
 
     def covers(self, package: str, *ids: str) -> bool:
-        """Whether the entry is for `package` and for one of the advisory `ids`."""
+        """Returns whether the entry is for `package` and for one of the advisory `ids`."""
         same = canonical(self.package) == canonical(package)
         return same and self.id.lower() in map(str.lower, ids)
 
@@ -76,22 +76,29 @@ class Accepted:
 
 @dataclass
 class Report:
-    """What one tool said about one member. `failure` is why it could not say anything."""
+    """The result of one tool for one member.
+
+    Attributes:
+        variable: the variable that sets another service.
+        unaudited: packages that the service cannot know, each with the reason.
+        failure: why there is no result; "" if there is one.
+        locked: all locked packages of the project; only for the member `repo`.
+    """
 
     member: str
     service: str = ""
-    variable: str = ""  # that names another service
+    variable: str = ""
     packages: frozenset[str] = frozenset()
     findings: list[Finding] = field(default_factory=list)
-    unaudited: dict[str, str] = field(default_factory=dict)  # package: why
+    unaudited: dict[str, str] = field(default_factory=dict)
     failure: str = ""
     hint: str = ""
-    locked: frozenset[str] | None = None  # every package of the tree; for the member `repo` only
+    locked: frozenset[str] | None = None
 
 
 @dataclass
 class Verdict:
-    """The outcome, the sentence that a session ends with, and the lines to print before it."""
+    """The outcome, the last message of the session, and the lines to print before it."""
 
     outcome: Outcome
     summary: str
@@ -99,17 +106,17 @@ class Verdict:
 
 
 def canonical(name: str) -> str:
-    """A package's name as indexes compare it."""
+    """Returns a package's name in the normal form of indexes."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def host(url: str) -> str:
-    """The name (and port) of the service at an address, without credentials."""
+    """Returns the host (and port) of an address, without credentials."""
     return urlsplit(url).netloc.rpartition("@")[2] or url
 
 
 def cause(text: str, tool: str) -> str:
-    """What a tool's error output means, as the rest of a sentence that begins with the service."""
+    """Returns what a tool's errors mean, as the rest of a sentence that begins with the service."""
     lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no output"]
     lines = [line for line in lines if re.match(EXCEPTION, line)] or lines
     for line in reversed(lines):
@@ -121,7 +128,7 @@ def cause(text: str, tool: str) -> str:
 
 
 def pip_audit_findings(answer: Any) -> dict[tuple[str, str], list[Finding]]:
-    """The findings in pip-audit's JSON by (name, version), without the packages that it skipped."""
+    """Returns the findings in pip-audit's JSON by (name, version), without skipped packages."""
     found: dict[tuple[str, str], list[Finding]] = {}
     for package in answer["dependencies"]:
         if "skip_reason" in package:
@@ -146,12 +153,12 @@ def pip_audit_findings(answer: Any) -> dict[tuple[str, str], list[Finding]]:
 
 @dataclass(frozen=True)
 class Advice:
-    """What is typed to change what a lock holds.
+    """The commands to change a lock.
 
     Attributes:
-        why: says what needs a package NAME.
-        update: takes a newer version within the ranges; the name follows.
-        install: changes a range; name and version follow. Empty where npm's advice does not apply.
+        why: shows which package needs a package NAME.
+        update: updates within the ranges; a package name follows.
+        install: changes a range; name and version follow. Empty if npm's advice does not apply.
     """
 
     why: str
@@ -160,12 +167,12 @@ class Advice:
 
 
 def advice(form: str, folder: Path, root: Path) -> Advice:
-    """What is typed for the lock of a package manager.
+    """Returns the commands for the lock of a package manager.
 
     Args:
         form: of the lock: `npm`, `pnpm`, `yarn`, `berry` or `bun`.
-        folder: that of the lock.
-        root: the root of the project, where it is typed.
+        folder: the folder of the lock.
+        root: the root of the project, where the commands are typed.
     """
     place = folder.relative_to(root).as_posix()
     npm = f"npm --prefix {place}"
@@ -181,9 +188,9 @@ def advice(form: str, folder: Path, root: Path) -> Advice:
 
 
 def npm_findings(vulnerable: Any, nodes: Mapping[str, Any], typed: Advice) -> list[Finding]:
-    """The advisories in npm's JSON that apply to `nodes`, which the lock holds.
+    """Returns the advisories in npm's JSON for packages in the lock (`nodes`).
 
-    Leaves out what npm calls vulnerable for its dependencies only: it is in `brought_by`.
+    Leaves out packages that are only vulnerable because of a dependency: they are in `brought_by`.
     """
     findings = []
     for name, entry in sorted(vulnerable.items()):
@@ -223,10 +230,10 @@ def _no_fix(name: str) -> str:
 
 
 def read_accepted(path: Path) -> list[Accepted]:
-    """Read the accepted findings; a missing file accepts nothing.
+    """Reads the accepted findings; a missing file accepts nothing.
 
     Raises:
-        SlipwayError: the file is malformed; the text names the line or the entry.
+        SlipwayError: the file is invalid; the message names the line or the entry.
     """
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -256,7 +263,7 @@ def read_accepted(path: Path) -> list[Accepted]:
 
 
 def judge(report: Report, accepted: list[Accepted], today: date) -> Verdict:
-    """Weigh a report against the accepted findings; an expired entry fails, used or not."""
+    """Compares a report with the accepted findings; an expired entry fails, used or not."""
     expired = [entry for entry in accepted if entry.expires < today]
     valid = [entry for entry in accepted if entry not in expired]
     used: list[Accepted] = []
@@ -273,7 +280,7 @@ def judge(report: Report, accepted: list[Accepted], today: date) -> Verdict:
         f" {entry.reason}"
         for entry in used
     ]
-    # An audit that failed found nothing, so it cannot know which entry is no longer needed.
+    # A failed audit has no findings, so it cannot tell which entries are no longer needed.
     here = set() if report.failure else {canonical(name) for name in report.packages}
     for entry in (entry for entry in valid if entry not in used):
         name = canonical(entry.package)
@@ -281,9 +288,9 @@ def judge(report: Report, accepted: list[Accepted], today: date) -> Verdict:
             where = f"which was not found in {report.member}: is it still needed?"
             lines.append(f"note: audit.toml accepts {entry}, {where}")
         elif report.locked is not None and name not in map(canonical, report.locked):
-            lines.append(f"note: audit.toml accepts {entry}, which no lock file holds. Remove it.")
+            lines.append(f"note: audit.toml accepts {entry}, which is not in any lock. Remove it.")
     lines += [
-        f"not audited: {name}: {report.unaudited[name]}. Take a release from an index, or accept"
+        f"not audited: {name}: {report.unaudited[name]}. Use a release from an index, or accept"
         f' it in audit.toml with id = "{NOT_AUDITED_ID}".'
         for name in unaudited
     ]
@@ -314,7 +321,7 @@ def judge(report: Report, accepted: list[Accepted], today: date) -> Verdict:
 
 
 def table(findings: list[Finding]) -> list[str]:
-    """Findings as aligned lines: a row each, and below it the title and the next command."""
+    """Formats findings as aligned lines: each has a row, its title, and the next command."""
     rows = [("package", "version", "advisory", "severity", "fixed in", "brought by")]
     rows += [
         (f.package, f.version, f.advisory, f.severity, f.fixed_in, f.brought_by) for f in findings
