@@ -84,7 +84,7 @@ def test_a_machine_without_node_gets_it_from_the_wheel(bench: Project, tmp_path:
                 link.symlink_to(program)
     shutil.rmtree(bench.path / "apps/frontend/node_modules", ignore_errors=True)
     output = bench.green("-s", "build(frontend)", PATH=f"{BIN}:{programs}")
-    assert "that of the wheel is used" in output
+    assert "using the wheel's Node" in output
     assert (bench.path / "apps/frontend/dist/index.html").exists()
 
 

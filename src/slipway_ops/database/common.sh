@@ -1,9 +1,9 @@
-# The beginning of every script. They run in a container of the database's image: the backups are in
-# /backups, and PGHOST and the like say where the database is. $TABLES is the text of tables.sql.
+# The first part of every script. They run in a container of the database's image. The backups are in
+# /backups, and PGHOST and others name the database. $TABLES is the text of tables.sql.
 set -eu
 cd /backups
 
-# Runs SQL, which it reads, in the database $1; writes what it answers, tabs between the columns.
+# Runs SQL from standard input in the database $1; prints the rows, with tabs between the columns.
 sql() {
     database=$1
     shift
@@ -11,20 +11,20 @@ sql() {
         --set=ON_ERROR_STOP=1 --dbname="$database" "$@"
 }
 
-# Whether a database has the tables and rows of the backup $1.
+# Checks that the database $2 has the tables and rows of the backup $1.
 compare() {
     echo "$TABLES" | sql "$2" >/tmp/tables
     diff "$1/tables" /tmp/tables >&2 || {
-        echo "the tables and rows are not those that were backed up (name, rows, hash)" >&2
+        echo "the tables and rows differ from the backup (name, rows, hash)" >&2
         exit 1
     }
 }
 
-# Whether the files of the backup $1 are as they were written.
+# Checks the checksums of the files of the backup $1.
 intact() (
     cd "$1"
     sha256sum --check --strict --status sha256 || {
-        echo "its files are not as they were written: the checksum differs" >&2
+        echo "the backup is damaged: a checksum differs" >&2
         exit 1
     }
 )

@@ -1,4 +1,4 @@
-# Takes the backup $1 from standard input, a tar of its files.
+# Reads the backup $1 from standard input, as a tar of its files.
 rm -rf "$1.part"
 mkdir "$1.part"
 trap 'rm -rf "/backups/$1.part"' EXIT

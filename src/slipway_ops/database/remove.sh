@@ -1,4 +1,4 @@
-# Removes the backups that are named.
+# Removes the backups in the arguments.
 for name in "$@"; do
     rm -rf "$name"
 done

@@ -1,4 +1,4 @@
-# Restores the backup $1 into the new database $2, beside the one that is used, and compares.
+# Restores the backup $1 into the new database $2, next to the current one, and compares.
 intact "$1"
 sql postgres --set=new="$2" <<'SQL'
 DROP DATABASE IF EXISTS :"new" WITH (FORCE);

@@ -1,4 +1,4 @@
-# Makes the database $1 the one that is used, and keeps that one as $2: both or neither.
+# Renames the current database to $2, and $1 to the current name, in one transaction.
 sql postgres --set=now="$PGDATABASE" --set=new="$1" --set=kept="$2" <<'SQL'
 BEGIN;
 SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity

@@ -1,5 +1,5 @@
--- The name of every table, how many rows it has, and the sum of their hashes: what two databases
--- with the same rows agree on, in whatever order they keep them.
+-- Prints the name of each table, its number of rows, and the sum of their hashes. Two databases with
+-- the same rows have the same output, in any order of the rows.
 SET search_path = '';
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO';

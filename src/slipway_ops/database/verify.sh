@@ -1,8 +1,8 @@
-# Restores the backup $1 into a PostgreSQL of its own, which ends with this container, and compares.
+# Restores the backup $1 into a PostgreSQL inside this container, and compares.
 intact "$1"
 docker-entrypoint.sh postgres -c fsync=off >/tmp/server 2>&1 &
 server=$!
-# The image prepares the database in a server that listens on the socket alone.
+# The image first prepares the database in a server that only listens on a socket.
 until pg_isready --quiet --host=127.0.0.1; do
     kill -0 "$server" 2>/dev/null || {
         tail -n 5 /tmp/server >&2

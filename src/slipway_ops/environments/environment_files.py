@@ -106,9 +106,7 @@ def initialize(root: Path, name: str) -> tuple[Path, list[Variable]]:
             f"inv env.check {name}"
         )
     password = secrets.token_urlsafe(24)  # needs no escapes in URLs and files
-    text = [
-        f"# The variables of {name}. Keep this file secret; `inv env.check {name}` checks it."
-    ]
+    text = [f"# The variables of {name}. Keep this file secret; `inv env.check {name}` checks it."]
     missing: list[Variable] = []
     for variable in contract.by_name(contract.read(root)).values():
         if not variable.known(name):

@@ -89,18 +89,15 @@ class Connection:
                 f"The registry {host} cannot be reached: {_reason(error)}. "
                 "Check the network and the registry, then type the command again."
             ) from error
-        except (
-            ValueError
-        ) as error:  # requests raises it for a Location that it cannot parse
+        except ValueError as error:  # requests raises it for a Location that it cannot parse
             raise SlipwayError(
-                f"The registry {host} redirects to an invalid address. "
-                "Check its own address."
+                f"The registry {host} redirects to an invalid address. Check its own address."
             ) from error
 
     def _follow(
         self, method: str, url: str, host: str, headers: dict[str, str], data: bytes | None
     ) -> requests.Response:
-        """Sends a request; follows redirects of a GET; Authorization only goes to the same origin."""
+        """Sends a request and follows redirects of a GET; only the same origin gets Authorization."""
         answer = self._send(method, url, headers=headers, data=data)
         for _ in range(REDIRECTS):
             if method != "GET" or not answer.is_redirect:

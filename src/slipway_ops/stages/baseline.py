@@ -186,9 +186,7 @@ def note(root: Path, member: Member, percent: float, say: Callable[[str], object
     higher = known is not None and value > known and not shell.in_ci()
     if (recording() and value != known) or higher:
         write(root, f"test({member})", COVERAGE, {LEAST: value})
-        say(
-            f"{FILE}: the tests of {member} now cover {value} %. Less will fail; commit the file."
-        )
+        say(f"{FILE}: the tests of {member} now cover {value} %. Less will fail; commit the file.")
 
 
 def _known_floor(root: Path, member: Member) -> float | None:

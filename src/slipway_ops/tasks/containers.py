@@ -97,8 +97,7 @@ def status(root: Path, environment: str | None = None, all_: bool = False) -> No
 
 
 @operation(
-    help=ASKS
-    | {"version": "vX.Y.Z, or sha-<12 hex>; default in staging: the commit at HEAD."}
+    help=ASKS | {"version": "vX.Y.Z, or sha-<12 hex>; default in staging: the commit at HEAD."}
 )
 def deploy(
     root: Path, environment: str | None = None, version: str | None = None, yes: bool = False

@@ -50,7 +50,7 @@ def upgrade(root: Path) -> None:
     help={
         "stage": "One of: lint, test, scan, build.",
         "member": "A member, or repo.",
-        "trace": "Also show the files of its key, and the files it accessed when it was traced.",
+        "trace": "Also show what its key includes, and what it accessed when it was traced.",
     }
 )
 def why(root: Path, stage: str, member: str, trace: bool = False) -> None:

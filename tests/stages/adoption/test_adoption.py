@@ -149,7 +149,7 @@ def test_what_is_written_is_what_the_plan_lists(adoption: Adoption) -> None:
 
 
 def test_every_stage_is_green_as_the_repository_is(adoption: Adoption, services: Services) -> None:
-    assert "needs a look" not in adoption.said  # the scans among them, which found nothing
+    assert "needs your attention" not in adoption.said  # the scans among them, which found nothing
     output = adoption.project.green("-s", "lint", "test", "build", **services.environment)
     expected = {f"{stage}({name})" for stage in ("lint", "test", "build") for name in MEMBERS}
     results = ended(output)

@@ -122,7 +122,7 @@ BREACHES: list[dict[str, tuple[str | None, str]]] = [
     },
     {
         "BACKEND_DATABASE_URL": ("", " (backend) is empty. PostgreSQL"),
-        "DATABASE_PASSWORD": ("hunter2/@:", " has characters that URLs"),
+        "DATABASE_PASSWORD": ("hunter2/@:", " may only have letters"),
         "AGENTS_DATABASE_URL": (DEFAULT, " still has its development"),
         "AGENTS_LLM_MODEL": (None, " (agents) is missing. Name"),
         "LOGS_KEY": ('"hunter2==\\n"', " cannot be sent in a header: use only ASCII"),

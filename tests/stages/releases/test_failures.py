@@ -114,49 +114,47 @@ BREAKS = {
         "killed after the push": Break(hook("post-receive", KILL), TAGGED, ""),
     },
     "at the Release": {
-        "500": Break(github(POST, refusing(500, "Oh no")), TAGGED, "may have been carried out"),
+        "500": Break(github(POST, refusing(500, "Oh no")), TAGGED, "may have been applied"),
         "401": Break(
             github(POST, refusing(401, "Bad credentials")), TAGGED, "does not accept the token"
         ),
         "403": Break(
             github(POST, refusing(403, "Resource not accessible by integration")),
             TAGGED,
-            "The token may not do this",
+            "The token does not allow this",
         ),
         "422": Break(
             github(POST, refusing(422, "Validation Failed", "body is too long")),
             TAGGED,
             "body is too long",
         ),
-        "dropped before it is made": Break(
-            github(POST, DROPPED), TAGGED, "may have been carried out"
-        ),
+        "dropped before it is made": Break(github(POST, DROPPED), TAGGED, "may have been applied"),
         "no answer": Break(github(POST, HANGING), TAGGED, "no answer within 3 seconds"),
         "killed before": Break(killed(POST, after=False), TAGGED, ""),
         "dropped after it is made": Break(
-            github(POST, DROPPED_AFTER), MADE, "may have been carried out"
+            github(POST, DROPPED_AFTER), MADE, "may have been applied"
         ),
     },
     "at its files": {
         "killed before the first": Break(killed(POST, after=True), MADE, ""),
         "the first: 500": Break(
-            github(UPLOAD, refusing(502, "Oh no")), MADE, "may have been carried out"
+            github(UPLOAD, refusing(502, "Oh no")), MADE, "may have been applied"
         ),
         "the second: dropped after": Break(
             github(UPLOAD, DROPPED_AFTER, nth=2),
             MADE.replace("0", "2"),
-            "may have been carried out",
+            "may have been applied",
         ),
         "killed before the third": Break(killed(UPLOAD, after=False), MADE.replace("0", "2"), ""),
         "killed after the last": Break(killed(UPLOAD, 4, after=True), FULL, ""),
     },
     # All members or none.
     "at the images": {
-        "the first: refused": Break(registry(1, 403), FULL, "v1.0.0 was not given"),
+        "the first: refused": Break(registry(1, 403), FULL, "v1.0.0 was not added"),
         "the second: refused": Break(registry(2, 403, once=True), FULL, "No member has it"),
         "killed before the first": Break(registry(1, kill=True), FULL, ""),
         "the registry is down after the first": Break(
-            registry(2), f"{FULL}, 1 of 3 images", "is left over"
+            registry(2), f"{FULL}, 1 of 3 images", "could not be removed"
         ),
     },
     "between the images": {

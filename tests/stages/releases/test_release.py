@@ -89,7 +89,7 @@ def test_the_next_version_follows_from_the_commits_since_the_last(shop: World) -
     status, said = dry(shop)
     assert status == 0 and said.startswith("v1.0.1 comes next. The commits since v1.0.0:"), said
     assert "patch  " in said and "### Bug Fixes\n\n- **backend**: Rounding" in said
-    assert "It counts from v1.0.0" in said and "no release made" not in said
+    assert "It counts from v1.0.0" in said and "does not look like one from a release" not in said
     assert list(shop.state().tags) == ["v1.0.0"], "a dry run has made a tag"
     status, said = shop.release()
     assert status == 0, said
@@ -132,12 +132,12 @@ def test_a_hotfix_of_an_older_version_is_released_from_its_branch(shop: World) -
     assert list(state.tags) == ["v1.0.0", "v1.0.1", "v1.1.0"]
     assert state.images["v1.0.1"] == sorted(MEMBERS) and "v1.0.1" in state.releases
     assert "v1.0.1" not in state.entries and state.stamp == "1.1.0", "main was changed"
-    assert "no release made" not in said
+    assert "does not look like one from a release" not in said
     assert shop.reference("refs/heads/hotfix/1.0~1") == commit
     # What is new there would be a version that main has.
     shop.merge("feat: more", branch="hotfix/1.0")
     status, said = shop.release()
-    assert status == 1 and "v1.1.0 comes next, and that tag is on another commit" in said, said
+    assert status == 1 and "v1.1.0 comes next, but that tag is on another commit" in said, said
 
 
 def test_a_tag_alone_needs_no_commit_on_main(shop: World) -> None:
@@ -183,7 +183,7 @@ def test_a_tag_that_somebody_made_by_hand_is_completed_or_refused(shop: World) -
     shop.git("switch", "--quiet", "main")
     shop.merge("feat: vouchers")
     status, said = shop.release()
-    assert status == 1 and "v1.3.0 comes next, and that tag is on another commit" in said, said
+    assert status == 1 and "v1.3.0 comes next, but that tag is on another commit" in said, said
     assert "git push origin :refs/tags/v1.3.0" in said
     assert shop.reference("refs/tags/v1.3.0") == taken and len(shop.hub.releases) == 1
 
@@ -197,7 +197,7 @@ def test_people_tag_and_release_by_the_same_steps(shop: World) -> None:
     assert status == 0, said
     assert shop.state().of("v1.0.0") == ALL
     status, said = shop.inv("release", "--repair", "1.0.0")
-    assert status == 1 and "1.0.0 is not a version: type one like v1.2.3" in said, said
+    assert status == 1 and "1.0.0 is not a version" in said, said
 
 
 def test_a_merge_during_a_release_changes_nothing_of_it(shop: World) -> None:
@@ -245,7 +245,7 @@ def test_a_commit_that_a_later_version_holds_is_not_released_again(shop: World) 
     shop.tag("v1.0.0")
     shop.git("reset", "--quiet", "--hard", first)
     status, said = shop.release()
-    assert status == 0 and "is part of v1.0.0 already: nothing to release" in said, said
+    assert status == 0 and "is already part of v1.0.0: nothing to release" in said, said
     assert list(shop.state().tags) == ["v1.0.0"]
 
 
@@ -269,7 +269,7 @@ def test_of_two_releases_at_once_one_makes_the_version_and_the_other_says_so(
     said = [each for _, each in ended]
     assert [status for status, _ in ended] == [0, 0], said
     assert sum("v1.0.0 is pushed" in each for each in said) == 1, said
-    assert sum("Another run has pushed v1.0.0" in each for each in said) == 1, said
+    assert sum("Another run pushed v1.0.0" in each for each in said) == 1, said
     assert shop.state().of("v1.0.0") == ALL
     assert len(shop.hub.releases) == 1 and shop.state().entries == {"v1.0.0": 1}
 

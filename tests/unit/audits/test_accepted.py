@@ -150,7 +150,7 @@ def test_the_repo_mentions_an_entry_for_a_package_that_no_lock_holds() -> None:
     )
     entries = [Accepted("CVE-1", "elsewhere", "r", TODAY), Accepted("CVE-2", "gone", "r", TODAY)]
     (line,) = judge(report, entries, TODAY).lines
-    assert line == "note: audit.toml accepts CVE-2 in gone, which no lock file holds. Remove it."
+    assert line == "note: audit.toml accepts CVE-2 in gone, which is not in any lock. Remove it."
 
 
 def test_an_audit_that_could_not_ask_calls_no_entry_needless() -> None:

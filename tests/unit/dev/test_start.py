@@ -77,8 +77,8 @@ def test_a_taken_port_is_named_with_who_holds_it_and_another_to_choose(make: Mak
         other.wait_for("up")
         done = project.run(BIN / "inv", "dev", "--port", str(base))
         assert done.returncode == 1
-        assert f"Port {base + 1}, on which shop would listen, is taken " in done.stdout
-        assert "End that, or choose other ports: inv dev --port " in done.stdout
+        assert f"Port {base + 1}, which shop needs, is taken " in done.stdout
+        assert "or choose other ports: inv dev --port " in done.stdout
         if shutil.which("lsof"):
             assert f"(process {other.popen.pid})" in done.stdout
         proposed = int(done.stdout.rsplit(maxsplit=1)[-1])
@@ -100,13 +100,13 @@ def test_a_taken_port_is_named_where_nobody_can_tell_who_holds_it(
 def test_who_listens_on_every_address_holds_the_port_as_well(make: Make) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         port = other.getsockname()[1]
-        with pytest.raises(SlipwayError, match=f"Port {port}, on which web would listen"):
+        with pytest.raises(SlipwayError, match=f"Port {port}, which web needs"):
             product.run(make(web="app").path, port)
 
 
 @pytest.mark.parametrize("port", [80, 65535])
 def test_a_port_that_cannot_be_used_is_refused(make: Make, port: int) -> None:
-    with pytest.raises(SlipwayError, match=f"--port takes a number from 1024 to 65533, not {port}"):
+    with pytest.raises(SlipwayError, match=f"--port must be from 1024 to 65533, not {port}"):
         product.run(make(shop="api", web="app").path, port)
 
 
@@ -121,7 +121,7 @@ def test_a_second_run_in_the_same_project_names_the_first(make: Make) -> None:
         done = project.run(BIN / "inv", "dev")
         assert done.returncode == 1
         assert done.stdout == (
-            f"`inv dev` runs in this project already: http://127.0.0.1:8123 (process "
+            f"`inv dev` already runs in this project: http://127.0.0.1:8123 (process "
             f"{first.popen.pid}). Use that one, or end it: kill {first.popen.pid}\n"
         )
 

@@ -154,5 +154,5 @@ def test_the_table_takes_the_place_between_its_marks(tmp_path: Path) -> None:
         "| `A_URL` | URL | required outside development | Where. |",
     ]
     docs.write_text("Nothing\n")
-    with pytest.raises(SlipwayError, match="put them where the table is"):
+    with pytest.raises(SlipwayError, match="needs the lines"):
         contract_files.generated(tmp_path, SHOWN)

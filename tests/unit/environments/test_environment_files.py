@@ -49,7 +49,7 @@ def test_a_new_file_has_secrets_of_its_own_and_names_what_only_people_know(tmp_p
     assert found.keys() == {"DATABASE_PASSWORD", "API_URL", "API_KEY"} and found["API_URL"] == ""
     assert len({found["DATABASE_PASSWORD"], found["API_KEY"]}) == 2
     assert min(len(found["DATABASE_PASSWORD"]), len(found["API_KEY"])) >= 32
-    with pytest.raises(SlipwayError, match="is there already"):
+    with pytest.raises(SlipwayError, match="already exists"):
         environment_files.initialize(tmp_path, "staging")
     assert environment_files.initialize(tmp_path, "development")[1] == []
     other = environment_files.values(tmp_path, "development")
@@ -67,7 +67,7 @@ def test_each_breach_is_named_with_its_meaning_and_without_its_value(tmp_path: P
     assert "hunter2" not in str(found)
     for text in (
         "chmod 600 .env.staging",
-        "API_PORT (api) is given by the deployment",
+        "API_PORT (api) is set by the deployment",
         "WHAT is unknown",
         "DATABASE_PASSWORD (deployment) is missing. Theirs.",
         "SIZE is not small. How big.",
@@ -101,7 +101,7 @@ def test_two_members_with_one_port_are_named(
     monkeypatch.setattr(contract, "read", lambda root: ports)
     write(tmp_path, "development", PUBLISH_A="8080", PUBLISH_B="8080")
     found = environment_check.findings(tmp_path, "development", {})
-    assert found == ["PUBLISH_A and PUBLISH_B are the same port."]
+    assert found == ["PUBLISH_A and PUBLISH_B have the same port."]
 
 
 def test_without_a_file_the_values_are_those_of_the_process(tmp_path: Path) -> None:

@@ -117,6 +117,6 @@ def test_of_secrets_a_comparison_says_only_whether_they_differ(
         ("D", "only in production"),
         ("U", f"staging {seen}, production {seen}/x"),
         ("UNKNOWN", "only in staging"),
-        ("V", f"staging {seen}, production {seen}; what is masked differs"),
+        ("V", f"staging {seen}, production {seen}; the masked parts differ"),
     ]
     assert HIDDEN not in str(comparison.shown(tmp_path, "production"))

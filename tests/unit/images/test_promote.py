@@ -27,7 +27,7 @@ def test_promotion_keeps_the_digest_of_a_single_manifest_and_of_an_index(
     assert product.promote(product.tag, "v1.0.0") == pushed == product.has("v1.0.0")
     assert product.promote(product.tag, "v1.0.0") == pushed
     assert len(product.lines) == len(MEMBERS)
-    assert all("is there already" in line for line in product.lines)
+    assert all("already exists" in line for line in product.lines)
     index = {
         name: registry.add(product.path(name, "two"), index_of(registry.image(name))).digest
         for name in MEMBERS
@@ -90,7 +90,7 @@ def test_a_promotion_that_fails_for_one_member_leaves_the_tag_on_none(
         return False
 
     registry.disturb = refuse
-    with pytest.raises(SlipwayError, match=f"{target} was not given"):
+    with pytest.raises(SlipwayError, match=f"{target} was not added"):
         product.promote(product.tag, target, move=True)
     assert product.has(target) == old
     assert product.has(product.tag) == pushed, "the images themselves are gone"
@@ -112,7 +112,7 @@ def test_what_an_interrupted_promotion_cannot_take_away_is_named(
             product.root, product.tag, "v1.0.0", say=interrupt, environment=product.environment
         )
     for name in ("alpha", "beta"):
-        assert f"{product.place(name, 'v1.0.0')} is left over" in str(refused.value)
+        assert f"{product.place(name, 'v1.0.0')} could not be removed" in str(refused.value)
     assert product.has("v1.0.0")["gamma"] is None
 
 

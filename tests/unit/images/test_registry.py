@@ -99,11 +99,11 @@ CONTENT = {"schemaVersion": 2, "mediaType": IMAGE, "config": {"digest": digest(b
         (IMAGE, b"\x1b[2J\xff{", r"not JSON: \?\[2J"),
         (IMAGE, b"[" * 100_000, "not JSON"),
         (IMAGE, b"[]", "a JSON object"),
-        (IMAGE, b"{}", f"something else than {IMAGE}".replace("+", r"\+")),
-        (IMAGE, b'{"config": {"digest": "../../v2"}}', "something else than"),
-        (IMAGE, json.dumps(CONTENT | {"mediaType": INDEX}).encode(), "something else than"),
-        (INDEX, b'{"manifests": {}}', "something else than"),
-        (INDEX, b'{"manifests": ["a"]}', "something else than"),
+        (IMAGE, b"{}", f"something other than {IMAGE}".replace("+", r"\+")),
+        (IMAGE, b'{"config": {"digest": "../../v2"}}', "something other than"),
+        (IMAGE, json.dumps(CONTENT | {"mediaType": INDEX}).encode(), "something other than"),
+        (INDEX, b'{"manifests": {}}', "something other than"),
+        (INDEX, b'{"manifests": ["a"]}', "something other than"),
     ],
 )
 def test_an_answer_that_is_not_a_manifest_is_an_error_with_its_first_line(

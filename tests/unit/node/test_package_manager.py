@@ -76,7 +76,7 @@ def test_two_locks_are_refused_with_both_names_unless_package_json_decides(tmp_p
     write(tmp_path, **{"apps__web__package.json": named("pnpm@10.1.0")})
     assert package_manager.of(tmp_path, web).name == "pnpm"
     write(tmp_path, **{"apps__web__package.json": named("bun@1.2.0")})
-    with pytest.raises(SlipwayError, match="is bun, and its lock is of npm and pnpm"):
+    with pytest.raises(SlipwayError, match="is bun, but its lock is for npm and pnpm"):
         package_manager.of(tmp_path, web)
 
 

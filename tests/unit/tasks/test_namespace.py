@@ -103,4 +103,4 @@ def test_an_operation_outside_of_a_project_is_refused_with_a_sentence(tmp_path: 
     empty.write("tasks.py", "from slipway_ops.tasks import namespace\n")
     done = empty.run(BIN / "inv", "env.list")
     assert done.returncode == 1
-    assert "is in no project" in done.stdout and "Traceback" not in done.stdout
+    assert "is not in a project" in done.stdout and "Traceback" not in done.stdout
