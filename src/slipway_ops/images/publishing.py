@@ -83,7 +83,7 @@ def push(
             return name, there.digest
         if (same := made_before(name)) is not None:
             client.put(reference, same[1])
-            say(f"{name}: {tag} is {same[1].digest}, as {same[0]}: nothing had to be pushed")
+            say(f"{name}: {tag} is {same[1].digest}, the same as {same[0]}: nothing was pushed")
             return name, same[1].digest
         shell.docker("tag", local[name], reference)
         _push(name, reference, say)

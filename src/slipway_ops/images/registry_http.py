@@ -97,7 +97,7 @@ class Connection:
     def _follow(
         self, method: str, url: str, host: str, headers: dict[str, str], data: bytes | None
     ) -> requests.Response:
-        """Sends a request and follows redirects of a GET; only the same origin gets Authorization."""
+        """Sends a request, and follows redirects of a GET; Authorization stays on its origin."""
         answer = self._send(method, url, headers=headers, data=data)
         for _ in range(REDIRECTS):
             if method != "GET" or not answer.is_redirect:

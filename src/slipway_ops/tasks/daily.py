@@ -54,7 +54,7 @@ def upgrade(root: Path) -> None:
     }
 )
 def why(root: Path, stage: str, member: str, trace: bool = False) -> None:
-    """Explain why a session runs again, or that it would be skipped.
+    """Explain why a session runs again or is skipped.
 
     Examples:
         inv why lint backend

@@ -74,7 +74,7 @@ def restore(
     identity: str = "",
     yes: bool = False,
 ) -> None:
-    """Restore a backup; the current data is kept under another name.
+    """Restore a backup; the old data stays under another name.
 
     Examples:
         inv db.restore staging

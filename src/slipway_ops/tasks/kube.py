@@ -11,7 +11,7 @@ from slipway_ops.tasks.operation import operation
 
 @operation(help=ENVIRONMENT)
 def manifests(root: Path, environment: str | None = None) -> None:
-    """Print the manifests of the last deployment; values of Secrets are masked.
+    """Print the last deployment's manifests; Secrets are masked.
 
     Examples:
         inv kube.manifests staging
@@ -25,7 +25,7 @@ def manifests(root: Path, environment: str | None = None) -> None:
 
 @operation(help=ENVIRONMENT)
 def diff(root: Path, environment: str | None = None) -> None:
-    """Show how the cluster differs from the manifests of the last deployment.
+    """Show how the cluster differs from the last deployment.
 
     Examples:
         inv kube.diff production

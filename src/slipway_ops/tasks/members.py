@@ -47,7 +47,7 @@ def remove(root: Path, kind: str, name: str) -> None:
 
 @operation()
 def capabilities(root: Path) -> None:
-    """List the capabilities of this project, and those that it can have.
+    """List the capabilities that this project has or can have.
 
     Examples:
         inv capabilities

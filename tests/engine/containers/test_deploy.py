@@ -204,7 +204,7 @@ def test_only_what_changed_is_pushed_and_replaced(shop: DeployableProject, tmp_p
     shop.write("docs/notes.md", "# Notes\n")
     shop.commit("docs: notes")
     said = shop.inv("image.push")
-    assert said.count(f", as {first}: nothing had to be pushed") == 3
+    assert said.count(f", the same as {first}: nothing was pushed") == 3
     shop.inv("deploy", "staging")
     assert {name: shop.containers("staging", name) for name in members} == before
     said = shop.inv("status", "staging")

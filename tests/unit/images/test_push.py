@@ -85,7 +85,7 @@ def test_a_push_again_uploads_nothing_and_the_same_image_gets_the_tag_of_another
     product.commit()
     assert product.push() == first == product.has(product.tag)
     assert len(docker.pushes) == len(MEMBERS), "what is there was pushed"
-    assert all(f"the image of {old}" in line for line in product.lines)
+    assert all(f"the same as {old}" in line for line in product.lines)
 
 
 def test_only_the_named_members_are_pushed(product: Product, docker: Docker) -> None:
@@ -99,7 +99,7 @@ def test_a_commit_s_tag_never_gets_another_image_and_nothing_is_pushed_then(
     first = product.push(only=["gamma"])
     docker.build("other")
     for options in ({}, {"move": True}):
-        with pytest.raises(SlipwayError, match="gamma has .* already"):
+        with pytest.raises(SlipwayError, match="gamma already has"):
             product.push(**options)
     assert product.has(product.tag) == {"alpha": None, "beta": None, **first}
 

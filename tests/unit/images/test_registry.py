@@ -80,7 +80,7 @@ def test_a_registry_that_deletes_nothing_is_said_to_have_a_tag_left(
 ) -> None:
     registry.seed("shop/alpha:v1")
     registry.deletes = False
-    with pytest.raises(SlipwayError, match=f"{registry.host}/shop/alpha:v1 is left over"):
+    with pytest.raises(SlipwayError, match=f"{registry.host}/shop/alpha:v1 could not be removed"):
         client.remove_tag(f"{registry.host}/shop/alpha:v1")
 
 

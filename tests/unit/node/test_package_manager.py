@@ -136,7 +136,7 @@ def test_yarn_1_is_given_no_lock_that_lacks_what_a_package_of_the_workspace_want
             "yarn.lock": f'{CLASSIC}is-odd@^2.0.0:\n  version "2.0.0"\n',
         },
     )
-    with pytest.raises(SlipwayError, match="lacks is-odd@"):
+    with pytest.raises(SlipwayError, match="is-odd@.* is missing"):
         package_manager.install(tmp_path, package_manager.of(tmp_path, web), "")
 
 
