@@ -298,8 +298,8 @@ def configured(member: Member, tool: str) -> bool:
 def config(member: Member, tool: str) -> list[str]:
     """Returns the option with a tool's configuration: the member's own, otherwise the project's.
 
-    It is empty if there is none. It is also empty for the member's own, if the tool finds it and
-    would resolve the paths in it differently if it were named.
+    It is empty if there is none. It is also empty for a member's own configuration if the tool
+    finds that by itself, and would resolve the paths in it differently if it were named.
 
     Args:
         member: the member to check.
@@ -374,10 +374,11 @@ def _version(name: str) -> str:
 
 
 def build_options(session: nox.Session, member: Member) -> list[str]:
-    """Returns options of `uv build` for a member: fast for the locked uv-build, wheel only.
+    """Returns options of `uv build` for a member, with which it leaves no files next to the code.
 
-    Any other backend is installed by uv, which makes the wheel from the sdist, so that no files are
-    left next to the code. A member without a backend skips the session.
+    With our locked uv-build, it only builds a wheel, without isolation. Any other backend is
+    installed by uv, which builds the sdist first and the wheel from that. A member without a
+    backend skips the session.
     """
     if commands(session, member, "build"):
         sync(session, member, "build")
@@ -775,7 +776,7 @@ def report(session: nox.Session) -> None:
 
 
 def deliver(session: nox.Session, stage: str) -> None:
-    """Runs one stage of the delivery in .venv, after completing .venv."""
+    """Runs one stage of the delivery in .venv, after installing what is missing there."""
     groups = ["--all-packages", "--inexact", "--group=dev", "--group=release"]
     _uv_sync(session, TOOLS, TOOLS / ".venv", *groups)
     node(session)  # npm lists the packages in the images of apps

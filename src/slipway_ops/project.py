@@ -187,7 +187,7 @@ def capabilities(root: Path) -> list[str]:
 
 
 def is_adopted(root: Path) -> bool:
-    """Returns whether the repository had code before it had stages: it has files of others."""
+    """Returns whether the repository had code before it had stages, so not all files are ours."""
     return "adopted" in settings(root)
 
 

@@ -62,7 +62,7 @@ class Folder:
         language: `python` or `web`.
         reason: why it is not a member; empty if it is one.
         remedy: the command that makes it a member; empty if none is needed or known.
-        manifest: text to add to pyproject.toml if the metadata are in setup.py; usually empty.
+        manifest: text to add to pyproject.toml if the metadata is in setup.py; usually empty.
     """
 
     path: str

@@ -93,7 +93,7 @@ def make(root: Path) -> Plan:
     if not found:
         remedies = [f"  {f.path}: {f.reason}. {f.remedy}".rstrip() for f in plan.folders]
         raise SlipwayError(
-            "There is no folder that the stages could check.\n" + "\n".join(remedies or ["  none"])
+            "There is no folder that the stages can check.\n" + "\n".join(remedies or ["  none"])
         )
     with tempfile.TemporaryDirectory(prefix="slipway-adopt-") as place:
         copy = Path(place).resolve() / root.name

@@ -29,7 +29,7 @@ def restore(stack: Stack, name: str = "", *, identity: Path | None = None, say: 
 
     Raises:
         SlipwayError: the backup does not exist or cannot be restored, or another command is
-            changing the environment; then the data are unchanged. Or the services do not start
+            changing the environment; then the data is unchanged. Or the services do not start
             with the restored data; then the message says how to return to the old data.
     """
     deployed = server.deployed(stack)
@@ -58,12 +58,12 @@ def restore(stack: Stack, name: str = "", *, identity: Path | None = None, say: 
         except SlipwayError:
             _start(mine, say)
             raise
-        say(f"{stack.environment}: the old data are in the database {kept}")
+        say(f"{stack.environment}: the old data is in the database {kept}")
         try:
             _start(mine, say)
         except ComposeError as error:
             raise SlipwayError(
-                f"The data are restored, but the services do not start with them:\n{error}\n"
+                f"The data is restored, but the services do not start with them:\n{error}\n"
                 "To return to the old data: "
                 f"inv db.restore {stack.environment} {kept}"
             ) from error

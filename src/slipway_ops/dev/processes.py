@@ -251,7 +251,7 @@ class Supervisor:
                     self.console.say(f"Waiting for {process.program.name}: {process.problem}")
 
     def until_end(self) -> None:
-        """Waits until a program ends or a signal is received; never returns.
+        """Waits for the end of a program or a signal; never returns normally.
 
         Raises:
             Died: a program ended.

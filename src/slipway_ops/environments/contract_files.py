@@ -106,7 +106,9 @@ def documented(text: str, variables: Iterable[Variable]) -> str:
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise SlipwayError(f"{DOCS} needs the lines {BEGIN} and {END}, and the table between.")
+        raise SlipwayError(
+            f"{DOCS} needs the lines {BEGIN} and {END}. Put them where the table belongs."
+        )
     # prettier would align the columns, so that a new row could change all others.
     ignored = f"<!-- prettier-ignore-start -->\n\n{table(variables)}\n<!-- prettier-ignore-end -->"
     return f"{before}{BEGIN}\n{ignored}\n{END}{after}"

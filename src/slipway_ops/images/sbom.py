@@ -86,7 +86,7 @@ def _npm(member: Member) -> dict[str, Any]:
                 place.setdefault("version", "0.0.0")
         file.write_text(json.dumps(content), encoding="utf-8")
     if shutil.which("npm") is None:
-        raise SlipwayError("npm is not installed, but lists the packages of apps: install Node.")
+        raise SlipwayError("npm is needed to list the packages of apps. Install Node, with npm.")
     words = ["sbom", "--sbom-format=cyclonedx", "--package-lock-only"]
     document = _document(member.path, "npm", *words)
     kept = [each for each in document["components"] if each.get("scope") == "required"]
