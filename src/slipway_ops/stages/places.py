@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# The warnings after pytest's failures are not the reason of the failure.
+# The warnings after pytest's failures do not explain these.
 WARNINGS = re.compile(r"^=+ warnings summary =+$.*?^=", re.MULTILINE | re.DOTALL)
 PLACE = re.compile(
     r"""File\ "(?P<traced>[^"]+)",\ line\ (?P<number>\d+)    # a traceback of Python

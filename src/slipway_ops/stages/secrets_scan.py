@@ -31,7 +31,7 @@ def scan(root: Path, session: nox.Session) -> None:
         *("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"), cwd=root
     )
     if listed.returncode:
-        session.error("Secrets are searched in files that git would commit. Type: git init")
+        session.error("Only files that git would commit are searched for secrets. Type: git init")
     names = [name for name in listed.stdout.split("\0") if name and (root / name).is_file()]
     if FILE in names:
         names.remove(FILE)  # its findings are in the files themselves
