@@ -119,7 +119,7 @@ def test_a_plan_names_every_member_and_what_is_in_none(adoption: Adoption) -> No
     assert dict(found)["ruffed"] == "tools/ruffed"
     unchecked = adoption.shown.partition("What will not be checked:")[2]
     for what in (
-        "web: no member",
+        "web: not a member",
         "notes/go.mod",
         "scripts: 1 .py",
         "nextapp/Dockerfile",

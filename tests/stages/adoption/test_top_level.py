@@ -57,7 +57,7 @@ def test_folders_of_poetry_and_requirements_are_members_once_they_are_migrated(
     plan = done.stdout
     assert re.search(r"^  letters +\. +Python +uv, uv\.lock ", plan, re.MULTILINE)
     assert re.search(r"^  worker +worker +Python +uv, worker/uv\.lock ", plan, re.MULTILINE)
-    assert "examples/one: no member" in plan
+    assert "examples/one: not a member" in plan
     now = texts(project)
     assert {name for name, text in before.items() if now.get(name) != text} == {
         ".gitignore",

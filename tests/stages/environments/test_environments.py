@@ -61,7 +61,7 @@ def edit(project: Project, name: str, **changed: str | None) -> None:
 
 
 def test_an_environment_is_made_filled_in_checked_used_and_compared(shop: Project) -> None:
-    assert "inv env.init staging makes it" in inv(shop, "env.list")
+    assert "inv env.init staging" in inv(shop, "env.list")
     assert "No environment is active" in inv(shop, "env.current", status=1)
     said = inv(shop, "env.init", "development")
     assert "Fill in" not in said
@@ -73,7 +73,7 @@ def test_an_environment_is_made_filled_in_checked_used_and_compared(shop: Projec
     assert "AGENTS_LLM_URL: Base URL" in said and "AGENTS_LLM_MODEL: Name" in said
     said = inv(shop, "env.use", "staging", status=1)
     assert "AGENTS_LLM_URL (agents) is empty. Base URL of an OpenAI" in said
-    assert "so it was not made active: 2 to correct" in said
+    assert "so it was not made active: 2 to fix" in said
     assert "staging does not meet the contract: 2 to" in inv(shop, "env.check", "staging", status=1)
     url = "https://app:hunter2@llm.example/v1"
     edit(shop, "staging", AGENTS_LLM_URL=url, AGENTS_LLM_MODEL="large")
@@ -107,8 +107,8 @@ BREACHES: list[dict[str, tuple[str | None, str]]] = [
         "PUBLISH_FRONTEND": ("70000", " must be an integer, 1 to 65535. Port"),
         "BACKEND_LOG_LEVLE": ("hunter2", " is unknown"),
         "ANYTHING": ("hunter2", " is unknown"),
-        "BACKEND_ENVIRONMENT": ("staging", " (backend) is given"),
-        "STAGING_DOCKER_HOST": ("ssh://a", " is for production only"),
+        "BACKEND_ENVIRONMENT": ("staging", " (backend) is set by"),
+        "STAGING_DOCKER_HOST": ("ssh://a", " is only for production"),
         "BACKEND_LOG_LEVEL": ("hunter2", ": Input should be 'DEBUG'"),
         "AGENTS_CONCURRENCY": ("hunter2", ": Input should be a valid integer"),
         "AGENTS_DATABASE_URL": ("hunter2", ": Write it as postgresql://"),
