@@ -211,7 +211,7 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """In CI (you: inv release): the next version of the template, with its GitHub Release."""
+    """For CI (you: inv release): makes the next version of the template, with its GitHub Release."""
     install(session, "test")
     session.run("inv", "release")
 

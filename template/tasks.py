@@ -1,7 +1,7 @@
 """The operations of this project: `inv --list` names them, `inv --help NAME` explains one.
 
-Those of the package slipway-ops are all in `namespace`. A task of the same name replaces one of
-them, and can call it by its module:
+`namespace` has all tasks of the package slipway-ops. Your own task replaces one of the same name,
+and can call the replaced one through its module:
 
     from slipway_ops.tasks import daily
 
@@ -31,4 +31,4 @@ def version(context: Context) -> None:
 
 
 namespace.add_task(version)
-program.run(namespace)  # the last line: a task that is added after it is not known
+program.run(namespace)  # keep this the last line: tasks that are added later are not found

@@ -1,5 +1,5 @@
-# What all images have in common; slipway-ops adds a target for each member with a Dockerfile. An environment variable
-# of the same name sets another base image: of a mirror, or with its digest.
+# The settings of all images; slipway-ops adds a target for each member with a Dockerfile. An environment variable of the
+# same name sets another base image, for example from a mirror or with a digest.
 
 variable "PYTHON_VERSION" {} # given by slipway-ops, from [tool.slipway] in pyproject.toml
 

@@ -9,11 +9,11 @@ export default defineConfig(
   tseslint.configs.strict,
   tseslint.configs.stylistic,
   reactHooks.configs.flat.recommended,
-  // A finding that is excused without need is a finding.
+  // A comment that disables a rule without need is an error.
   { linterOptions: { reportUnusedDisableDirectives: "error" } },
   {
-    // Faults that tsc lets pass and that only types show: promises that nobody waits for, `any`
-    // from outside, objects shown as [object Object], methods that lose their object.
+    // Mistakes that tsc accepts and that only types show: promises that nobody awaits, `any` from
+    // outside, objects shown as [object Object], methods that lose their object.
     files: ["src/**", "tests/**"],
     languageOptions: { parserOptions: { projectService: true } },
     rules: {
@@ -30,7 +30,7 @@ export default defineConfig(
     },
   },
   {
-    // One bundle for every environment: what differs is asked for when the page is loaded.
+    // The bundle is the same in every environment: the page loads its configuration at run time.
     files: ["src/**"],
     rules: {
       "no-restricted-syntax": [

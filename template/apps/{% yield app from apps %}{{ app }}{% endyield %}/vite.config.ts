@@ -9,7 +9,7 @@ const apiProxy = v.pipe(
   v.record(v.pipe(v.string(), v.startsWith("/")), v.pipe(v.string(), v.url())),
 );
 
-/** What API_PROXY says ({"/api/NAME": "http://127.0.0.1:PORT"}), as Vite's proxy rules. */
+/** Vite's proxy rules for the value of API_PROXY, such as {"/api/NAME": "http://127.0.0.1:PORT"}. */
 function proxyRules(text = "") {
   if (text === "") return {};
   const result = v.safeParse(apiProxy, text);
@@ -44,7 +44,7 @@ export default defineConfig(({ mode }) => ({
     coverage: {
       include: ["src/**/*.{ts,tsx}"],
       reporter: ["text"],
-      // A check leaves the tree as it found it: the intermediate files go where nobody looks.
+      // Checks do not change the tree, so intermediate files go into node_modules.
       reportsDirectory: "node_modules/.cache/coverage",
       thresholds: { lines: 90, functions: 90, branches: 90, statements: 90 },
     },

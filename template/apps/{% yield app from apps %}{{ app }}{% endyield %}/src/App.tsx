@@ -12,7 +12,7 @@ const EXAMPLES = [
 
 const askedAt = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
 
-/** The whole page. The project's name stands once, as the title in index.html. */
+/** The whole page. The project's name comes from the title in index.html. */
 export function App() {
   const { config, problem, retry } = useConfig();
   return (

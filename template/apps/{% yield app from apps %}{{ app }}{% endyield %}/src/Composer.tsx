@@ -8,7 +8,7 @@ interface ComposerProps {
   draft: string;
   field: RefObject<HTMLTextAreaElement | null>;
   onDraft: (text: string) => void;
-  /** Stores the question; what it throws is shown, and the draft stays. */
+  /** Stores the question. If it throws, the error is shown and the draft stays. */
   onAsk: (text: string) => Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** The API's HTTP contract. Every answer's shape is checked before the page believes it. */
+/** The client of the API. It checks the shape of every answer before the page uses it. */
 import * as v from "valibot";
 
 /** The longest question, in characters after stripping. */
@@ -31,10 +31,10 @@ const refusalSchema = v.object({ detail: v.string() });
 export type Config = v.InferOutput<typeof configSchema>;
 export type Question = v.InferOutput<typeof questionSchema>;
 
-/** A request that brought nothing usable; its message is a sentence for the person at the page. */
+/** A failed request; its message is for the person who uses the page. */
 export class ApiError extends Error {}
 
-/** What to tell the person at the page about anything that was thrown. */
+/** The message for the person who uses the page, about anything that was thrown. */
 export function explain(error: unknown): string {
   return error instanceof ApiError ? error.message : `Something went wrong: ${String(error)}`;
 }
@@ -86,7 +86,7 @@ async function request<Schema extends v.GenericSchema>(
   }
   const answer = v.safeParse(v.pipe(v.string(), v.parseJson()), body).output;
   if (!response.ok) {
-    const id = response.headers.get("x-request-id"); // under it the services have logged what happened
+    const id = response.headers.get("x-request-id"); // the services log the request with this id
     const answered = `The API answered ${String(response.status)}${id === null ? "" : ` to request ${id}`}`;
     throw new ApiError(
       v.is(refusalSchema, answer)

@@ -10,7 +10,7 @@ import {
   type Question,
 } from "./api";
 
-/** Milliseconds between two looks at what waits: the first pause, its growth, and the longest. */
+/** Pauses between requests for new answers, in milliseconds: the first, its growth, the longest. */
 const PAUSE = { first: 1000, growth: 1.5, longest: 15_000 };
 
 const isWaiting = (question: Question) => question.status === "waiting";
@@ -46,9 +46,9 @@ export function useConfig() {
 }
 
 /**
- * The questions that the API at this path knows (undefined while they load), newest first, and the
- * problem with reading them. As long as one waits or nothing answers, and the page can be seen, it
- * looks again: after one second, then less and less often.
+ * The questions of the API at this path, newest first (undefined while they load), and the problem
+ * with reading them. While a question waits or the API does not answer, and the page is visible, it
+ * reads them again: after one second, then less and less often.
  */
 export function useQuestions(api: string) {
   const [questions, setQuestions] = useState<Question[]>();
@@ -95,7 +95,7 @@ export function useQuestions(api: string) {
     [api],
   );
 
-  /** Asks; raises ApiError when the question was not taken. */
+  /** Asks; raises ApiError if the API did not accept the question. */
   const ask = useCallback(
     async (text: string) => {
       posting.current = new AbortController();
@@ -113,7 +113,7 @@ export function useQuestions(api: string) {
   return { questions, problem, ask, retry };
 }
 
-/** The answer to a question. Of a long one only the beginning, until `load` has brought the rest. */
+/** The answer to a question. A long answer is cut until `load` has loaded the rest. */
 export function useWholeAnswer(api: string, { id, answer, truncated }: Question) {
   const [whole, setWhole] = useState<Question>();
   const [problem, setProblem] = useState<string>();

@@ -11,7 +11,7 @@ beforeEach(() => {
 });
 
 describe("the client", () => {
-  it("posts a question as JSON to the API that it was given", async () => {
+  it("posts a question as JSON to the given API", async () => {
     const asked = {
       id: 7,
       text: "Why?",
@@ -34,29 +34,29 @@ describe("the client", () => {
   });
 
   it.each([
-    ["no list", {}],
-    ["a state that nobody knows", [{ id: 1, text: "Why?", status: "lost" }]],
-    ["nothing at all", undefined],
-  ])("does not believe an answer with %s", async (_, body) => {
+    ["an object in place of the list", {}],
+    ["an unknown status", [{ id: 1, text: "Why?", status: "lost" }]],
+    ["no body", undefined],
+  ])("refuses an answer with %s", async (_, body) => {
     fetchDouble.mockResolvedValue(new Response(JSON.stringify(body)));
     await expect(listQuestions("/api/shop", signal)).rejects.toThrow(
       "/api/shop/questions answered in a form that this page does not know.",
     );
   });
 
-  it("takes a page in the place of config.json for what it is", async () => {
+  it("refuses an HTML page in place of config.json", async () => {
     fetchDouble.mockResolvedValue(new Response("<!doctype html>"));
     await expect(loadConfig(signal)).rejects.toThrow("/config.json answered in a form");
   });
 
-  it("gives the API's own reason for a refusal where there is one", async () => {
+  it("shows the API's reason for an error, if it gives one", async () => {
     fetchDouble.mockResolvedValueOnce(Response.json({ detail: "no database" }, { status: 503 }));
     await expect(listQuestions("", signal)).rejects.toThrow("The API answered 503: no database");
     fetchDouble.mockResolvedValueOnce(new Response("<h1>Bad gateway</h1>", { status: 502 }));
     await expect(listQuestions("", signal)).rejects.toThrow("The API answered 502. Its log says");
   });
 
-  it("shows under which id the services have logged a request that failed", async () => {
+  it("shows the id of a failed request", async () => {
     const headers = { "x-request-id": "4f2a" };
     fetchDouble.mockResolvedValueOnce(new Response("", { status: 500, headers }));
     await expect(listQuestions("", signal)).rejects.toThrow(
@@ -64,7 +64,7 @@ describe("the client", () => {
     );
   });
 
-  it("says that nothing answered when the network fails", async () => {
+  it("says that nothing answered if the network fails", async () => {
     fetchDouble.mockRejectedValue(new TypeError("Failed to fetch"));
     await expect(listQuestions("", signal)).rejects.toThrow(ApiError);
     await expect(listQuestions("", signal)).rejects.toThrow("Nothing answered.");
@@ -87,7 +87,7 @@ describe("the client", () => {
     await expect(look).rejects.toThrow("Nothing answered.");
   });
 
-  it("does not hide a fault of the page itself", () => {
+  it("shows errors of the page itself", () => {
     expect(explain(new RangeError("out of range"))).toBe(
       "Something went wrong: RangeError: out of range",
     );

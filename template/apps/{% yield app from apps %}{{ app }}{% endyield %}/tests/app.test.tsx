@@ -4,11 +4,11 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Question } from "../src/api";
 import { App } from "../src/App";
 
-/** A server in memory that keeps the HTTP contract, and what it was asked. */
+/** An API in memory, which records the requests that it gets. */
 const server = {
   config: { api: "/api/backend" },
   questions: [] as Question[],
-  /** When set, this status is the answer to everything. */
+  /** If set, every answer has this status. */
   broken: 0,
   calls: [] as string[],
   signals: [] as AbortSignal[],
@@ -95,7 +95,7 @@ afterEach(() => {
 });
 
 describe("the page", () => {
-  it("bears the project's name and says that it is loading until it knows more", async () => {
+  it("shows the project's name, and that it is loading", async () => {
     render(<App />);
     expect(screen.getByText("Harbor")).toBeTruthy();
     expect(screen.getByRole("status").textContent).toBe("Loading");
@@ -103,7 +103,7 @@ describe("the page", () => {
     expect(screen.queryByRole("status")).toBeNull();
   });
 
-  it("says how to add an API where the project has none, and asks nothing", async () => {
+  it("says how to add an API if the project has none, and sends no other request", async () => {
     server.config = { api: "" };
     await open();
     expect(screen.getByRole("heading").textContent).toBe("This project has no API yet");
@@ -111,7 +111,7 @@ describe("the page", () => {
     expect(server.calls).toEqual(["GET /config.json"]);
   });
 
-  it("offers to try again when its configuration cannot be had", async () => {
+  it("offers to try again if its configuration cannot be loaded", async () => {
     server.broken = 404;
     await open();
     expect(alerts().join()).toContain("The page could not be set up");
@@ -121,7 +121,7 @@ describe("the page", () => {
     expect(screen.getByText("No questions yet")).toBeTruthy();
   });
 
-  it("offers to try again when the questions cannot be loaded", async () => {
+  it("offers to try again if the questions cannot be loaded", async () => {
     server.questions = [answered({ text: "Still there?" })];
     render(<App />);
     await vi.waitFor(() => {
@@ -135,7 +135,7 @@ describe("the page", () => {
     expect(screen.getByText("Still there?")).toBeTruthy();
   });
 
-  it("makes an example the draft of the first question", async () => {
+  it("copies an example into the form", async () => {
     await open();
     await press("Name my sailing boat.");
     expect(field().value).toBe("Name my sailing boat.");
@@ -143,7 +143,7 @@ describe("the page", () => {
     expect(posts()).toBe(0);
   });
 
-  it("starts in the element that index.html has for it, and says so when there is none", async () => {
+  it("starts in the element with the id root, and fails without it", async () => {
     server.config = { api: "" };
     await expect(import("../src/main")).rejects.toThrow("no element with the id root");
     vi.resetModules();
@@ -157,7 +157,7 @@ describe("the page", () => {
 });
 
 describe("a question", () => {
-  it("waits as soon as it is stored, and shows its answer with the model's name", async () => {
+  it("is shown as waiting, then with its answer and the model's name", async () => {
     await open();
     write("  Why is the sea salty?\n");
     await press("Ask");
@@ -187,7 +187,7 @@ describe("a question", () => {
     expect(posts()).toBe(1);
   });
 
-  it("is sent once, however often the keys are pressed", async () => {
+  it("is sent only once if the keys are pressed twice", async () => {
     await open();
     write("Why?");
     fireEvent.keyDown(field(), { key: "Enter", ctrlKey: true });
@@ -196,7 +196,7 @@ describe("a question", () => {
     expect(posts()).toBe(1);
   });
 
-  it("is not sent while it has nothing but space", async () => {
+  it("is not sent if it is empty or has only white space", async () => {
     await open();
     write(" \n ");
     fireEvent.keyDown(field(), { key: "Enter", ctrlKey: true });
@@ -205,7 +205,7 @@ describe("a question", () => {
     expect(posts()).toBe(0);
   });
 
-  it("may have 2000 characters, an emoji being one, and not one more", async () => {
+  it("may have 2000 characters and no more, and an emoji is one character", async () => {
     await open();
     write("🚢".repeat(2000));
     expect(screen.getByText("2,000 / 2,000")).toBeTruthy();
@@ -221,7 +221,7 @@ describe("a question", () => {
     expect(alerts()).toEqual(["Too long: shorten the question by 1,200 characters."]);
   });
 
-  it("stays in the form, with the reason, when the API does not take it", async () => {
+  it("stays in the form, with the reason, if the API does not accept it", async () => {
     await open();
     write("Why?");
     server.broken = 500;
@@ -234,7 +234,7 @@ describe("a question", () => {
     expect(screen.getByRole("article")).toBeTruthy();
   });
 
-  it("is on the page even if nothing answers after it was stored", async () => {
+  it("is shown even if the API does not answer after storing it", async () => {
     server.questions = [answered({})];
     await open();
     write("The newest?");
@@ -252,7 +252,7 @@ describe("a question", () => {
     expect(alerts()).toEqual([""]);
   });
 
-  it("can be asked again when it failed", async () => {
+  it("can be asked again if it failed", async () => {
     server.questions = [
       question({ id: 2, text: "How deep?", status: "failed" }),
       question({ id: 1, status: "failed", answer: "The model refused." }),
@@ -266,7 +266,7 @@ describe("a question", () => {
     expect(field().value).toBe("How deep?");
   });
 
-  it("shows the beginning of a long answer, and all of it when asked to", async () => {
+  it("shows the beginning of a long answer, and a button for all of it", async () => {
     server.questions = [answered({ id: 7, answer: "All", truncated: true })];
     const { unmount } = await open();
     expect(screen.getByText("All…")).toBeTruthy();
@@ -282,7 +282,7 @@ describe("a question", () => {
     expect(server.signals.at(-1)?.aborted).toBe(true);
   });
 
-  it("stands above the older ones, with the time that its answer took", async () => {
+  it("is shown above the older ones, with the duration of its answer", async () => {
     server.questions = [
       answered({ id: 3, model: null, answered_at: "2026-11-22T17:07:00Z" }),
       answered({ id: 2, answered_at: null }),
@@ -302,8 +302,8 @@ describe("a question", () => {
   });
 });
 
-describe("looking for answers", () => {
-  it("happens after one second, then less and less often, and ends with the last answer", async () => {
+describe("polling for answers", () => {
+  it("starts after one second, becomes less frequent, and ends with the last answer", async () => {
     server.questions = [question({})];
     await open();
     expect(looks()).toBe(1);
@@ -325,7 +325,7 @@ describe("looking for answers", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("survives a failed look, and says so meanwhile", async () => {
+  it("continues after an error, which is shown meanwhile", async () => {
     server.questions = [question({})];
     await open();
     server.broken = 502;
@@ -339,7 +339,7 @@ describe("looking for answers", () => {
     expect(screen.getByText("So.")).toBeTruthy();
   });
 
-  it("goes on while nothing answers, and ends when the API is back", async () => {
+  it("continues while the API does not answer, and ends when it is back", async () => {
     await open();
     server.broken = 502;
     await show(true);
@@ -355,7 +355,7 @@ describe("looking for answers", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("stops while the page is hidden, and happens at once when it is seen again", async () => {
+  it("stops while the page is hidden, and continues at once when it is visible again", async () => {
     server.questions = [question({})];
     await open();
     await show(true);
@@ -365,11 +365,11 @@ describe("looking for answers", () => {
     expect(looks()).toBe(2);
   });
 
-  it("leaves no timer and no request behind when the page goes away", async () => {
+  it("leaves no timer and no request when the page is closed", async () => {
     server.questions = [question({})];
     const { unmount } = await open();
     write("Another?");
-    // From here on nothing is answered: one look and one question are under way.
+    // From here on nothing answers: one poll and one question are in progress.
     vi.mocked(fetch).mockImplementation((_, init) => {
       if (init?.signal) server.signals.push(init.signal);
       return new Promise((_, reject) => {
@@ -388,7 +388,7 @@ describe("looking for answers", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("sets no timer when an answer comes after the page went away", async () => {
+  it("sets no timer if an answer comes after the page is closed", async () => {
     server.questions = [question({})];
     const { unmount } = await open();
     vi.mocked(fetch).mockImplementation(() => Promise.resolve(Response.json(server.questions)));
@@ -398,7 +398,7 @@ describe("looking for answers", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("begins nothing when the page goes away before its configuration is there", async () => {
+  it("does not start if the page is closed before its configuration is loaded", async () => {
     const { unmount } = render(<App />);
     unmount();
     await pass(60_000);

@@ -1,3 +1,3 @@
-"""The fixtures that the services use are tested with themselves."""
+"""These tests use the same fixtures as the tests of the services."""
 
 pytest_plugins = ["runtime.testing"]

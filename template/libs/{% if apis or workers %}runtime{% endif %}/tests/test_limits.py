@@ -1,4 +1,4 @@
-"""What a client may cost: a body that does not arrive is not waited for."""
+"""Tests of the limit on how long a client may take to send a body."""
 
 import asyncio
 from typing import Any
@@ -29,7 +29,7 @@ APP = Starlette(routes=ROUTES, middleware=[Middleware(BodyTimeout, seconds=0.1)]
 
 
 async def post(path: str, *messages: tuple[float, dict[str, Any]]) -> list[Any]:
-    """What is answered to a POST whose messages each arrive after so many seconds."""
+    """The answer to a POST whose messages each arrive after so many seconds."""
     waiting, sent = list(messages), []
 
     async def receive() -> dict[str, Any]:
@@ -56,14 +56,14 @@ async def test_a_body_in_time_reaches_the_application() -> None:
 
 
 @pytest.mark.parametrize("pieces", [0, 1, 20])
-async def test_a_body_that_is_late_as_a_whole_is_answered_with_408(pieces: int) -> None:
+async def test_the_answer_is_408_if_the_whole_body_is_late(pieces: int) -> None:
     start, body = await post("/echo", *[(0.03, part(b"a", True))] * pieces)
     assert start["status"] == 408
     assert (b"connection", b"close") in start["headers"]
     assert b"within 0.1 seconds" in body["body"]
 
 
-async def test_what_comes_after_the_body_is_waited_for() -> None:
+async def test_the_time_limit_ends_with_the_body() -> None:
     gone = {"type": "http.disconnect"}
     start, _ = await post("/leave", (0, part(b"a", False)), (0.3, gone))
     assert start["status"] == 200

@@ -1,4 +1,4 @@
-"""What the log promises: JSON on every line, who and which request it was, and no secret."""
+"""Tests of the log: JSON on every line, the service and the request, and no secrets."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ def logging_as_before() -> Iterator[None]:
 
 
 class Now:
-    """Whatever sys.stdout is when it is used: pytest replaces it between a fixture and its test."""
+    """The current sys.stdout, because pytest replaces it between a fixture and its test."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sys.stdout, name)
@@ -54,7 +54,7 @@ class Now:
 
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lines:
-    """Configures logs for machines; gives what was logged since the last call."""
+    """Configures JSON logs; returns the lines since the last call."""
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(sys, "stdout", Now())
         logs.configure(STAGING)
@@ -87,7 +87,7 @@ def ours() -> Any:
     return structlog.stdlib.get_logger("ours")
 
 
-def test_every_line_is_a_json_object_whoever_writes_it(lines: Lines) -> None:
+def test_every_line_is_a_json_object_also_those_of_libraries(lines: Lines) -> None:
     ours().info("question %d", 1, question=1)
     library = logging.getLogger("library")
     library.warning("%s of %d\nparts", "two", 3, extra={"order": 5})
@@ -120,7 +120,7 @@ def test_every_line_is_a_json_object_whoever_writes_it(lines: Lines) -> None:
     assert all("test_logs.py" in line["stack"] for line in found[5:])
 
 
-async def test_what_nobody_catches_is_a_line_as_well(lines: Lines) -> None:
+async def test_uncaught_exceptions_are_logged(lines: Lines) -> None:
     try:
         fail_with_a_secret()
     except RuntimeError as error:
@@ -151,7 +151,7 @@ async def test_what_nobody_catches_is_a_line_as_well(lines: Lines) -> None:
     assert "RuntimeError" in found[0]["exception"] and "RuntimeError" in found[4]["exception"]
 
 
-def test_words_that_do_not_fit_their_arguments_cost_no_line(lines: Lines) -> None:
+def test_a_message_that_does_not_fit_its_arguments_is_still_logged(lines: Lines) -> None:
     logs.configure(STAGING)  # pytest's own handler, which is gone now, would raise
     logging.getLogger("library").info("%d apples", "many")
     (line,) = lines()
@@ -159,7 +159,7 @@ def test_words_that_do_not_fit_their_arguments_cost_no_line(lines: Lines) -> Non
     assert "TypeError" in line["exception"]
 
 
-def test_a_line_knows_its_request_and_nothing_replaces_that(lines: Lines) -> None:
+def test_a_line_has_the_id_of_its_request_and_a_field_cannot_replace_it(lines: Lines) -> None:
     trace, span = "0a" * 16, "b7" * 8
     headers = {"x-request-id": "an-id", "traceparent": f"00-{trace}-{span}-01"}
     with (
@@ -210,7 +210,7 @@ DEEP["again"] = DEEP
         (DEEP, None),
     ],
 )
-def test_a_value_of_any_kind_is_shown_without_its_secrets(
+def test_values_of_every_type_are_shown_without_their_secrets(
     lines: Lines, value: object, shown: object
 ) -> None:
     logs.configure(STAGING)  # pytest's own handler, which is gone now, shows values as they are
@@ -224,7 +224,7 @@ def test_a_value_of_any_kind_is_shown_without_its_secrets(
     assert (named["password"], named["db_pwd"], named["dsn"]) == ("***", "***", "***")
 
 
-def test_a_secret_in_the_words_of_an_event_or_an_exception_is_masked(lines: Lines) -> None:
+def test_a_secret_in_the_text_of_an_event_or_an_exception_is_masked(lines: Lines) -> None:
     ours().info(f"calling https://me:{HIDDEN}@llm.example/v1")
     try:
         raise RuntimeError(f"refused: api_key={HIDDEN}") from ValueError(f"secret: {HIDDEN}")
@@ -253,7 +253,7 @@ def test_a_line_that_is_too_long_is_cut_and_says_so(lines: Lines, fields: dict[s
     assert (line["event"], line["logger"]) == ("long", "ours")
 
 
-def test_the_end_of_a_long_traceback_stays(lines: Lines) -> None:
+def test_a_long_traceback_keeps_its_end(lines: Lines) -> None:
     def deeper(depth: int) -> None:
         if not depth:
             raise RuntimeError("z" * 5_000 + "the reason")
@@ -268,7 +268,7 @@ def test_the_end_of_a_long_traceback_stays(lines: Lines) -> None:
     assert line["exception"].endswith("the reason") and line["exception"].startswith("Traceback")
 
 
-def test_in_development_lines_are_for_people_and_keep_secrets_too(
+def test_in_development_lines_are_readable_text_without_secrets(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for terminal in (False, True):
@@ -287,7 +287,7 @@ def test_in_development_lines_are_for_people_and_keep_secrets_too(
             json.loads(out.splitlines()[0])
 
 
-def test_without_a_reader_lines_are_lost_and_nothing_else_happens() -> None:
+def test_the_program_continues_if_nobody_reads_its_log() -> None:
     program = (
         "import time\n"
         "from runtime import logs\n"

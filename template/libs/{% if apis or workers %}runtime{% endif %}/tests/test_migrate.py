@@ -1,4 +1,4 @@
-"""What `python -m runtime.migrate` promises, on a real PostgreSQL."""
+"""Tests of `python -m runtime.migrate`, on a real PostgreSQL."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ def settings_of(url: str) -> Settings:
 
 
 def count(url: str, query: str) -> int:
-    """The number that a query gives."""
+    """The number that a query returns."""
     with psycopg.connect(url) as connection:
         row = connection.execute(query.encode()).fetchone()
     assert row
@@ -30,12 +30,12 @@ def count(url: str, query: str) -> int:
 
 
 async def why_not_ready(url: str) -> str | None:
-    """What a service says about its database."""
+    """Why a service is not ready to use the database, if it is not."""
     async with database.create_pool(settings_of(url)) as pool:
         return await database.why_not_ready(pool)
 
 
-async def test_an_empty_database_is_migrated_and_a_second_time_changes_nothing(
+async def test_an_empty_database_is_migrated_and_a_second_run_changes_nothing(
     empty_database_url: str,
 ) -> None:
     settings = settings_of(empty_database_url)
@@ -59,7 +59,7 @@ def test_two_migrations_at_once_are_harmless(empty_database_url: str) -> None:
     assert count(empty_database_url, FILES) == len(database.queue_migrations())
 
 
-async def test_a_queue_of_any_older_version_is_upgraded_by_the_files_it_ships(
+async def test_an_older_queue_is_upgraded_by_the_files_of_procrastinate(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, *others = database.queue_migrations()
@@ -82,21 +82,21 @@ async def test_a_queue_of_any_older_version_is_upgraded_by_the_files_it_ships(
         assert count(empty_database_url, f"SELECT count(*) FROM {table}") == 0
 
 
-def test_a_queue_of_unknown_version_is_left_alone(database_url: str) -> None:
+def test_a_queue_of_unknown_version_is_not_changed(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("DELETE FROM queue_migrations")
     with pytest.raises(MigrationError, match="a queue of unknown version"):
         migrate.migrate(settings_of(database_url))
 
 
-async def test_a_database_that_is_newer_than_a_service_is_ready_for_it(database_url: str) -> None:
+async def test_a_service_works_with_a_database_that_is_newer(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9000'")
         connection.execute("INSERT INTO queue_migrations (name) VALUES ('99.00.00_01_new.sql')")
     assert await why_not_ready(database_url) is None
 
 
-def test_something_in_the_way_is_named_and_nothing_is_half_done(empty_database_url: str) -> None:
+def test_a_failed_migration_names_the_reason_and_changes_nothing(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url) as connection:
         connection.execute("CREATE TABLE queue_migrations (other int)")
     with pytest.raises(MigrationError, match='refused a change .*"queue_migrations" already'):
@@ -113,7 +113,7 @@ def test_the_command_says_what_it_did(
     assert "database migrated" in capsys.readouterr().out
 
 
-def test_an_absent_database_is_named_without_its_password(
+def test_an_unreachable_database_is_named_without_its_password(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hidden = "hunter2"
@@ -128,7 +128,7 @@ def test_an_absent_database_is_named_without_its_password(
     assert hidden not in message
 
 
-def test_the_number_of_a_revision_is_its_name_and_their_order_is_the_order_of_the_files() -> None:
+def test_the_file_of_a_revision_begins_with_its_id_and_files_sort_in_order() -> None:
     config = Config()
     config.set_main_option("script_location", str(database.REVISIONS.parent))
     config.set_main_option("path_separator", "os")

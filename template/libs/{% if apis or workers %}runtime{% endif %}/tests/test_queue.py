@@ -1,4 +1,4 @@
-"""What the queue and the questions promise, on a real PostgreSQL."""
+"""Tests of the queue and of the questions, on a real PostgreSQL."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from runtime.questions import Question
 
 
 async def jobs(pool: database.Pool) -> list[tuple[str, str, int]]:
-    """Queue, status and attempts of all jobs but the regular ones."""
+    """Queue, status and attempts of all jobs except the periodic ones."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
             "SELECT queue_name, status, attempts FROM procrastinate_jobs "
@@ -27,7 +27,7 @@ async def jobs(pool: database.Pool) -> list[tuple[str, str, int]]:
 
 
 async def ask(pool: database.Pool, text: str, service: str = "demo", to: str = "") -> Question:
-    """Ask a question in a transaction of its own."""
+    """Ask a question in its own transaction."""
     async with pool.connection() as connection:
         return await questions.ask(connection, service, text, to)
 
@@ -38,7 +38,7 @@ async def test_a_question_and_its_job_are_stored_together(pool: database.Pool) -
     assert await jobs(pool) == [("answers", "todo", 0)]
 
 
-async def test_an_error_after_both_leaves_neither(pool: database.Pool) -> None:
+async def test_a_later_error_removes_both_the_question_and_its_job(pool: database.Pool) -> None:
     with pytest.raises(RuntimeError, match="after"):
         async with pool.connection() as connection:
             await questions.ask(connection, "demo", "Why?", "answers")
@@ -48,7 +48,7 @@ async def test_an_error_after_both_leaves_neither(pool: database.Pool) -> None:
     assert await jobs(pool) == []
 
 
-async def test_what_the_database_refuses_to_enqueue_is_not_stored(pool: database.Pool) -> None:
+async def test_a_question_that_cannot_be_enqueued_is_not_stored(pool: database.Pool) -> None:
     with pytest.raises(psycopg.errors.StringDataRightTruncation):
         await ask(pool, "Why?", to="q" * 200)
     async with pool.connection() as connection:
@@ -74,7 +74,7 @@ async def test_only_the_first_answer_counts(pool: database.Pool) -> None:
     assert stored.answered_at and stored.answered_at >= stored.asked_at
 
 
-async def test_a_question_can_be_given_up(pool: database.Pool) -> None:
+async def test_a_question_can_be_marked_as_failed(pool: database.Pool) -> None:
     question = await ask(pool, "Why?")
     async with pool.connection() as connection:
         assert await questions.fail(connection, question.id)
@@ -82,7 +82,7 @@ async def test_a_question_can_be_given_up(pool: database.Pool) -> None:
     assert stored and (stored.status, stored.answer, stored.answered_at) == ("failed", None, None)
 
 
-def test_a_question_has_a_text_that_can_be_stored() -> None:
+def test_a_text_that_cannot_be_stored_is_not_a_valid_question() -> None:
     text = TypeAdapter[str](questions.QuestionText)
     assert text.validate_python(" Why?\n") == "Why?"
     for refused in ("", " \n", "x" * 2001, "NUL \x00"):
@@ -91,7 +91,7 @@ def test_a_question_has_a_text_that_can_be_stored() -> None:
 
 
 async def ready() -> str | None:
-    """A database that can always be worked with."""
+    """A database that is always ready."""
     return None
 
 
@@ -103,7 +103,7 @@ def started() -> asyncio.Event:
 
 @pytest.fixture
 def app(started: asyncio.Event) -> App:
-    """A worker's application with one task, which waits for ever."""
+    """A worker's application with one task, which waits forever."""
     app = queue.create_app("answers", stalled_after=5)
     app.worker_defaults |= {"fetch_job_polling_interval": 0.05, "shutdown_graceful_timeout": 0.05}
 
@@ -116,12 +116,12 @@ def app(started: asyncio.Event) -> App:
 
 
 async def enqueue(pool: database.Pool, task: str = "wait") -> int:
-    """Put a task on the queue in a transaction of its own."""
+    """Put a task on the queue in its own transaction."""
     async with pool.connection() as connection:
         return await queue.enqueue(connection, "answers", task)
 
 
-async def test_a_task_that_a_stopping_worker_cuts_off_is_put_back(
+async def test_a_worker_that_stops_puts_its_unfinished_task_back(
     pool: database.Pool, app: App, started: asyncio.Event
 ) -> None:
     async def stop() -> None:
@@ -138,7 +138,7 @@ async def test_a_task_that_a_stopping_worker_cuts_off_is_put_back(
     assert await jobs(pool) == [("answers", "todo", 1)]
 
 
-async def test_a_cancellation_that_is_no_signal_goes_on() -> None:
+async def test_a_cancellation_without_a_signal_is_raised() -> None:
     async def cancelled() -> None:
         with queue.cancelled_by_signals():
             await asyncio.sleep(3600)
@@ -150,7 +150,7 @@ async def test_a_cancellation_that_is_no_signal_goes_on() -> None:
         await task
 
 
-async def test_a_worker_waits_for_its_database_and_begins_again_after_a_loss(
+async def test_a_worker_waits_for_its_database_and_reconnects_when_it_was_lost(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reasons: list[str | None] = ["Not migrated.", "Not migrated.", None, "Gone.", None]
@@ -183,7 +183,7 @@ async def test_a_worker_waits_for_its_database_and_begins_again_after_a_loss(
 
 
 async def dead_worker(pool: database.Pool, *tasks: str) -> None:
-    """A worker that was killed, a minute ago, with these tasks in hand."""
+    """A worker that was killed a minute ago, while it ran these tasks."""
     for task in tasks:
         await enqueue(pool, task)
     async with pool.connection() as connection:
@@ -194,7 +194,7 @@ async def dead_worker(pool: database.Pool, *tasks: str) -> None:
         )
 
 
-async def test_the_tasks_of_a_dead_worker_are_run_by_another(
+async def test_another_worker_runs_the_tasks_of_a_dead_worker(
     pool: database.Pool, app: App, started: asyncio.Event
 ) -> None:
     await dead_worker(pool, "wait", "retry_stalled_answers")
@@ -206,7 +206,7 @@ async def test_the_tasks_of_a_dead_worker_are_run_by_another(
         await asyncio.wait([worker])
 
 
-async def test_looking_for_dead_workers_is_silent_as_long_as_there_are_none(
+async def test_the_check_for_dead_workers_logs_nothing_if_there_are_none(
     pool: database.Pool, app: App
 ) -> None:
     async with app.open_async(pool):
@@ -216,14 +216,14 @@ async def test_looking_for_dead_workers_is_silent_as_long_as_there_are_none(
             await job.defer_async(timestamp=0)
             await app.run_worker_async(wait=False)
         said = [line for line in lines if line["log_level"] != "debug"]
-        # The first one failed, because it had no timestamp: that is said.
+        # The first one failed, because it had no timestamp. That is logged.
         assert [(line["task"], line["outcome"]) for line in said] == [
             ("retry_stalled_answers", "failed")
         ]
         assert ("succeeded", "debug") in {(line["outcome"], line["log_level"]) for line in lines}
 
 
-async def test_a_task_that_ends_while_it_is_given_away_is_left_as_it_is(
+async def test_a_stalled_task_that_has_ended_meanwhile_is_not_run_again(
     pool: database.Pool, app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def found_before(**words: Any) -> list[Job]:

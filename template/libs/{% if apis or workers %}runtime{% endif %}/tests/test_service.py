@@ -1,4 +1,4 @@
-"""What program, health and the depth of the queues promise to every service."""
+"""Tests of the start of a program, its health routes, and the depth of the queues."""
 
 import json
 import os
@@ -90,8 +90,8 @@ async def test_a_taken_port_is_named_with_the_variable_to_change() -> None:
                 pass
 
 
-def test_answers_do_not_wait_for_more_to_send() -> None:
-    # asyncio sees to that for sockets whose protocol is known.
+def test_answers_are_sent_without_delay() -> None:
+    # asyncio sets TCP_NODELAY for sockets whose protocol is known.
     for host in ("127.0.0.1", "::1"):
         with health.listen(host, 0, "DEMO_PORT") as listener:
             assert listener.proto == socket.IPPROTO_TCP
@@ -160,7 +160,7 @@ async def test_an_api_shows_the_depth_and_a_worker_does_not(pool: database.Pool)
         assert shown == settings.reads_queues == isinstance(settings, Api)
 
 
-def test_what_cannot_start_says_so_in_one_line_and_ends(
+def test_a_program_that_cannot_start_logs_one_line_and_exits(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(settings: Settings) -> None:
@@ -187,7 +187,7 @@ def test_what_cannot_start_says_so_in_one_line_and_ends(
         assert line["event"].startswith(said) and line["environment"]
 
 
-def test_the_environment_is_guessed_where_it_cannot_be_used(
+def test_unchecked_settings_have_the_environment_even_if_others_are_wrong(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DEMO_ENVIRONMENT", "production")
@@ -218,7 +218,7 @@ program.run(Settings, serve)
 
 
 def start(*words: str, url: str, **more: str) -> subprocess.Popen[str]:
-    """A process of an API in staging."""
+    """Start the process of an API in staging."""
     variables = {"DEMO_ENVIRONMENT": "staging", "DEMO_DATABASE_URL": url, **more}
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *words],
@@ -230,7 +230,7 @@ def start(*words: str, url: str, **more: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("fault", ["import", "lifespan"])
-def test_a_start_that_fails_is_json_as_well(fault: str) -> None:
+def test_an_error_at_the_start_is_logged_as_json(fault: str) -> None:
     ports = {"DEMO_PORT": str(free_port()), "DEMO_INTERNAL_PORT": str(free_port())}
     process = start(fault, url="postgresql://a:b@127.0.0.1:1/x", **ports)
     out, err = process.communicate(timeout=20)

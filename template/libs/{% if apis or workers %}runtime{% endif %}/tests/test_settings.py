@@ -1,4 +1,4 @@
-"""What the settings of every service promise."""
+"""Tests of the settings of every service."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class Settings(ApiSettings):
 
     key: SecretStr = Field(default=SecretStr("development"), description="A secret.")
     header: HeaderSecret | None = Field(default=None, description="A secret for a header.")
-    names: list[str] = Field(default=[], description="Something that is written as JSON.")
+    names: list[str] = Field(default=[], description="A list, written as JSON.")
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refusal() -> str:
-    """The text with which the environment is refused."""
+    """The error message about the environment."""
     with pytest.raises(SettingsError) as refused:
         Settings.load()
     assert HIDDEN not in str(refused.value)
@@ -36,7 +36,7 @@ def refusal() -> str:
     return str(refused.value)
 
 
-def test_in_development_nothing_has_to_be_set() -> None:
+def test_development_needs_no_variables() -> None:
     settings = Settings.load()
     assert (settings.service, settings.environment, settings.port) == ("demo", "development", 8000)
 
@@ -52,12 +52,12 @@ def test_variables_start_with_the_name_of_the_package(monkeypatch: pytest.Monkey
     assert Settings.variable("version") == "APP_VERSION"
 
 
-def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_PORT", "")
     assert Settings.load().port == 8000
 
 
-def test_an_unknown_variable_is_refused_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_variable_is_refused_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEMO_DATABSE_URL", HIDDEN)
     assert refusal().startswith("Unknown variables: DEMO_DATABSE_URL.")
 
@@ -72,7 +72,7 @@ def test_the_env_file_is_read_in_development(empty_folder: Path) -> None:
     assert Settings.load().port == 7000
 
 
-def test_the_env_file_is_left_alone_outside_development(
+def test_the_env_file_is_not_read_outside_development(
     empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (empty_folder / ".env").write_text("DEMO_PORT=7000\nDEMO_TYPO=1\n", encoding="utf-8")
@@ -84,7 +84,7 @@ def test_the_env_file_is_left_alone_outside_development(
 
 def test_the_env_file_cannot_name_another_environment(empty_folder: Path) -> None:
     (empty_folder / ".env").write_text("DEMO_ENVIRONMENT=production\n", encoding="utf-8")
-    assert "DEMO_ENVIRONMENT has no place in it" in refusal()
+    assert "it cannot set DEMO_ENVIRONMENT" in refusal()
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
@@ -108,7 +108,7 @@ def test_default_secrets_are_refused_outside_development(
         ("DEMO_DATABASE_URL", f"postgresql://demo:{HIDDEN}@db:port:port/%zz"),
     ],
 )
-def test_a_refused_value_is_named_by_its_variable_and_not_shown(
+def test_an_invalid_value_is_not_shown_but_its_variable_is_named(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -118,14 +118,14 @@ def test_a_refused_value_is_named_by_its_variable_and_not_shown(
 @pytest.mark.parametrize(
     "value", [f"{HIDDEN}é", f"{HIDDEN}\n", f"a\r\nb: {HIDDEN}", f" {HIDDEN}", f"{HIDDEN}\x7f"]
 )
-def test_a_secret_that_no_header_can_hold_is_refused(
+def test_a_secret_that_does_not_fit_into_a_header_is_refused(
     value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DEMO_HEADER", value)
     assert refusal().startswith("DEMO_HEADER: Use only ASCII")
 
 
-def test_a_secret_for_a_header_may_hold_all_that_is_printed(
+def test_a_secret_for_a_header_may_contain_all_printable_ascii(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     value = "".join(map(chr, range(0x21, 0x7F))) + " x"
@@ -134,7 +134,7 @@ def test_a_secret_for_a_header_may_hold_all_that_is_printed(
     assert header and header.get_secret_value() == value
 
 
-def test_a_secret_does_not_show_in_the_text_of_the_settings() -> None:
+def test_the_text_of_the_settings_does_not_show_secrets() -> None:
     url = f"postgresql://demo:{HIDDEN}@db/demo"
     settings = Settings(database_url=SecretStr(url), key=SecretStr(HIDDEN))
     assert HIDDEN not in f"{settings} {settings!r} {settings.model_dump()}"

@@ -1,4 +1,4 @@
-"""What tasks and calls of language models promise to those who watch, on a real PostgreSQL."""
+"""Tests of the logs and metrics of tasks and of calls to models, on a real PostgreSQL."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ ASKED = {
 
 @pytest.fixture
 def lines() -> Iterator[list[Any]]:
-    """What is logged."""
+    """The lines of the log."""
     with structlog.testing.capture_logs() as captured:
         yield captured
 
 
 @pytest.fixture
 def app() -> App:
-    """An application with tasks that end in every way."""
+    """An application with tasks that end in all possible ways."""
     app = queue.create_app("answers", 30)
     patient = queue.Patience(max_attempts=1, retry_exceptions=[TimeoutError])
 
@@ -75,11 +75,11 @@ async def work(pool: database.Pool, app: App, *tasks: str) -> None:
 
 
 def value(name: str, **labels: str) -> float:
-    """A series as it is now."""
+    """The current value of a series."""
     return REGISTRY.get_sample_value(name, labels) or 0
 
 
-async def test_each_run_of_a_task_is_one_line_with_its_outcome(
+async def test_each_run_of_a_task_is_logged_with_its_outcome(
     pool: database.Pool, app: App, lines: list[Any]
 ) -> None:
     outcomes = [
@@ -109,13 +109,13 @@ async def test_each_run_of_a_task_is_one_line_with_its_outcome(
     assert value("tasks_in_progress", queue="answers") == 0
 
 
-async def test_a_task_has_the_id_and_the_trace_of_who_asked(pool: database.Pool, app: App) -> None:
+async def test_a_task_has_the_id_and_the_trace_of_its_request(pool: database.Pool, app: App) -> None:
     await work(pool, app, "work", "plain")
     assert seen == [ASKED, ASKED]
     assert tracing.headers() == {}
 
 
-async def test_a_task_that_brings_no_id_or_a_bad_one_gets_its_own(
+async def test_a_task_without_a_valid_id_gets_a_new_one(
     pool: database.Pool, app: App
 ) -> None:
     seen.clear()
@@ -127,7 +127,7 @@ async def test_a_task_that_brings_no_id_or_a_bad_one_gets_its_own(
     assert len({headers["x-request-id"] for headers in seen}) == 3
 
 
-async def test_a_wait_that_cannot_be_read_costs_no_task(
+async def test_a_task_runs_even_if_its_waiting_time_cannot_be_read(
     pool: database.Pool, app: App, lines: list[Any]
 ) -> None:
     async with pool.connection() as connection:
@@ -138,7 +138,7 @@ async def test_a_wait_that_cannot_be_read_costs_no_task(
     assert (line["outcome"], line["wait_seconds"]) == ("succeeded", None)
 
 
-def test_a_call_of_a_model_is_one_line_and_measured_by_its_error(lines: list[Any]) -> None:
+def test_a_call_to_a_model_is_logged_once_and_counted_by_its_error(lines: list[Any]) -> None:
     labels = {
         "gen_ai_operation_name": "chat",
         "gen_ai_provider_name": "openai",

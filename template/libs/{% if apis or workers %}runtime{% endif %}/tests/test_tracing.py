@@ -1,4 +1,4 @@
-"""What is promised of a request's id and trace: who is believed, what is carried on and sent."""
+"""Tests of the id and the trace of a request: which are accepted, passed on and sent."""
 
 import gzip
 import json
@@ -59,7 +59,7 @@ def collector() -> Iterator[SimpleNamespace]:
         thread.join()
 
 
-# A program of its own: OpenTelemetry is set up once in a process, and for good.
+# A separate process, because OpenTelemetry can be set up only once in a process.
 PROGRAM = """
 import json, sys
 from pydantic import HttpUrl
@@ -90,7 +90,7 @@ print(json.dumps([answer.json() for answer in found[:2]]))
 """
 
 
-def test_a_request_and_its_call_of_a_model_are_sent_as_one_trace(
+def test_a_request_and_its_call_to_a_model_are_sent_as_one_trace(
     collector: SimpleNamespace,
 ) -> None:
     command = [sys.executable, "-c", PROGRAM, collector.url, f"00-{TRACE}-{PARENT}"]
@@ -99,7 +99,7 @@ def test_a_request_and_its_call_of_a_model_are_sent_as_one_trace(
     assert collector.paths == {"/v1/traces"}
     assert collector.resource["service.name"] == "demo"
     assert collector.resource["service.version"] == "1.2"
-    # The second request is not there: its caller does not want it to be recorded.
+    # The second request is missing, because its caller turned recording off.
     call, request, failed, alone = collector.spans
     assert [span.name for span in collector.spans] == [
         "chat wise",
@@ -123,7 +123,7 @@ def test_a_request_and_its_call_of_a_model_are_sent_as_one_trace(
 
 
 def received(**headers: str) -> dict[str, str]:
-    """What is carried on from a request with these headers."""
+    """The headers that are passed on from a request with these headers."""
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     with tracing.received(given, "work", SpanKind.SERVER):
         return tracing.headers()
@@ -135,34 +135,34 @@ def test_a_safe_id_is_kept(own: str) -> None:
 
 
 @pytest.mark.parametrize("odd", ["", "A" * 65, "a b", "a\nb", "a\r", "ü", "a;b", '"', "$(x)"])
-def test_another_id_is_replaced(odd: str) -> None:
+def test_an_unsafe_id_is_replaced(odd: str) -> None:
     made = received(x_request_id=odd)["x-request-id"]
     assert len(made) == 32 and received(x_request_id=odd) != {"x-request-id": made}
     assert len(received()["x-request-id"]) == 32
 
 
-def test_a_trace_of_the_caller_is_carried_on_and_nothing_else() -> None:
+def test_only_the_id_and_the_trace_of_the_caller_are_passed_on() -> None:
     traceparent = f"00-{TRACE}-{PARENT}-01"
     carried = received(x_request_id="a", traceparent=traceparent, baggage="user=7", cookie="b")
     assert carried == {"x-request-id": "a", "traceparent": traceparent}
 
 
 @pytest.mark.parametrize("odd", ["", "00", f"00-{'0' * 32}-{PARENT}-01", f"00-{TRACE}-{PARENT}"])
-def test_a_trace_that_is_not_valid_is_not_carried_on(odd: str) -> None:
+def test_an_invalid_trace_is_not_passed_on(odd: str) -> None:
     assert received(x_request_id="a", traceparent=odd) == {"x-request-id": "a"}
 
 
-def test_a_request_ends_with_its_block() -> None:
+def test_the_id_and_the_trace_end_with_the_block() -> None:
     received(x_request_id="a", traceparent=f"00-{TRACE}-{PARENT}-01")
     assert tracing.headers() == {}
 
 
-def test_without_a_collector_nothing_is_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_collector_opentelemetry_is_not_set_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
     tracing.start(Settings())
 
 
-def test_missing_packages_are_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_says_how_to_install_the_packages_for_traces(monkeypatch: pytest.MonkeyPatch) -> None:
     absent: dict[str, Any] = {"opentelemetry.sdk.trace": None, "opentelemetry.sdk.resources": None}
     for name, module in absent.items():
         monkeypatch.setitem(sys.modules, name, module)

@@ -1,4 +1,4 @@
-"""What every API promises about its requests: an id, a line, metrics by route, and no more."""
+"""Tests of the requests of every API: an id, a line in the log, and metrics by route."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ async def broken(request: Request) -> PlainTextResponse:
 
 
 async def half(request: Request) -> StreamingResponse:
-    """Fail within the answer."""
+    """Fail in the middle of the answer."""
 
     async def words() -> Any:
         yield b"half"
@@ -37,7 +37,7 @@ async def half(request: Request) -> StreamingResponse:
 
 
 class Leaf:
-    """An application that knows nothing of routes."""
+    """An application without routes."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Fail or answer."""
@@ -61,7 +61,7 @@ APP = Starlette(
 
 @pytest.fixture
 def lines() -> Iterator[list[Any]]:
-    """What is logged."""
+    """The lines of the log."""
     with structlog.testing.capture_logs() as captured:
         yield captured
 
@@ -118,7 +118,7 @@ def test_a_request_is_counted_and_logged_by_the_template_of_its_route(
     assert isinstance(line.get("exc_info"), RuntimeError) == (status == 500)
 
 
-def test_a_route_is_found_below_the_path_that_a_proxy_puts_in_front(client: TestClient) -> None:
+def test_a_route_is_found_with_and_without_the_prefix_of_a_proxy(client: TestClient) -> None:
     behind = TestClient(web.Observed(APP), root_path="/api")
     for path in ("/api/hello/ada", "/hello/ada"):
         before = counted("GET", "/hello/{name}", 200)
@@ -126,7 +126,7 @@ def test_a_route_is_found_below_the_path_that_a_proxy_puts_in_front(client: Test
         assert counted("GET", "/hello/{name}", 200) == before + 1
 
 
-def test_the_id_of_a_request_is_in_its_answer_also_when_it_fails(client: TestClient) -> None:
+def test_every_answer_has_the_id_of_its_request_also_an_error(client: TestClient) -> None:
     for path in ("/hello/ada", "/nothing", "/broken", "/leaf/fail"):
         given = client.get(path, headers={"X-Request-ID": "my-own.1"})
         assert given.headers.get_list("x-request-id") == ["my-own.1"]
@@ -134,7 +134,7 @@ def test_the_id_of_a_request_is_in_its_answer_also_when_it_fails(client: TestCli
         assert len(made.headers["x-request-id"]) == 32
 
 
-def test_an_answer_that_breaks_off_is_logged_with_the_reason(
+def test_an_answer_that_fails_halfway_is_logged_with_the_reason(
     client: TestClient, lines: list[Any]
 ) -> None:
     client.get("/half")
@@ -142,7 +142,7 @@ def test_an_answer_that_breaks_off_is_logged_with_the_reason(
     assert line["status"] == 200 and "broken" in str(line["exc_info"])
 
 
-async def test_a_client_that_leaves_is_counted_as_gone(lines: list[Any]) -> None:
+async def test_a_request_whose_client_has_left_has_status_499(lines: list[Any]) -> None:
     async def gone(scope: Any, receive: Any, send: Any) -> None:
         raise KeyboardInterrupt
 
@@ -156,7 +156,7 @@ async def test_a_client_that_leaves_is_counted_as_gone(lines: list[Any]) -> None
     assert [(line["route"], line["status"]) for line in lines] == [("unmatched", 499)] * 2
 
 
-def test_requests_in_progress_are_counted_when_prometheus_asks(lines: list[Any]) -> None:
+def test_requests_in_progress_are_counted(lines: list[Any]) -> None:
     seen: list[float] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -172,14 +172,14 @@ def in_progress() -> float:
     return families(generate_latest())["http_requests_in_progress"][()]
 
 
-def test_what_is_no_request_passes_by(lines: list[Any]) -> None:
+def test_only_requests_are_logged(lines: list[Any]) -> None:
     with TestClient(web.Observed(APP)):  # lifespan
         pass
     assert lines == []
 
 
 def families(text: bytes) -> dict[str, dict[tuple[Any, ...], float]]:
-    """All series of an exposition, but those that change by themselves."""
+    """All series of an exposition, except those that change by themselves."""
     found: dict[str, dict[tuple[Any, ...], float]] = {}
     for family in text_string_to_metric_families(text.decode()):
         for sample in family.samples:
@@ -195,8 +195,7 @@ class Settings(ServiceSettings):
     model_config = prefixed("demo")
 
 
-def test_metrics_show_what_the_client_s_documentation_promises() -> None:
-    """The answer to Prometheus is prometheus-client's own, and parseable whatever stands in it."""
+def test_metrics_can_be_parsed_whatever_their_labels_contain() -> None:
     plain = Gauge("demo_plain", "A help text\nwith a line break and a \\.")
     labeled = Gauge("demo_labeled", "By name.", ["name"])
     counter = Counter("demo_counter", "Things.", ["name"])
@@ -217,7 +216,7 @@ def test_metrics_show_what_the_client_s_documentation_promises() -> None:
             REGISTRY.unregister(metric)
 
 
-def test_the_catalogue_names_every_series(client: TestClient) -> None:
+def test_the_catalogue_lists_every_series(client: TestClient) -> None:
     client.get("/hello/ada")
     catalogue = {each["name"]: each for each in metrics.catalogue()}
     assert families(generate_latest()).keys() <= catalogue.keys()

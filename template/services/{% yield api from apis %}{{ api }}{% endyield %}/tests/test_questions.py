@@ -1,4 +1,4 @@
-"""What the API promises to those who ask, on a real PostgreSQL."""
+"""Tests of the routes, on a real PostgreSQL."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ JOBS = "SELECT queue_name, task_name, args FROM procrastinate_jobs"
 
 
 def rows(url: str, query: str) -> list[tuple[Any, ...]]:
-    """What the database answers to a query."""
+    """The rows that a query returns."""
     with psycopg.connect(url) as connection:
         return connection.execute(query.encode()).fetchall()
 
@@ -68,7 +68,7 @@ def test_without_a_queue_a_question_is_only_stored(
         None,
     ],
 )
-def test_a_text_that_is_no_question_is_refused(client: TestClient, body: object) -> None:
+def test_an_invalid_question_is_refused(client: TestClient, body: object) -> None:
     response = client.post("/questions", json=body)
     assert response.status_code == 422
     assert response.json()["detail"]
@@ -96,7 +96,7 @@ def test_a_body_over_the_limit_is_refused(client: TestClient, declared: bool) ->
     assert response.status_code == 201
 
 
-def test_the_longest_text_is_a_question(client: TestClient) -> None:
+def test_a_question_may_have_2000_characters(client: TestClient) -> None:
     assert client.post("/questions", json={"text": f" {'ü' * 2000} "}).status_code == 201
 
 
@@ -126,7 +126,7 @@ def test_an_answer_is_shown(client: TestClient, database_url: str) -> None:
     assert question["answered_at"] > question["asked_at"]
 
 
-def test_a_long_answer_is_listed_by_its_beginning_and_shown_whole_by_itself(
+def test_a_long_answer_is_cut_in_the_list_and_complete_on_its_own(
     client: TestClient, database_url: str
 ) -> None:
     for text in ("Long?", "Short?"):
@@ -162,5 +162,5 @@ def test_an_unknown_question_is_not_found(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "one", "1.5", str(2**63)])
-def test_what_is_no_number_of_a_question_is_refused(client: TestClient, number: str) -> None:
+def test_an_invalid_id_of_a_question_is_refused(client: TestClient, number: str) -> None:
     assert client.get(f"/questions/{number}").status_code == 422

@@ -1,4 +1,4 @@
-"""What the API promises to those who run it."""
+"""Tests of the API as a running service."""
 
 import http.client
 import os
@@ -21,7 +21,7 @@ from runtime import database, logs
 from runtime.web import Observed
 
 
-def test_what_is_for_operators_is_not_among_its_routes(client: TestClient) -> None:
+def test_health_and_metrics_are_not_public_routes(client: TestClient) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         assert client.get(path).status_code == 404
     assert list(client.get("/openapi.json").json()["paths"]) == [
@@ -49,7 +49,7 @@ def test_requests_are_logged_by_the_template_of_their_route(
     assert (response.status_code, line["status"], line["route"]) == (status, status, route)
 
 
-def test_the_routes_of_routers_and_other_applications_are_known_too() -> None:
+def test_routes_of_routers_and_mounted_applications_are_logged_too() -> None:
     inner, nested, router, plain = FastAPI(), APIRouter(), APIRouter(), APIRouter()
 
     def answer(item: int = 0) -> int:
@@ -84,7 +84,7 @@ def test_the_routes_of_routers_and_other_applications_are_known_too() -> None:
         assert (response.status_code, lines[-1]["route"]) == (status, route), path
 
 
-def test_a_database_that_was_not_migrated_is_a_reason_to_wait(
+def test_the_api_answers_503_until_the_database_is_migrated(
     client_of: Callable[..., TestClient], empty_database_url: str
 ) -> None:
     with client_of(empty_database_url) as client:
@@ -93,7 +93,7 @@ def test_a_database_that_was_not_migrated_is_a_reason_to_wait(
         assert response.json()["detail"].endswith("run python -m runtime.migrate.")
 
 
-def test_without_a_database_it_says_so(
+def test_the_api_answers_503_without_a_database(
     client_of: Callable[..., TestClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "TIMEOUT", 0.2)
@@ -105,7 +105,7 @@ def test_without_a_database_it_says_so(
         )
 
 
-def test_the_program_names_a_variable_that_it_does_not_know(
+def test_the_program_refuses_an_unknown_variable_and_names_it(
     main: Callable[[], None],
     variable: Callable[[str], str],
     monkeypatch: pytest.MonkeyPatch,
@@ -121,7 +121,7 @@ def test_the_program_names_a_variable_that_it_does_not_know(
 
 
 def flood(port: int) -> int:
-    """The status of a POST of 5 MB that does not say how long it is."""
+    """The status of a POST of 5 MB without a content-length."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         headers = {"transfer-encoding": "chunked"}

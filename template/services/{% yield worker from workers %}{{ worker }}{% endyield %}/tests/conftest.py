@@ -1,4 +1,4 @@
-"""What the tests of this worker start from."""
+"""Fixtures for the tests of this worker."""
 
 import json
 import threading
@@ -13,14 +13,14 @@ pytest_plugins = ["runtime.testing"]
 
 @pytest.fixture
 def endpoint() -> Iterator[SimpleNamespace]:
-    """A language model on this machine: an HTTP server that speaks as OpenAI's does.
+    """A language model on this machine: an HTTP server with the protocol of OpenAI.
 
     Attributes:
-        url: what to set as its base URL.
-        replies: what it answers next, each as (status, body, seconds to wait before); "So." after.
-        requests: what it was asked, each as (path, headers, body).
-        asked: a threading.Event, set with the first request.
-        cut: the same, set when a reply was not read to its end.
+        url: its base URL.
+        replies: the next answers, each as (status, body, seconds to wait before); then "So.".
+        requests: the requests so far, each as (path, headers, body).
+        asked: a threading.Event, set by the first request.
+        cut: a threading.Event, set if a client did not read a reply to its end.
     """
     said = json.dumps({"choices": [{"message": {"role": "assistant", "content": "So."}}]})
     closing = threading.Event()

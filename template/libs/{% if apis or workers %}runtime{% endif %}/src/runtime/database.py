@@ -15,8 +15,8 @@ from runtime.settings import CommonSettings
 
 Pool = AsyncConnectionPool[AsyncConnection]
 
-# Revisions are files called 0001_what.py, 0002_what.py, ... and their ids are the numbers. So code
-# that is older than the database can tell, and works with it.
+# Revisions are files called 0001_name.py, 0002_name.py, ... and their ids are the numbers. So code
+# that is older than the database can see that, and still works with it.
 REVISIONS = Path(__file__).parent / "migrations" / "versions"
 MIGRATE = "python -m runtime.migrate"
 TIMEOUT = 5  # seconds that `connection()` waits for a connection
@@ -39,7 +39,7 @@ def create_pool(settings: CommonSettings, size: int = 10) -> Pool:
         min_size=1,
         max_size=size,
         timeout=TIMEOUT,
-        reconnect_timeout=5,  # else it pauses for minutes between attempts
+        reconnect_timeout=5,  # otherwise it pauses for minutes between attempts
         open=False,
         check=AsyncConnectionPool.check_connection,
         kwargs={"connect_timeout": 5, "application_name": settings.service},

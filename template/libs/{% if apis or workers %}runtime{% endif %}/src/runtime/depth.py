@@ -23,7 +23,7 @@ _DEPTH = """
     WHERE status IN ('todo', 'doing', 'failed')
     GROUP BY 1, 2
 """
-# A task that was put back on the queue waits since then, or since the time it is scheduled for.
+# A task that was put back on the queue has waited since then, or since its scheduled time.
 _OLDEST = """
     SELECT queue_name, extract(epoch FROM max(now() - greatest(scheduled_at, (
         SELECT max(at) FROM procrastinate_events

@@ -18,7 +18,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 @dataclass
 class Call:
-    """A call in progress. Set the fields but `headers` to what the answer says.
+    """A call in progress. Set all fields except `headers`, from the answer.
 
     Attributes:
         headers: to send with the call: the id of the request and its traceparent.

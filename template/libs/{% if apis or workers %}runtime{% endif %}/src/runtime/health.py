@@ -19,11 +19,11 @@ from runtime.settings import ServiceSettings
 
 
 def app(settings: ServiceSettings, pool: database.Pool) -> Starlette:
-    """Return the application: is the process up, can it do its work, and its metrics.
+    """Return the application with the routes /healthz, /readyz and /metrics.
 
     Args:
         settings: of the service.
-        pool: not the service's own pool, so that load does not make it look unready.
+        pool: a separate pool, so that a busy service does not look unready.
     """
     depths = depth.Reader(pool, getattr(settings, "queue", settings.service))
 
@@ -47,7 +47,7 @@ def app(settings: ServiceSettings, pool: database.Pool) -> Starlette:
 
 
 class Server(uvicorn.Server):
-    """A uvicorn server that leaves signals alone, because there are two in a process."""
+    """A uvicorn server that does not handle signals, because a process has two servers."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

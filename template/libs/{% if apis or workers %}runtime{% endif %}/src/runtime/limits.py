@@ -1,6 +1,6 @@
 """A limit on how long a client may take to send a request.
 
-Starlette's RequestBodyLimitMiddleware limits how large it may be.
+Starlette's RequestBodyLimitMiddleware limits its size.
 """
 
 import asyncio

@@ -123,7 +123,7 @@ def _shorten(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
 
 class _Handler(logging.StreamHandler[Any]):
     def handleError(self, record: logging.LogRecord) -> None:
-        """Log records that cannot be formatted. Ignore that nobody reads stdout any more."""
+        """Log records that cannot be formatted. Ignore errors if nobody reads stdout anymore."""
         if record.args and not isinstance(sys.exc_info()[1], OSError):
             logger = structlog.stdlib.get_logger(record.name)
             logger.error("cannot format a log record", template=str(record.msg), exc_info=True)

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, Counter, Gauge, Histogram, disable_creat
 
 from runtime.settings import CommonSettings
 
-# Else every counter and histogram has a second series with its age.
+# Otherwise every counter and histogram has a second series with its age.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _LLM = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"]
@@ -43,12 +43,12 @@ TASK_DURATION = Histogram(
 )
 TASK_WAIT = Histogram(
     "task_queue_wait_seconds",
-    "Time from the moment a task could have run to its start.",
+    "Time from the moment a task was ready to run to its start.",
     ["queue", "task"],
     buckets=_TASK_SECONDS,
 )
-TASKS_IN_PROGRESS = Gauge("tasks_in_progress", "Tasks that are being run.", ["queue"])
-TASK_SLOTS = Gauge("task_slots", "Tasks that can be run at the same time.", ["queue"])
+TASKS_IN_PROGRESS = Gauge("tasks_in_progress", "Tasks that are running.", ["queue"])
+TASK_SLOTS = Gauge("task_slots", "Tasks that can run at the same time.", ["queue"])
 QUEUE_DEPTH = Gauge(
     "task_queue_depth",
     "Tasks in the queue now: todo, scheduled (for later), doing, stalled, failed.",
@@ -56,7 +56,7 @@ QUEUE_DEPTH = Gauge(
 )
 QUEUE_OLDEST = Gauge(
     "task_queue_oldest_seconds",
-    "How long the task that waits longest could have run by now.",
+    "How long the oldest waiting task has been ready to run.",
     ["queue"],
 )
 DATABASE_CONNECTIONS = Gauge(

@@ -59,8 +59,8 @@ class Patience(RetryStrategy):
 def create_app(queue: str, stalled_after: float) -> App:
     """Return a worker's application for one queue; add tasks to it, then `run` it.
 
-    It has a periodic task that reruns the jobs of dead workers: procrastinate finds those, but
-    leaves the rest to applications.
+    It has a periodic task that reruns the jobs of dead workers: procrastinate can find them, but
+    does not rerun them itself.
 
     Args:
         queue: name of the queue.

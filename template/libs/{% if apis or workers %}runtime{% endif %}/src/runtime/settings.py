@@ -81,7 +81,7 @@ class CommonSettings(BaseSettings):
         url = value.get_secret_value()
         try:
             valid = url.startswith(("postgresql://", "postgres://")) and conninfo_to_dict(url)
-        except ProgrammingError:  # not raised on: its text may quote the URL
+        except ProgrammingError:  # not raised again: its text may quote the URL
             valid = False
         if not valid:
             raise ValueError("Write it as postgresql://<user>:<password>@<host>:5432/<name>")
@@ -110,7 +110,7 @@ class CommonSettings(BaseSettings):
         ]
         if missing:
             raise ValueError(
-                f"{', '.join(missing)} has no value: {self.environment} cannot do without. Set it"
+                f"{', '.join(missing)} has no value, but {self.environment} requires one. Set it"
             )
         return self
 
@@ -170,8 +170,8 @@ class CommonSettings(BaseSettings):
             found |= DotEnvSettingsSource(cls, env_file=ENV_FILE).env_vars
             if found.get(chosen, "development") != "development":
                 raise SettingsError(
-                    f"{ENV_FILE} is read in development only, so {cls.variable('environment')} has "
-                    "no place in it. Take it out, or set it in the environment of the process."
+                    f"{ENV_FILE} is read in development only, so it cannot set "
+                    f"{cls.variable('environment')}. Set that in the environment of the process."
                 )
         known = {cls.variable(field) for field in cls.model_fields}
         ours = {name.upper() for name in found if name.startswith(f"{cls._service()}_")}

@@ -27,8 +27,8 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 def database_server() -> Iterator[PostgresServer]:
     """A running server."""
-    # Not in pytest's temporary folder: if root runs the tests, the server runs as another user,
-    # whom the next run of pytest would lock out.
+    # Not in pytest's temporary folder: if root runs the tests, the server runs as another user, and
+    # the next run of pytest would take away that user's access.
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         server = get_server(Path(folder, "data"), cleanup_mode="delete")
         try:
@@ -54,13 +54,13 @@ def migrated_template(database_server: PostgresServer) -> str:
 
 @pytest.fixture
 def database_url(database_server: PostgresServer, migrated_template: str) -> Iterator[str]:
-    """URL of an own, migrated database without rows."""
+    """URL of a new, migrated database without rows."""
     yield from _database(database_server, migrated_template)
 
 
 @pytest.fixture
 def empty_database_url(database_server: PostgresServer) -> Iterator[str]:
-    """URL of an own database without tables."""
+    """URL of a new database without tables."""
     yield from _database(database_server, "template1")
 
 

@@ -1,8 +1,8 @@
-"""The id and the trace of a request, through every process that works for it.
+"""The id and the trace of a request, in every process that works for it.
 
 The id comes from the header X-Request-ID; as one of structlog's context variables it is in every
 line of the log. The trace is OpenTelemetry's and comes from the header `traceparent`. Spans are
-made if `<SERVICE>_OTLP_URL` says where to send them; if not, `traceparent` is passed on as it is.
+made if `<SERVICE>_OTLP_URL` says where to send them; if not, `traceparent` is passed on unchanged.
 """
 
 import re

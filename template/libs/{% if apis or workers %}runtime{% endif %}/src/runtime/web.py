@@ -85,8 +85,8 @@ def route_of(app: ASGIApp, scope: Scope) -> str:
 
     Labels of metrics need few values, so they have templates, never paths.
     """
-    # Given the application, get_route_name returns the path itself for one with a slash too many;
-    # given the router, it does not.
+    # With the application, get_route_name returns the path itself if it has an extra slash at its
+    # end. With the router, it does not.
     known = {
         "app": getattr(app, "router", app),
         "root_path": getattr(app, "root_path", "") or scope.get("root_path", ""),

@@ -11,7 +11,7 @@ def main() -> None:
 
 
 def _serve(settings: Settings) -> None:
-    from .app import create_app  # here, so that what fails in it is a line of the log as well
+    from .app import create_app  # imported here, so that errors in it are logged
 
     web.serve(create_app(settings), settings)
 

@@ -21,7 +21,7 @@ log = structlog.stdlib.get_logger(__name__)
 
 
 class NewQuestion(BaseModel):
-    """What somebody wants to know."""
+    """A question to store."""
 
     text: QuestionText
 
@@ -41,7 +41,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @app.get("/questions")
     async def newest() -> list[Question]:
-        """The newest questions of this API, at most 50; of a long answer, its beginning."""
+        """The newest questions of this API, at most 50; long answers are cut."""
         async with pool.connection() as connection:
             return await questions.newest(connection, settings.service)
 

@@ -15,10 +15,10 @@ from .settings import Settings
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the worker until SIGTERM or SIGINT; with `ask`, put a question and print the answer."""
+    """Run the worker until SIGTERM or SIGINT; with `ask`, ask a question and print the answer."""
     parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description=__doc__)
     commands = parser.add_subparsers(dest="command")
-    asking = commands.add_parser("ask", help="put a question to a running worker")
+    asking = commands.add_parser("ask", help="ask a running worker a question")
     asking.add_argument("text", help="the question")
     asking.add_argument("--wait", type=float, default=300, help="seconds to wait (default 300)")
     chosen = parser.parse_args(arguments)
@@ -32,24 +32,24 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _work(settings: Settings) -> None:
-    from . import worker  # here, so that what fails in it is a line of the log as well
+    from . import worker  # imported here, so that errors in it are logged
 
     asyncio.run(worker.run(settings))
 
 
 def _answer(settings: Settings, text: str, wait: float) -> str:
-    """Return the answer to a question, or end the program with a sentence."""
+    """Return the answer to a question, or exit with an error message."""
     from . import worker
 
     try:
         valid: str = TypeAdapter(QuestionText).validate_python(text)
     except ValidationError:
-        sys.exit("A question has 1 to 2000 characters and no NUL among them: shorten or write it.")
+        sys.exit("A question has 1 to 2000 characters and no NUL characters. Correct it.")
     try:
         question = asyncio.run(worker.ask(settings, valid, wait))
     except Error as error:
         sys.exit(
-            f"The database {address(settings.database_url)} cannot be worked with "
+            f"The database {address(settings.database_url)} cannot be used "
             f"({str(error).splitlines()[0]}). Start it, or run python -m runtime.migrate."
         )
     if question.status == "waiting":

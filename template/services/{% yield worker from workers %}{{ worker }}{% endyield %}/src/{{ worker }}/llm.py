@@ -11,7 +11,7 @@ from runtime import genai
 from .settings import Settings
 
 ECHO = "echo"
-PROVIDER = "openai"  # whose protocol is spoken, whoever answers
+PROVIDER = "openai"  # the protocol, whichever provider answers
 LONGEST = 1_000_000  # bytes of an endpoint's answer: a long text has a tenth of that
 
 
@@ -24,7 +24,7 @@ class Answer:
 
 
 class LlmUnavailable(Exception):
-    """The model cannot answer now; later it may."""
+    """The model cannot answer now, but may answer later."""
 
 
 class LlmRefused(Exception):
@@ -79,7 +79,7 @@ async def ask(client: httpx2.AsyncClient, settings: Settings, text: str) -> Answ
 async def _ask(client: httpx2.AsyncClient, settings: Settings, text: str, call: genai.Call) -> str:
     body = {"model": settings.llm_model, "messages": [{"role": "user", "content": text}]}
     try:
-        # The client's own timeout is for each read: an endpoint that trickles would never end.
+        # The client's own timeout is for each read, so an endpoint that sends slowly never ends it.
         async with asyncio.timeout(settings.llm_timeout):
             status, said = await _post(client, body, call.headers)
     except (TimeoutError, httpx2.TimeoutException):
@@ -92,7 +92,7 @@ async def _ask(client: httpx2.AsyncClient, settings: Settings, text: str, call: 
         call.error_type = str(status)
         kind = LlmUnavailable if status in (408, 429) or status >= 500 else LlmRefused
         raise kind(f"the endpoint answered with status {status}")
-    call.error_type = "invalid_answer"  # until it is found to be a good one
+    call.error_type = "invalid_answer"  # until the answer has been checked
     if len(said) > LONGEST:
         raise LlmRefused(f"the endpoint's answer is longer than {LONGEST:,} bytes")
     try:

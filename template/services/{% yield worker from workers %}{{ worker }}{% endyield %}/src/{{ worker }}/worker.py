@@ -34,7 +34,7 @@ def create_app(
 
     @app.task(name=questions.TASK, queue=settings.service, pass_context=True, retry=patience)
     async def answer_question(context: JobContext, question_id: int) -> None:
-        """Answer a question. Run twice it changes nothing: the first answer stays."""
+        """Answer a question. A second run changes nothing: the first answer stays."""
         async with pool.connection() as connection:
             question = await questions.get(connection, question_id)
         if question is None or question.status != "waiting":

@@ -1,4 +1,4 @@
-"""What Alembic runs: for `runtime.migrate`, which gives it the engine, or to show SQL."""
+"""The script of Alembic: it migrates with the engine of `runtime.migrate`, or prints the SQL."""
 
 from alembic import context
 

@@ -7,7 +7,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create the first tables. There is no way back: a later revision fixes what is wrong."""
+    """Create the first tables. Nothing undoes this: fix mistakes in a later revision."""
     op.execute("""
         CREATE TABLE questions (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
