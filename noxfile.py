@@ -1,4 +1,4 @@
-"""The stages of the template itself, and what a newcomer tries first: `nox -l` lists them."""
+"""The stages of the template itself, and its demo: `nox -l` lists them."""
 
 import shutil
 import sys
@@ -19,7 +19,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "test", "scan", "build"]
 
 PYTHON = ["noxfile.py", "tasks.py", "src", "tests", "benchmarks", "scripts", "docs"]
-PYTHONS = ["3.11", "3.12", "3.13", "3.14"]  # those that a project may have
+PYTHONS = ["3.11", "3.12", "3.13", "3.14"]  # those that a project can choose
 COMMUNITY = {
     "vendor.github-issue-config": ".github/ISSUE_TEMPLATE/config.yml",
     "vendor.github-issue-forms": ".github/ISSUE_TEMPLATE/[!c]*.yml",
@@ -32,7 +32,7 @@ ADVICE = (
 
 
 def install(session: nox.Session, *groups: str) -> None:
-    """Makes the environment these dependency groups of pyproject.toml, at their exact pins."""
+    """Installs these dependency groups of pyproject.toml, at their exact pins, and the package."""
     wanted = [word for group in groups for word in ("--group", group)]
     session.run_install(
         "uv", "pip", "install", "--quiet", *wanted, "--editable", ".", external=True
@@ -40,7 +40,7 @@ def install(session: nox.Session, *groups: str) -> None:
 
 
 def scaffold(session: nox.Session, destination: Path, *words: str) -> Path:
-    """Copies a project from this working tree into an empty folder, by default a default one."""
+    """Copies a project from this working tree into an empty folder; `words` go to `inv render`."""
     shutil.rmtree(destination, ignore_errors=True)
     session.run("inv", "render", "--quiet", *words, str(destination))
     with session.chdir(destination):
@@ -49,9 +49,9 @@ def scaffold(session: nox.Session, destination: Path, *words: str) -> Path:
 
 
 def default_project(session: nox.Session) -> Path:
-    """A default project that is thrown away, with the lock that its first session makes."""
+    """A temporary default project, with the lock that its first session would make."""
     project = scaffold(session, Path(session.create_tmp()) / "shop")
-    with session.chdir(project):  # in CI no session makes a lock, and this may be CI
+    with session.chdir(project):  # in CI sessions do not make locks
         session.run("uv", "lock", "--quiet")
     return project
 
@@ -85,7 +85,7 @@ def lint(session: nox.Session) -> None:
 
 
 def pipeline(session: nox.Session, *projects: Path) -> None:
-    """What `lint(repo)` asks of a project's workflows and documents, which name these as well."""
+    """The checks of `lint(repo)`, for the workflows and documents of this repository too."""
     session.run("python", "-m", "slipway_ops.checks", ".", *map(str, projects))
     zizmor = ["zizmor", "--offline", "--no-progress", "--quiet", "--persona=pedantic"]
     schemas = {
@@ -106,9 +106,9 @@ def pipeline(session: nox.Session, *projects: Path) -> None:
 
 @nox.session
 def test(session: nox.Session) -> None:
-    """The promises of template and package, all of them: half an hour on two cores."""
-    install(session, "lint")  # black and flake8 look at what is rendered; the group includes test
-    # In the order of the folders, which puts what takes long first and the unit tests last.
+    """All tests of template and package: half an hour on two cores."""
+    install(session, "lint")  # tests run black and flake8 on rendered projects; the group includes test
+    # In the order of the folders, so that slow tests come first and unit tests last.
     pytest(session, "--dist=loadgroup", "--no-loadscope-reorder")
 
 
@@ -119,26 +119,26 @@ def unit(session: nox.Session) -> None:
     pytest(session, "tests/unit")
 
 
-# A machine of GitHub's has one of the four.
+# A machine of GitHub has only one of the four.
 @nox.session(python=PYTHONS, download_python="auto" if actions.is_actions() else "never")
 def pythons(session: nox.Session) -> None:
     """`unit` on every other Python from 3.11 to 3.14 that this machine has."""
     if session.python == f"{sys.version_info.major}.{sys.version_info.minor}":
-        session.skip("`nox -s unit` is for this one")
+        session.skip("`nox -s unit` runs on this Python")
     unit(session)
 
 
 def pytest(session: nox.Session, *words: str) -> None:
     """Runs tests in three processes on two cores, because many wait for containers.
 
-    What follows `--` reaches pytest.
+    Arguments after `--` go to pytest.
     """
     session.run("pytest", "--numprocesses=3", *words, *session.posargs)
 
 
 @nox.session
 def scan(session: nox.Session) -> None:
-    """bandit of all but the tests; scan in a default project."""
+    """Runs bandit on everything except the tests; scan in a default project."""
     install(session, "scan", "test")
     shipped = [path for path in PYTHON if path != "tests"]
     session.run("bandit", "--quiet", "--recursive", "-c", "pyproject.toml", *shipped)
@@ -147,13 +147,13 @@ def scan(session: nox.Session) -> None:
 
 
 def wheel(session: nox.Session) -> None:
-    """Makes the wheel of the package in dist/, alone."""
+    """Makes the wheel of the package in dist/, and deletes older ones."""
     session.run("uv", "build", "--quiet", "--wheel", "--clear", "--out-dir", "dist")
 
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """The wheel of the package; build in a default project."""
+    """Makes the wheel of the package; build in a default project."""
     install(session, "test")
     wheel(session)
     with session.chdir(default_project(session)):
@@ -162,7 +162,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """The site of the documentation, in dist/docs; a link that leads nowhere is an error."""
+    """Makes the site of the documentation, in dist/docs; a broken link is an error."""
     install(session, "docs")
     source = Path(session.create_tmp()) / "source"
     shutil.rmtree(source, ignore_errors=True)
@@ -180,7 +180,7 @@ def demo(session: nox.Session) -> None:
     project = scaffold(session, ROOT / ".demo" / "shop")
     with session.chdir(project):
         session.run("nox", "-s", "lint", "test", "scan")
-    session.log("The project is in .demo/shop, and its README.md says what else it does.")
+    session.log("The project is in .demo/shop, and its README.md says what to do next.")
 
 
 @nox.session(venv_backend="none")
@@ -202,7 +202,7 @@ def title(session: nox.Session) -> None:
 
 @nox.session
 def report(session: nox.Session) -> None:
-    """The results of a run with `--report .nox/report.json`; -- --issue: in an issue as well."""
+    """Shows the results of a run with `--report .nox/report.json`; -- --issue: in an issue too."""
     nox_report.publish()
     if "--issue" in session.posargs:
         install(session, "test")
@@ -231,7 +231,7 @@ def publish(session: nox.Session) -> None:
 
 @nox.session
 def pictures(session: nox.Session) -> None:
-    """Makes the pictures in docs/pictures from real runs, or those named after --; needs Docker."""
+    """Makes the pictures in docs/pictures from real runs; -- NAME: only these. Needs Docker."""
     install(session, "test")
     session.env["PYTHONPATH"] = "tests"
     session.run("python", "-m", "scripts.pictures", *session.posargs)
@@ -239,6 +239,6 @@ def pictures(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Ratios against bare Copier, tools by hand, turbo, nx, moon; writes benchmarks/RESULTS.md."""
+    """Compares with plain Copier, plain tools, turbo, nx and moon; writes benchmarks/RESULTS.md."""
     install(session, "test")
     session.run("python", "-m", "benchmarks.bench", *session.posargs)

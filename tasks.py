@@ -1,4 +1,4 @@
-"""The maintainer's operations: `inv --list` names them."""
+"""Tasks for maintainers of the template: `inv --list` lists them."""
 
 import os
 import re
@@ -24,7 +24,7 @@ from slipway_ops.tasks import daily, program, versions  # noqa: E402
     help={
         "destination": "An empty folder.",
         "data": "An answer, such as apis=[shop]; repeatable.",
-        "quiet": "Do not list the files; show what Copier says at the end.",
+        "quiet": "Do not list the files; show only Copier's last message.",
     },
     iterable=["data"],
 )
@@ -40,10 +40,10 @@ def render(context: Context, destination: str, data: list[str], quiet: bool = Fa
 
 
 def snapshot() -> str:
-    """Commits the working tree beside the branches, at refs/render/head; returns the commit.
+    """Commits the working tree outside of all branches, at refs/render/head; returns the commit.
 
-    The project then names a commit that git has, and its package is that of the tree. Index,
-    branches and files stay as they are.
+    So the project names a commit that git has, and gets the package of this tree. Index, branches
+    and files do not change.
     """
     with tempfile.TemporaryDirectory() as folder:
         env = {**os.environ, "GIT_INDEX_FILE": str(Path(folder, "index"))}

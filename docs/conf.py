@@ -1,7 +1,7 @@
-"""How the site is made: the pages of this folder, and those of a project, which are in `project/`.
+"""The configuration of the site: the pages of this folder, and those of a project in `project/`.
 
 The session `docs` puts a rendered project there, so that no page is written twice. `PAGES` is the
-order of the site. A link that leads nowhere is an error.
+order of the site. A broken link is an error.
 """
 
 import re
@@ -44,7 +44,7 @@ copybutton_exclude = ".linenos, .gp, .c1"  # comments are for reading
 
 
 def arranged(app: Any, page: str, text: list[str]) -> None:
-    """Makes links what they are on the site, and gives the first page the list of all."""
+    """Rewrites links for the site, and adds the list of all pages to the first page."""
     if not page.startswith("project/"):
         up = re.escape("../" * (page.count("/") + 1))
         here = "../" * page.count("/")

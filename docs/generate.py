@@ -1,7 +1,7 @@
 """Writes the pages that are made from the code: reference.md and messages.md.
 
-`python docs/generate.py` writes them; `--check` only looks, and its exit status is 1 if one of them
-is not what the code says.
+`python docs/generate.py` writes them; `--check` only compares, and its exit status is 1 if one of
+them is not current.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SETTINGS = {
         '`["services/*", "libs/*", "apps/*"]`.',
         "names": "Table: names of members whose folders have the same name.",
         "adopted": "The day on which `inv adopt` was done.",
-        "capabilities": "What the project has besides its stages. Change it with `inv enable`.",
+        "capabilities": "The optional parts of the project. Change it with `inv enable`.",
         "slug": "The project's name in names of images and containers.",
         "python": "The Python of images and CI.",
         "types": 'The type checker of `lint`: `"pyrefly"` or `"mypy"`.',
@@ -42,11 +42,11 @@ SETTINGS = {
         "observability": "Whether staging and production run Prometheus, Grafana and Loki too.",
         "release": '`"commit"`: a version is a tag and an entry in CHANGELOG.md. `"tag-only"`: a '
         "version is a tag.",
-        "uses": "Table: what a member reads of others without depending on it: members, or paths.",
+        "uses": "Table: members or paths that a member reads without depending on them.",
         "variables": "Table: variables that the sessions of a member may see, by member.",
         "stages": "Table: commands of a stage in place of those in noxfile.py, by member.",
         "ci": "Table: what workflows may do, see below.",
-        "results": "Table: what skipping depends on, see below.",
+        "results": "Table: which inputs count for skipping, see below.",
     },
     "[tool.slipway] of a member": {
         "kind": "`api`, `worker` or `service` (the default).",
@@ -78,13 +78,13 @@ VARIABLES = {
         "REGISTRY": "A registry to use in place of `registry` in pyproject.toml.",
         "DOCKER_CONFIG": "Docker's folder of logins.",
         "NO_COLOR": "If set, the output has no colors.",
-        "FORCE_COLOR": "If set, it has colors also where it is not a terminal.",
+        "FORCE_COLOR": "If set, the output has colors even if it is not a terminal.",
         "GITHUB_TOKEN": "A token of GitHub, for `inv protect` and `inv release`.",  # nosec B105
-        "GH_ENTERPRISE_TOKEN": "The same for a server of your own.",  # nosec B105
+        "GH_ENTERPRISE_TOKEN": "The same for your own GitHub server.",  # nosec B105
         "GITHUB_API_URL": "The address of GitHub's API.",
     },
     "In CI": {
-        "CI": "If set, locks must be current, and an audit that could not ask fails.",
+        "CI": "If set, locks must be current, and an audit without an answer fails.",
         "VERSION": "The version that `nox -s deploy` and `nox -s release` take.",
         "DOTENV": "The text of `.env.NAME`, as a secret.",
         "REGISTRY_LOGIN": "`user:password` of the registry, as a secret.",
@@ -108,7 +108,7 @@ AREAS = {
     "template": "Starting nox and inv",
 }
 REFUSALS = ("Exit", "ParseError", "exit")  # besides exceptions of ours: of invoke and of sys
-# What a refusal is made of if it has no text of its own: another error, an exit status.
+# Names in a refusal that has no text of its own: another error, an exit status.
 REPEATED = ("error", "_error", "status", "found", "_shown", "main")
 # Names in messages that stand for a text of several words.
 TEXTS = re.compile(
@@ -284,7 +284,7 @@ class _Module:
         return ast.unparse(function).rpartition(".")[2] in {*self.classes, *REFUSALS}
 
     def texts(self, node: ast.expr, local: dict[str, ast.expr], depth: int = 0) -> list[str]:
-        """What an expression can be as a text, with placeholders for what only a run knows."""
+        """The texts that an expression can have, with placeholders for values of a run."""
         found = [_placeholder(node)]
         if isinstance(node, ast.Constant):
             return [str(node.value)]
@@ -328,7 +328,7 @@ def _functions(tree: ast.Module) -> list[ast.FunctionDef]:
 
 
 def _constants(scope: ast.AST) -> dict[str, ast.expr]:
-    """What is assigned to names in a module or function."""
+    """The values that are assigned to names in a module or function."""
     return {
         node.targets[0].id: node.value
         for node in _own(scope)
@@ -372,7 +372,7 @@ def main() -> int:
         if file.exists() and file.read_text(encoding="utf-8") == text:
             continue
         if "--check" in sys.argv:
-            print(f"docs/{name} is not what the code says. Type: python docs/generate.py")
+            print(f"docs/{name} is not current. Type: python docs/generate.py")
             status = 1
         else:
             file.write_text(text, encoding="utf-8")

@@ -5,7 +5,7 @@
     app.png        the page of the example product, from `inv dev`
     agents.png     the dashboard "Agents", of a real Prometheus beside three agents under load
 
-A name as an argument makes that one alone.
+With names as arguments, it makes only those.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from scripts.terminal_picture import Line, Session
 from support import BIN, REPOSITORY, clean_environment, snapshot
 
 PICTURES = REPOSITORY / "docs" / "pictures"
-# The address that people type; git takes the files of this working tree for it.
+# The address that people type; git uses this working tree in its place.
 ADDRESS = "https://github.com/OWNER/slipway"
 COPY = "copier copy --defaults gh:OWNER/slipway shop"
-VERSION = "v1.0.0"  # of a release, which is what `copier copy` takes
+VERSION = "v1.0.0"  # `copier copy` takes the newest release
 QUESTION = "What is a slipway?"
 FAULT = '"""A fault."""\n\nimport os\n\nNUMBER: int = "one"\n'
 
 
 class Shop:
-    """A project that was copied as people copy it, in a folder of its own."""
+    """A project that was copied as users copy it, in its own folder."""
 
     def __init__(self, folder: Path) -> None:
         """Prepares the folder; nothing is copied yet."""
@@ -53,19 +53,19 @@ class Shop:
 
     @functools.cached_property
     def copied(self) -> Session:
-        """What `copier copy` says."""
+        """The output of `copier copy`."""
         said = self.run(*COPY.split(), cwd=self.folder)
         subprocess.run(["git", "init", "--quiet"], cwd=self.path, check=True)
         return said
 
     @functools.cached_property
     def checked(self) -> Session:
-        """What the first run of lint and test says."""
+        """The output of the first run of lint and test."""
         assert self.copied
         return self.run("uv", "run", "nox", "-s", "lint", "test", cwd=self.path)
 
     def run(self, *command: str, cwd: Path, status: int = 0) -> Session:
-        """Runs a command in a terminal; it has to end with that status."""
+        """Runs a command in a terminal; exits if its status is another one."""
         said = terminal_picture.record(
             [shutil.which(command[0]) or "", *command[1:]], cwd, self.env
         )
@@ -127,7 +127,7 @@ def app(shop: Shop) -> None:
 
 
 def agents(shop: Shop) -> None:
-    """The dashboard "Agents", which a test draws from a Prometheus of its own."""
+    """The dashboard "Agents", which a test draws from its own Prometheus."""
     test = "tests/engine/observability/test_stack.py"
     with tempfile.TemporaryDirectory() as folder:
         command = [str(BIN / "pytest"), "--quiet", test, "-k", "shows_lines or has_data"]
@@ -151,7 +151,7 @@ MAKERS = {"first-run": first_run, "failed-run": failed_run, "app": app, "agents"
 
 
 def main(names: list[str]) -> None:
-    """Makes the pictures of these names; all of them if there is none."""
+    """Makes the pictures with these names, or all of them."""
     PICTURES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pictures-") as folder:
         shop = Shop(Path(folder))

@@ -1,4 +1,4 @@
-"""A terminal session as a picture: what a real command wrote, as SVG."""
+"""A picture of a terminal: the output of a real command, as SVG."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pathlib import Path
 import pyte
 from pyte.screens import Char
 
-ROWS = 3000  # of the terminal: nothing may leave it at the top
+ROWS = 3000  # of the terminal, so many that no line scrolls out
 FONT, WIDTH, HEIGHT, MARGIN = 14, 8.43, 19, 16  # pixels; of a letter, of a line
-NO_BREAK = "\u00a0"  # of spaces in a row, SVG shows one
+NO_BREAK = "\u00a0"  # SVG shows only one of several spaces
 BACKGROUND, FOREGROUND = "#14171f", "#d7dae0"
 COLORS = {
     "default": FOREGROUND,
@@ -52,7 +52,7 @@ Line = list[Char]
 
 @dataclass
 class Session:
-    """What a command wrote to a terminal.
+    """The output of a command in a terminal.
 
     Attributes:
         lines: as the terminal shows them at the end.
@@ -76,7 +76,7 @@ def record(
     columns: int = 80,
     seconds: float | None = None,
 ) -> Session:
-    """Runs a command in a terminal of its own, to its end.
+    """Runs a command in its own terminal, until it ends.
 
     Args:
         command: the program and its arguments.
@@ -105,7 +105,7 @@ def record(
             continue
         try:
             stream.feed(os.read(outer, 65536))
-        except OSError:  # nobody is in the terminal any more
+        except OSError:  # all programs in the terminal have ended
             break
     process.terminate()
     status = process.wait()
@@ -130,7 +130,7 @@ def note(text: str) -> Line:
 def svg(lines: list[Line], title: str, columns: int = 80) -> str:
     """Lines as a picture that needs no other file.
 
-    It has a background of its own, so that it is read on light and on dark pages.
+    It has its own background, so that it is readable on light and on dark pages.
     """
     width = round(columns * WIDTH + 2 * MARGIN)
     height = 36 + len(lines) * HEIGHT + MARGIN
@@ -150,7 +150,7 @@ def svg(lines: list[Line], title: str, columns: int = 80) -> str:
 
 
 def _spans(line: Line) -> Iterator[str]:
-    """The parts of a line that look the same; each is placed, whatever the font's width is."""
+    """The parts of a line with the same style; each has a position, whatever the font's width is."""
     column = 0
     for (color, bold), group in groupby(line, key=lambda char: (_color(char), char.bold)):
         text = "".join(char.data for char in group)
