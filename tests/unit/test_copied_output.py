@@ -25,20 +25,20 @@ def shown(program: str, tty: bool) -> Terminal:
 
 
 @pytest.mark.parametrize("tty", [True, False])
-def test_a_program_sees_a_terminal_where_there_is_one_and_its_output_is_kept(tty: bool) -> None:
+def test_a_program_sees_the_terminal_and_its_output_is_kept(tty: bool) -> None:
     with shown("import sys; print(sys.stdout.isatty()); print('bad', file=sys.stderr)", tty) as run:
         assert run.end() == 0
         said = f"{tty}\nbad\n".encode()
         assert run.text == f"{tty}\nbad\nkept {said!r}\n"
 
 
-def test_what_a_program_writes_is_shown_before_it_ends() -> None:
+def test_the_output_of_a_program_is_shown_before_it_ends() -> None:
     with shown("import time; print('begun', flush=True); time.sleep(600)", tty=True) as run:
         run.wait_for("begun\n")
         assert run.popen.poll() is None
 
 
-def test_a_program_that_goes_on_in_the_background_holds_up_nothing() -> None:
+def test_a_program_that_continues_in_the_background_is_not_waited_for() -> None:
     program = "import subprocess; subprocess.Popen(['sleep', '600']); print('ended')"
     with shown(program, tty=False) as run:
         assert run.end(timeout=30) == 0

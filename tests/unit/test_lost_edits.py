@@ -30,13 +30,13 @@ def updated(tmp_path: Path) -> Project:
     return project
 
 
-def test_what_somebody_edited_is_named_and_what_an_earlier_update_changed_is_not(
+def test_files_with_edits_are_named_and_files_that_an_update_changed_are_not(
     updated: Project,
 ) -> None:
     assert lost_edits(updated.path) == ["ops/edited.py"]
 
 
-def test_once_the_update_is_committed_nothing_is_said(updated: Project) -> None:
+def test_after_the_commit_of_the_update_there_is_no_warning(updated: Project) -> None:
     updated.commit()
     assert lost_edits(updated.path) == []
 

@@ -52,7 +52,7 @@ def git(root: Path, *words: str) -> None:
     ],
     ids=["src", "flat", "Django", "modules", "a folder of any name"],
 )
-def test_all_code_of_a_member_is_looked_at_in_every_layout(
+def test_all_code_of_a_member_is_found_in_every_layout(
     files: list[str], sources: list[str], in_git: bool, tmp_path: Path
 ) -> None:
     its = ["backend/pyproject.toml", *(f"backend/{name}" for name in files)]
@@ -64,14 +64,14 @@ def test_all_code_of_a_member_is_looked_at_in_every_layout(
     assert found["backend"].sources == sources
 
 
-def test_what_git_ignores_is_no_code(tmp_path: Path) -> None:
+def test_files_that_git_ignores_are_not_code(tmp_path: Path) -> None:
     found = tree(tmp_path, 'members = ["a"]', "a/pyproject.toml", "a/a.py", "a/made/client.py")
     write(tmp_path, **{".gitignore": "made/\n"})
     git(tmp_path, "init", "--quiet")
     assert found["a"].sources == ["a.py"]
 
 
-def test_the_code_of_a_member_inside_another_is_its_own(tmp_path: Path) -> None:
+def test_the_code_of_a_nested_member_belongs_only_to_it(tmp_path: Path) -> None:
     files = ["pyproject.toml", "top.py", "packages/loose.py", "packages/a/pyproject.toml"]
     found = tree(tmp_path, 'members = [".", "packages/*"]', *files, "packages/a/a.py", "noxfile.py")
     whole = found[f"its-{tmp_path.name}"]
@@ -87,7 +87,7 @@ def test_a_member_without_code_is_refused(tmp_path: Path) -> None:
         _ = found["a"].sources
 
 
-def test_members_are_what_the_globs_name_and_no_exclusion(tmp_path: Path) -> None:
+def test_members_match_a_glob_and_no_exclusion(tmp_path: Path) -> None:
     files = ["frontend/package.json", "packages/a/pyproject.toml", "packages/b/pyproject.toml"]
     found = tree(tmp_path, 'members = ["frontend", "packages/*", "!packages/b"]', *files, "c/x.py")
     assert {name: m.folder for name, m in found.items()} == {
@@ -102,7 +102,7 @@ def test_a_folder_with_two_manifests_is_two_members(tmp_path: Path) -> None:
     assert {name: m.language for name, m in found.items()} == {"shop": "python", "shop-web": "web"}
 
 
-def test_two_folders_of_one_name_are_refused_until_one_has_another_name(tmp_path: Path) -> None:
+def test_two_folders_with_the_same_name_are_refused_until_one_gets_another_name(tmp_path: Path) -> None:
     files = ["apps/web/package.json", "packages/web/package.json"]
     with pytest.raises(WorkspaceError, match=r"tool\.slipway\.names"):
         tree(tmp_path, 'members = ["*/web"]', *files)
@@ -115,7 +115,7 @@ def test_two_folders_of_one_name_are_refused_until_one_has_another_name(tmp_path
     }
 
 
-def test_the_tools_may_have_a_folder_of_their_own(tmp_path: Path) -> None:
+def test_the_tools_can_have_their_own_folder(tmp_path: Path) -> None:
     write(tmp_path, "pyproject.toml", ".pipeline/pyproject.toml", "src/a.py")
     own = f'{RECIPE}root = ".."\nmembers = ["."]\n'
     (tmp_path / ".pipeline/pyproject.toml").write_text(own, encoding="utf-8")
@@ -125,7 +125,7 @@ def test_the_tools_may_have_a_folder_of_their_own(tmp_path: Path) -> None:
     assert project.settings(tmp_path)["members"] == ["."]
 
 
-def test_a_member_has_its_own_lock_that_of_its_workspace_or_that_of_the_tools(
+def test_a_member_uses_its_own_lock_or_that_of_its_workspace_or_of_the_tools(
     tmp_path: Path,
 ) -> None:
     files = ["ours/pyproject.toml", "alone/pyproject.toml", "locked/pyproject.toml"]
@@ -183,14 +183,14 @@ def test_a_member_with_its_own_lock_is_tested_with_its_own_groups_and_extras(
     assert python_member.selection(found["a"]) == ["--package=its-a"]
 
 
-def test_a_member_without_a_name_says_how_it_gets_one(tmp_path: Path) -> None:
+def test_an_error_says_how_to_give_a_member_a_name(tmp_path: Path) -> None:
     found = tree(tmp_path, 'members = ["a"]', "a/pyproject.toml")
     (found["a"].path / "pyproject.toml").write_text("[tool.poetry]\nname = 'a'\n", "utf-8")
     with pytest.raises(SlipwayError, match="migrate-to-uv"):
         python_member.selection(found["a"])
 
 
-def test_a_python_that_no_machine_has_is_named(tmp_path: Path) -> None:
+def test_a_python_that_cannot_be_found_is_named(tmp_path: Path) -> None:
     found = tree(tmp_path, 'members = ["a"]', "a/pyproject.toml", "a/uv.lock")
     manifest = found["a"].path / "pyproject.toml"
     manifest.write_text(manifest.read_text("utf-8") + 'requires-python = ">=3.99"\n', "utf-8")
@@ -208,7 +208,7 @@ def test_a_python_that_no_machine_has_is_named(tmp_path: Path) -> None:
     ],
     ids=["no package", "ours", "another", "none named"],
 )
-def test_every_build_backend_but_ours_is_isolated(system: str, alone: bool, tmp_path: Path) -> None:
+def test_every_build_backend_except_ours_is_isolated(system: str, alone: bool, tmp_path: Path) -> None:
     found = tree(tmp_path, '[tool.uv.workspace]\nmembers = ["libs/*"]', "libs/a/pyproject.toml")
     manifest = found["a"].path / "pyproject.toml"
     if system:
@@ -242,7 +242,7 @@ def test_the_nearest_configuration_of_a_tool_counts(
 
 
 @pytest.mark.parametrize("text", ['stages = {lint = "ruff"}', "stages = {lint = [1]}"])
-def test_commands_of_a_stage_that_are_no_list_are_refused(text: str, tmp_path: Path) -> None:
+def test_commands_of_a_stage_must_be_a_list(text: str, tmp_path: Path) -> None:
     found = tree(tmp_path, 'members = ["a"]', "a/pyproject.toml")
     manifest = found["a"].path / "pyproject.toml"
     manifest.write_text(f"{manifest.read_text('utf-8')}[tool.slipway]\n{text}\n", "utf-8")
@@ -259,7 +259,7 @@ def test_commands_of_a_stage_that_are_no_list_are_refused(text: str, tmp_path: P
     ],
     ids=["words", "list"],
 )
-def test_coverage_that_a_members_own_options_measure_is_known(text: str, tmp_path: Path) -> None:
+def test_coverage_options_of_a_member_are_recognized(text: str, tmp_path: Path) -> None:
     found = tree(tmp_path, 'members = ["a"]', "a/pyproject.toml")
     manifest = found["a"].path / "pyproject.toml"
     manifest.write_text(f"{manifest.read_text('utf-8')}{text}", encoding="utf-8")

@@ -29,7 +29,7 @@ def test_a_project_of_this_recipe_is_found_from_a_folder_below(tmp_path: Path) -
     [(RECIPE - 1, "copier update"), (RECIPE + 1, "uv lock --upgrade-package slipway-ops")],
     ids=["the project is older", "the package is older"],
 )
-def test_of_two_that_do_not_match_the_older_one_is_to_be_updated(
+def test_if_recipe_and_package_do_not_match_the_error_says_which_is_older(
     recipe: int, command: str, tmp_path: Path
 ) -> None:
     with pytest.raises(WorkspaceError) as caught:
@@ -38,12 +38,12 @@ def test_of_two_that_do_not_match_the_older_one_is_to_be_updated(
     assert "\n" not in str(caught.value)
 
 
-def test_a_recipe_that_is_no_number_is_refused(tmp_path: Path) -> None:
+def test_a_recipe_must_be_a_number(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="recipe"):
         find_root(project(tmp_path, '"two"'))
 
 
-def test_a_program_ends_with_the_sentence_and_no_traceback(
+def test_a_program_exits_with_the_message_and_without_a_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project(tmp_path, RECIPE - 1))
@@ -53,7 +53,7 @@ def test_a_program_ends_with_the_sentence_and_no_traceback(
 
 
 @pytest.mark.parametrize("words", [("nox", "--list"), ("invoke", "env.list")])
-def test_nox_and_invoke_say_it_before_anything_else(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_nox_and_invoke_show_the_error_before_anything_else(words: tuple[str, ...], tmp_path: Path) -> None:
     project(tmp_path, RECIPE - 1)
     (tmp_path / "noxfile.py").write_text("from slipway_ops import nox_api\n", encoding="utf-8")
     tasks = "from slipway_ops.tasks import namespace\n"

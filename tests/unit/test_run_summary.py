@@ -22,7 +22,7 @@ FLAKE8 = ("flake8", ["services/api/src/app.py:3 F401 'os' imported but unused"])
         ("", "skipped"),
     ],
 )
-def test_the_table_has_the_reason_of_a_skip_where_it_is_short(reason: str, shown: str) -> None:
+def test_the_table_shows_the_reason_of_a_skip_if_it_is_short(reason: str, shown: str) -> None:
     assert run_summary.reason(reason) == shown
 
 
@@ -42,7 +42,7 @@ def test_the_table_fits_80_columns_and_counts_each_result() -> None:
     assert "4 failed, 4 not audited, 4 unchanged" in last
 
 
-def test_of_a_failure_the_tools_the_first_places_and_the_command_are_shown() -> None:
+def test_a_failure_is_shown_with_its_tools_first_places_and_command() -> None:
     places = [f"services/api/tests/test_{number}.py:{number}" for number in range(9)]
     ran = [
         Ended("lint(web)", "succeeded", 1.0),
@@ -58,7 +58,7 @@ def test_of_a_failure_the_tools_the_first_places_and_the_command_are_shown() -> 
     assert shlex.split(lines[-1])[-3:] == ["nox", "-s", "lint(api)"]
 
 
-def test_what_a_tool_says_is_cut_at_the_width_of_the_terminal_and_a_place_never_is() -> None:
+def test_the_message_of_a_tool_is_cut_to_the_terminal_but_its_place_is_not() -> None:
     ran = [Ended("lint(api)", "failed", failures=[FLAKE8])]
     for width in (20, 44, 60):
         line = run_summary.failures(ran, width)[1]

@@ -31,7 +31,7 @@ def said(code: str, tty: bool, **env: str) -> str:
         return run.text
 
 
-def test_at_a_terminal_a_step_counts_its_seconds_below_what_is_said() -> None:
+def test_at_a_terminal_the_seconds_of_a_step_are_shown_below_its_output() -> None:
     text = said(STEP, tty=True)
     assert "Working … 0 s" in text and "Working … 1 s\n" in text
     assert "found it\n" in text and "\nInside" not in text.replace("\x1b[KInside", "")
@@ -43,7 +43,7 @@ def test_at_a_terminal_a_step_counts_its_seconds_below_what_is_said() -> None:
     [(False, {}), (True, {"CI": "true"}), (True, {"TERM": "dumb"})],
     ids=["a file", "CI", "a terminal that cannot redraw a line"],
 )
-def test_elsewhere_a_step_is_one_line(tty: bool, env: dict[str, str]) -> None:
+def test_without_a_terminal_a_step_is_one_line(tty: bool, env: dict[str, str]) -> None:
     assert said(STEP, tty, **env) == PLAIN
 
 

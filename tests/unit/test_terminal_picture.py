@@ -20,13 +20,13 @@ sys.exit(3)
 """
 
 
-def test_a_session_is_what_the_terminal_shows_in_the_end() -> None:
+def test_a_session_has_the_final_text_of_the_terminal() -> None:
     said = terminal_picture.record([sys.executable, "-c", PROGRAM], Path.cwd(), os.environ)
     assert said.status == 3
     assert said.texts == ["red <&> plain", "two  spaces", "True"]
 
 
-def test_a_picture_has_the_text_in_its_colors_and_needs_nothing_else() -> None:
+def test_a_picture_has_the_text_in_its_colors_and_needs_no_other_file() -> None:
     said = terminal_picture.record([sys.executable, "-c", PROGRAM], Path.cwd(), os.environ)
     lines = [terminal_picture.typed("program"), *said.lines]
     picture = ElementTree.fromstring(terminal_picture.svg(lines, "a <title>"))

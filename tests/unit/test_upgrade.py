@@ -21,7 +21,7 @@ from slipway_ops import growth, uv
     ],
     ids=["a moment", "a day", "a week", "a span of theirs", "nothing"],
 )
-def test_a_day_becomes_a_week_before_the_lock_is_made(
+def test_exclude_newer_becomes_a_week_before_the_lock_is_made(
     before: str, after: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = tmp_path / "pyproject.toml"
@@ -37,7 +37,7 @@ def test_a_day_becomes_a_week_before_the_lock_is_made(
     assert read == [f"[tool.uv]\n{after}\n"]
 
 
-def test_a_lock_of_another_manager_than_npm_is_named_and_stays_as_it_is(
+def test_a_lock_of_another_manager_than_npm_is_named_and_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pyproject.toml").write_text("[tool.uv]\n", encoding="utf-8")

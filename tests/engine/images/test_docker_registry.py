@@ -51,7 +51,7 @@ def test_a_promotion_that_fails_for_one_member_leaves_the_version_on_none(
         assert product.has(product.tag) == pushed, "the images themselves are gone"
 
 
-def test_a_registry_that_deletes_nothing_is_said_to_have_a_tag_left(tmp_path: Path) -> None:
+def test_a_registry_that_cannot_delete_a_tag_is_reported(tmp_path: Path) -> None:
     with docker_registry(tmp_path, delete=False) as address:
         seed(f"{address}/shop/alpha:v1")
         with pytest.raises(SlipwayError, match="alpha:v1 could not be removed"):

@@ -73,7 +73,7 @@ ELSEWHERE = {
     "source <(inv --print-completion-script zsh)": COMPLETED,
     "inv --print-completion-script fish | source": COMPLETED,
     "inv protect": "tests/unit/github/test_protect.py::"
-    "test_a_bare_repository_gets_all_rules_and_again_nothing_is_written",
+    "test_a_new_repository_gets_all_rules_and_a_second_run_writes_nothing",
     "inv upgrade": "tests/stages/operations/test_upgrade.py::"
     "test_an_upgrade_writes_both_locks_within_their_ranges",
     "BASELINE=record nox -s lint scan test": "tests/stages/test_baseline.py::"

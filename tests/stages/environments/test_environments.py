@@ -151,7 +151,7 @@ def test_every_breach_of_the_contract_is_named_once_and_no_value_is_shown(shop: 
         assert "hunter2" not in "".join(found)
 
 
-def test_without_a_file_the_values_are_those_of_the_process(shop: Project) -> None:
+def test_without_a_file_the_values_come_from_the_process(shop: Project) -> None:
     url = "postgresql://app:pw@database:5432/app"
     given = {f"{name}_DATABASE_URL": url for name in ("AGENTS", "BACKEND", "RUNTIME")}
     given |= {"AGENTS_LLM_URL": "https://llm.example/v1", "AGENTS_LLM_MODEL": "large"}

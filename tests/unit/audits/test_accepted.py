@@ -72,7 +72,7 @@ def test_an_expired_acceptance_fails_and_is_named_beside_the_finding(
         ("accepted = [3]\n", "entry 1: `id`"),
     ],
 )
-def test_an_ill_formed_file_fails_with_a_sentence_that_names_the_place(
+def test_an_invalid_file_fails_and_the_message_names_the_place(
     frontend: Subject, project: Path, run_recorded: Audit, text: str, words: str
 ) -> None:
     (project / "audit.toml").write_text(text)
@@ -81,13 +81,13 @@ def test_an_ill_formed_file_fails_with_a_sentence_that_names_the_place(
     assert result.words.startswith("audit.toml") and words in result.words
 
 
-def test_a_file_that_is_no_text_fails_with_a_sentence(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_fails_with_a_message(tmp_path: Path) -> None:
     (tmp_path / "audit.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SlipwayError, match="audit.toml"):
         read_accepted(tmp_path / "audit.toml")
 
 
-def test_the_file_that_ships_accepts_nothing_and_its_example_is_right(tmp_path: Path) -> None:
+def test_the_file_of_the_template_accepts_nothing_and_its_example_is_valid(tmp_path: Path) -> None:
     shipped = REPOSITORY / "template" / "audit.toml"
     assert read_accepted(shipped) == []
     lines = shipped.read_text(encoding="utf-8").splitlines()
@@ -99,7 +99,7 @@ def test_the_file_that_ships_accepts_nothing_and_its_example_is_right(tmp_path: 
 
 @pytest.mark.parametrize("id", ["PYSEC-2026-42", "CVE-2026-42", "cve-2026-42"])
 @pytest.mark.parametrize("package", ["deep-thought", "deep.thought"])
-def test_an_entry_matches_the_advisory_or_an_alias_and_the_package_as_indexes_spell_it(
+def test_an_entry_matches_an_advisory_or_its_alias_and_any_spelling_of_the_package(
     id: str, package: str
 ) -> None:
     report = Report("backend", "osv.invalid", "AUDIT_X", frozenset({"deep-thought"}), [FINDING])
@@ -112,21 +112,21 @@ def test_an_entry_for_another_advisory_or_package_accepts_nothing(id: str, packa
     assert judge(report, [Accepted(id, package, "r", TODAY)], TODAY).outcome is Outcome.VULNERABLE
 
 
-def test_an_entry_holds_through_its_last_day_and_fails_from_the_next() -> None:
+def test_an_entry_is_valid_on_its_last_day_and_fails_on_the_next() -> None:
     report = Report("backend", "osv.invalid", "AUDIT_X", frozenset({"deep-thought"}), [FINDING])
     entry = Accepted("CVE-2026-42", "deep-thought", "r", TODAY)
     assert "0 day(s) left" in judge(report, [entry], TODAY).lines[0]
     assert judge(report, [entry], TODAY + timedelta(days=1)).outcome is Outcome.VULNERABLE
 
 
-def test_an_expired_entry_fails_even_where_nothing_matches_it() -> None:
+def test_an_expired_entry_fails_even_if_nothing_matches_it() -> None:
     entry = Accepted("CVE-1", "gone", "r", TODAY - timedelta(days=1))
     verdict = judge(Report("backend", "osv.invalid", "AUDIT_X", frozenset({"x"})), [entry], TODAY)
     assert verdict.outcome is Outcome.VULNERABLE
     assert verdict.summary == "audit.toml: expired: CVE-1 in gone"
 
 
-def test_an_entry_that_matches_nothing_any_more_is_mentioned_and_passes() -> None:
+def test_an_entry_that_no_longer_matches_is_mentioned_and_passes() -> None:
     entry = Accepted("CVE-1", "sound", "r", TODAY)
     report = Report("backend", "osv.invalid", "AUDIT_X", frozenset({"sound"}))
     verdict = judge(report, [entry], TODAY)
@@ -144,7 +144,7 @@ def test_an_entry_for_a_package_of_another_member_is_not_mentioned() -> None:
     ).lines
 
 
-def test_the_repo_mentions_an_entry_for_a_package_that_no_lock_holds() -> None:
+def test_the_repo_mentions_an_entry_for_a_package_that_is_in_no_lock() -> None:
     report = Report(
         "repo", "osv.invalid", "AUDIT_X", frozenset({"x"}), locked=frozenset({"x", "Elsewhere"})
     )
@@ -153,7 +153,7 @@ def test_the_repo_mentions_an_entry_for_a_package_that_no_lock_holds() -> None:
     assert line == "note: audit.toml accepts CVE-2 in gone, which is not in any lock. Remove it."
 
 
-def test_an_audit_that_could_not_ask_calls_no_entry_needless() -> None:
+def test_a_failed_audit_does_not_call_an_entry_unnecessary() -> None:
     report = Report(
         "backend", "osv.invalid", "AUDIT_X", frozenset({"sound"}), failure="did not answer"
     )

@@ -47,7 +47,7 @@ def was_no_audit(subject: Subject, result: Result, host: str, reason: str) -> No
 
 
 @pytest.mark.parametrize("behavior", REASONS)
-def test_a_service_that_answers_nonsense_is_no_audit_and_fails_in_ci(
+def test_an_invalid_answer_of_the_service_is_not_an_audit_and_fails_in_ci(
     subject: Subject, run_recorded: Audit, behavior: Behavior
 ) -> None:
     tools = Tools(subject.advisory, behavior=behavior)
@@ -59,7 +59,7 @@ def test_a_service_that_answers_nonsense_is_no_audit_and_fails_in_ci(
     ("ci", "how"),
     [("", "skipped"), ("0", "skipped"), ("False", "skipped"), ("true", "failed"), ("1", "failed")],
 )
-def test_only_ci_that_is_set_and_not_false_makes_a_missing_audit_fail(
+def test_a_missing_audit_fails_only_if_ci_is_set_and_not_false(
     frontend: Subject, run_recorded: Audit, monkeypatch: pytest.MonkeyPatch, ci: str, how: str
 ) -> None:
     report = Report("frontend", "audits.invalid", failure="did not answer")
@@ -67,7 +67,7 @@ def test_only_ci_that_is_set_and_not_false_makes_a_missing_audit_fail(
     assert run_recorded(frontend, Tools(), CI=ci).how == how
 
 
-def test_packages_of_other_platforms_and_each_of_two_versions_are_asked_about(
+def test_packages_of_other_platforms_and_all_versions_are_audited(
     backend: Subject, run_recorded: Audit
 ) -> None:
     forked = Advisory("PyPI", "forked", "PYSEC-2026-1", fixed="2.0")
@@ -79,7 +79,7 @@ def test_packages_of_other_platforms_and_each_of_two_versions_are_asked_about(
     assert "replace winonly, or accept it" in result.printed
 
 
-def test_the_repo_audits_exactly_what_no_member_ships(
+def test_the_repo_audits_exactly_the_packages_that_no_member_ships(
     backend: Subject, project: Path, run_recorded: Audit
 ) -> None:
     repo = replace(backend, member=Member("repo", project, "repo", project))
@@ -88,7 +88,7 @@ def test_the_repo_audits_exactly_what_no_member_ships(
     assert [list(pins) for pins in tools.asked] == [["pycrypto", "toolbox"]]
 
 
-def test_a_lock_beside_that_of_the_tools_is_audited_by_its_member_and_the_rest_by_repo(
+def test_a_members_own_lock_is_audited_by_the_member_and_the_rest_by_repo(
     backend: Subject, project: Path, run_recorded: Audit
 ) -> None:
     alone = project / "alone"
@@ -108,7 +108,7 @@ def test_a_lock_beside_that_of_the_tools_is_audited_by_its_member_and_the_rest_b
         assert [list(asked) for asked in tools.asked] == [pins]
 
 
-def test_a_package_that_no_service_can_know_is_not_audited_until_it_is_accepted(
+def test_a_package_unknown_to_services_is_not_audited_until_it_is_accepted(
     backend: Subject, project: Path, run_recorded: Audit
 ) -> None:
     lock = (project / "uv.lock").read_text()
@@ -125,7 +125,7 @@ def test_a_package_that_no_service_can_know_is_not_audited_until_it_is_accepted(
     assert taken.how == "passed" and "accepted: not-audited in homegrown" in taken.printed
 
 
-def test_the_package_of_the_template_needs_no_advisory_service_when_it_comes_from_git(
+def test_slipway_ops_from_git_needs_no_advisory_service(
     backend: Subject, project: Path, run_recorded: Audit
 ) -> None:
     repo = replace(backend, member=Member("repo", project, "repo", project))
@@ -138,7 +138,7 @@ def test_the_package_of_the_template_needs_no_advisory_service_when_it_comes_fro
     assert run_recorded(repo, Tools(), CI="true").how == "failed"
 
 
-def test_members_without_packages_ask_nobody(
+def test_members_without_packages_send_no_request(
     frontend: Subject, backend: Subject, project: Path, run_recorded: Audit
 ) -> None:
     lock = frontend.member.path / "package-lock.json"
@@ -155,7 +155,7 @@ def test_members_without_packages_ask_nobody(
 
 
 @pytest.mark.parametrize("spoil", ["remove", "conflict"])
-def test_a_lock_that_cannot_be_read_is_refused_with_the_command_that_makes_it(
+def test_an_unreadable_lock_is_refused_with_the_command_that_makes_a_new_one(
     subject: Subject, project: Path, run_recorded: Audit, spoil: str
 ) -> None:
     for lock in (project / "uv.lock", project / "apps" / "frontend" / "package-lock.json"):
@@ -183,7 +183,7 @@ def test_a_missing_tool_is_named_with_the_command_that_installs_it(
     assert result.how == "failed" and "npm" in result.words and "nox -s setup" in result.words
 
 
-def test_a_sound_lock_is_clean_and_the_service_is_named(
+def test_a_lock_without_vulnerabilities_is_clean_and_the_service_is_named(
     subject: Subject, run_recorded: Audit
 ) -> None:
     result = run_recorded(subject, Tools(), CI="true")

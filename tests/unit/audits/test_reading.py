@@ -52,7 +52,7 @@ from slipway_ops.stages.audit.policy import (
         ("", "gave no answer that npm audit can read (no output)"),
     ],
 )
-def test_a_tools_errors_become_the_end_of_a_sentence(text: str, meaning: str) -> None:
+def test_the_errors_of_a_tool_become_the_end_of_a_sentence(text: str, meaning: str) -> None:
     assert meaning in cause(text, "npm audit")
 
 
@@ -61,7 +61,7 @@ def test_credentials_in_an_address_are_never_shown() -> None:
     assert "secret" not in cause("ValueError: bad https://user:secret@mirror.invalid/", "x")
 
 
-def test_a_package_that_pip_audit_skipped_is_not_among_its_answers() -> None:
+def test_a_package_that_pip_audit_skipped_counts_as_not_audited() -> None:
     skipped = {"name": "odd", "skip_reason": "not found"}
     clean = {"name": "Deep_Thought", "version": "1", "vulns": []}
     assert pip_audit_findings({"dependencies": [skipped, clean]}) == {("deep-thought", "1"): []}
@@ -70,7 +70,7 @@ def test_a_package_that_pip_audit_skipped_is_not_among_its_answers() -> None:
 NPM = advice("npm", Path("/shop/apps/frontend"), Path("/shop"))
 
 
-def test_a_circle_of_npm_packages_ends_the_chain() -> None:
+def test_a_cycle_of_npm_packages_ends_the_chain() -> None:
     advisory = {"url": "https://x.invalid/GHSA-1", "source": 1, "title": "t", "severity": "info"}
     entry = {"nodes": ["node_modules/a"], "isDirect": False, "fixAvailable": False}
     vulnerable = {
@@ -98,7 +98,7 @@ def test_the_columns_of_the_table_are_aligned() -> None:
     assert max(map(len, lines)) <= 104
 
 
-def test_a_column_that_nobody_fills_is_left_out() -> None:
+def test_an_empty_column_is_left_out() -> None:
     finding = Finding("x", "1", "PYSEC-2026-1", frozenset({"17", "CVE-1"}), "t", "-", "do this")
     head, rule, row, title, _ = table([finding])[1:6]
     assert head.split() == ["package", "version", "advisory"] and row.split() == [
@@ -109,12 +109,12 @@ def test_a_column_that_nobody_fills_is_left_out() -> None:
     assert len(rule) == max(len(head), len(row)) and title.endswith("(also CVE-1)")
 
 
-def test_the_versions_known_for_years_are_the_ones_that_the_audits_ask_about() -> None:
+def test_the_audits_ask_about_versions_with_old_advisories() -> None:
     python, npm = KNOWN_FOR_YEARS
     assert (python.package, npm.package) == (audits.KNOWN_PYTHON[0], audits.KNOWN_NPM[0])
 
 
-def test_the_double_of_osv_answers_what_osvs_schema_requires() -> None:
+def test_the_double_of_osv_answers_as_the_schema_of_osv_requires() -> None:
     for advisory in (*KNOWN_FOR_YEARS, Advisory("PyPI", "x", "PYSEC-2026-1", fixed="2")):
         entry = advisory.as_osv()
         assert {"id", "modified"} <= set(entry)
@@ -126,7 +126,7 @@ def test_the_double_of_osv_answers_what_osvs_schema_requires() -> None:
                 assert "introduced" in events[0] and all(len(event) == 1 for event in events)
 
 
-def test_a_double_stops_with_its_block() -> None:
+def test_a_double_stops_at_the_end_of_its_block() -> None:
     with advisory_services() as services:
         port = int(services.address.rpartition(":")[2])
         socket.create_connection(("127.0.0.1", port)).close()

@@ -33,7 +33,7 @@ def recorded(root: Path, *findings: Finding) -> Known:
     return Known(root, LINT, "flake8")
 
 
-def test_a_line_that_moves_is_no_new_finding(tmp_path: Path) -> None:
+def test_a_line_that_moves_is_not_a_new_finding(tmp_path: Path) -> None:
     known = recorded(tmp_path, found(3))
     assert known.new([found(30)]) == [] and known.fixed([found(30)]) == 0
 
@@ -48,7 +48,7 @@ def test_one_more_of_a_known_finding_is_new(tmp_path: Path) -> None:
     [found(3, path="b.py"), found(3, code="F811"), found(3, message="another")],
     ids=["a file that was renamed", "another rule", "another message"],
 )
-def test_what_differs_in_more_than_the_line_is_new(other: Finding, tmp_path: Path) -> None:
+def test_a_finding_with_another_file_rule_or_message_is_new(other: Finding, tmp_path: Path) -> None:
     known = recorded(tmp_path, found(3))
     assert known.new([other]) == [other] and known.fixed([other]) == 1
 
@@ -84,7 +84,7 @@ def test_the_file_has_a_sorted_line_for_each_finding(tmp_path: Path) -> None:
     )
 
 
-def test_a_baseline_in_which_nothing_is_left_is_no_file(tmp_path: Path) -> None:
+def test_an_empty_baseline_is_deleted(tmp_path: Path) -> None:
     recorded(tmp_path, found(3)).shrink([])
     assert not (tmp_path / FILE).exists() and baseline.read(tmp_path) == {}
 
@@ -93,7 +93,7 @@ def record_in_a_process(root: str, number: int) -> None:
     Known(Path(root), f"lint(m{number})", "flake8").record([found(1)])
 
 
-def test_sessions_that_run_side_by_side_lose_nothing(tmp_path: Path) -> None:
+def test_parallel_sessions_do_not_lose_entries(tmp_path: Path) -> None:
     with ProcessPoolExecutor(4) as pool:
         list(pool.map(record_in_a_process, [str(tmp_path)] * 12, range(12)))
     assert sorted(baseline.read(tmp_path)) == sorted(f"lint(m{n})" for n in range(12))
@@ -118,7 +118,7 @@ def test_a_baseline_that_cannot_be_read_is_an_error(text: str, tmp_path: Path) -
     assert (tmp_path / FILE).read_text(encoding="utf-8") == text
 
 
-def test_a_baseline_is_recorded_where_that_is_asked_for_and_not_in_ci() -> None:
+def test_a_baseline_is_recorded_only_on_request_and_not_in_ci() -> None:
     assert not baseline.recording({})
     assert baseline.recording({"BASELINE": "record"})
     for wrong in ({"BASELINE": "yes"}, {"BASELINE": "record", "CI": "true"}):
@@ -133,7 +133,7 @@ def member(root: Path) -> Member:
     return Member("api", root / "services/api", "service", root)
 
 
-def test_a_floor_is_what_was_recorded_rounded_down(
+def test_the_minimum_coverage_is_the_recorded_one_rounded_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, said = member(tmp_path), list[str]()
@@ -147,7 +147,7 @@ def test_a_floor_is_what_was_recorded_rounded_down(
     assert baseline.floor(tmp_path, api) == 71.3 and len(said) == 1
 
 
-def test_a_floor_rises_by_itself_but_not_in_ci(
+def test_the_minimum_coverage_rises_by_itself_but_not_in_ci(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, said = member(tmp_path), list[str]()
@@ -163,7 +163,7 @@ def test_a_floor_rises_by_itself_but_not_in_ci(
     assert baseline.floor(tmp_path, api) == 80 and len(said) == 1
 
 
-def test_a_floor_of_0_is_a_floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minimum_coverage_of_0_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     api = member(tmp_path)
     monkeypatch.setenv("BASELINE", "record")
     baseline.note(tmp_path, api, 0, lambda text: None)
@@ -181,7 +181,7 @@ def test_a_floor_of_0_is_a_floor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("pytest.ini", "[pytest]\naddopts = --cov-fail-under 80\n"),
     ],
 )
-def test_a_member_with_a_floor_of_its_own_has_none_in_the_baseline(
+def test_a_member_with_its_own_minimum_has_none_in_the_baseline(
     name: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = member(tmp_path)
@@ -192,7 +192,7 @@ def test_a_member_with_a_floor_of_its_own_has_none_in_the_baseline(
     assert not (tmp_path / FILE).exists()
 
 
-def test_tools_and_floor_are_what_a_session_has_of_the_file(tmp_path: Path) -> None:
+def test_a_session_sees_its_own_tools_and_minimum_in_the_file(tmp_path: Path) -> None:
     recorded(tmp_path, found(1))
     baseline.write(tmp_path, "test(api)", "coverage", {"at least": 71.3})
     text = json.loads((tmp_path / FILE).read_text(encoding="utf-8"))

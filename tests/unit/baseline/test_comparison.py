@@ -71,13 +71,13 @@ def run(session: Session, *outputs: str) -> Session:
     return session
 
 
-def test_without_a_baseline_a_command_runs_as_it_is() -> None:
+def test_without_a_baseline_a_command_runs_unchanged() -> None:
     assert run(Session(), OS).as_it_is == [(f"{Path.cwd()}/flake8", "0.txt")]
     assert not Path("ran").exists() and not Path("baseline.json").exists()
 
 
 @pytest.mark.parametrize("name", ["format(api)", "lint"])
-def test_a_session_that_is_no_stage_of_a_member_has_no_baseline(
+def test_only_stages_of_members_have_a_baseline(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BASELINE", "record")
@@ -85,7 +85,7 @@ def test_a_session_that_is_no_stage_of_a_member_has_no_baseline(
     assert not Path("baseline.json").exists()
 
 
-def test_with_a_baseline_a_tool_runs_once_and_only_so_that_it_can_be_read() -> None:
+def test_with_a_baseline_a_tool_runs_once_with_readable_output() -> None:
     baseline.write(Path.cwd(), "lint(api)", "flake8", {"a.py: F401 'os' imported but unused": 1})
     assert not run(Session(), OS).as_it_is
     assert Path("ran").read_text(encoding="utf-8").split() == ["0.txt"]
@@ -106,7 +106,7 @@ def test_each_of_several_runs_of_a_tool_has_its_own_findings(
     assert list(baseline.read(Path.cwd())["lint(api)"]) == ["flake8"]
 
 
-def test_what_cannot_be_read_is_run_again_for_its_own_words_and_fails() -> None:
+def test_a_tool_with_unreadable_output_runs_again_unchanged_and_fails() -> None:
     baseline.write(Path.cwd(), "lint(api)", "flake8", {"a.py: F401 'os' imported but unused": 1})
     session = Session()
     with pytest.raises(CommandFailed):
@@ -114,14 +114,14 @@ def test_what_cannot_be_read_is_run_again_for_its_own_words_and_fails() -> None:
     assert session.as_it_is and baseline.read(Path.cwd())
 
 
-def test_what_cannot_be_read_fails_also_where_the_command_itself_does_not() -> None:
+def test_unreadable_output_fails_even_if_the_command_succeeds() -> None:
     baseline.write(Path.cwd(), "lint(api)", "flake8", {"a.py: F401 'os' imported but unused": 1})
     with pytest.raises(CommandFailed):
         run(Session(), "# not a finding")
     assert baseline.read(Path.cwd())
 
 
-def test_where_something_is_new_nothing_is_dropped() -> None:
+def test_known_findings_stay_in_the_file_if_there_is_a_new_one() -> None:
     known = {"a.py: F401 'os' imported but unused": 1.0}
     baseline.write(Path.cwd(), "lint(api)", "flake8", known)
     with pytest.raises(CommandFailed):

@@ -89,7 +89,7 @@ def test_findings_are_read_as_path_rule_and_message_without_numbers(name: str, h
     assert [finding.key for finding in found] == KEYS[name]
 
 
-def test_of_a_dockerfile_each_finding_is_read(here: Path) -> None:
+def test_each_finding_in_a_dockerfile_is_read(here: Path) -> None:
     found = findings.read("hadolint", here, recorded("hadolint", "found", here))
     codes = [finding.code for finding in found]
     assert codes == ["DL3006", "DL3003", "DL3008", "DL3014", "DL3015", "DL3059"]
@@ -137,7 +137,7 @@ def test_a_file_that_a_tool_cannot_parse_is_never_a_known_finding(name: str, her
         (1, "["),
     ],
 )
-def test_a_crash_is_no_list_of_findings(name: str, status: int, stdout: str, here: Path) -> None:
+def test_a_crash_is_not_a_list_of_findings(name: str, status: int, stdout: str, here: Path) -> None:
     with pytest.raises(UnreadableError):
         findings.read(name, here, done(name, here, status, stdout, "Segmentation fault"))
 
@@ -157,13 +157,13 @@ def test_a_plugin_of_flake8_that_crashes_after_findings_is_a_crash(here: Path) -
         findings.read("flake8", here, was)
 
 
-def test_the_totals_that_flake8_may_be_configured_to_write_are_no_findings(here: Path) -> None:
+def test_totals_of_flake8_are_not_findings(here: Path) -> None:
     was = recorded("flake8", "found", here)
     was.stdout += "\n1     F401 'os' imported but unused\n3"
     assert len(findings.read("flake8", here, was)) == 3
 
 
-def test_warnings_of_eslint_count_only_where_they_may_fail(here: Path) -> None:
+def test_warnings_of_eslint_count_only_if_they_can_fail(here: Path) -> None:
     was = recorded("eslint", "found", here)
     was.args = ["eslint", "src/a.ts", "--format=json"]
     found = findings.read("eslint", here, was)
@@ -171,14 +171,14 @@ def test_warnings_of_eslint_count_only_where_they_may_fail(here: Path) -> None:
     assert len(found) == 2
 
 
-def test_what_a_tool_does_not_fail_for_is_no_finding(here: Path) -> None:
+def test_a_message_that_does_not_fail_is_not_a_finding(here: Path) -> None:
     was = recorded("hadolint", "found", here)
     was.returncode = 0  # as with --failure-threshold=error
     assert findings.read("hadolint", here, was) == []
 
 
 @pytest.mark.parametrize("option", ["--failure-threshold=warning", "-t warning"])
-def test_what_hadolint_only_mentions_is_no_finding(option: str, here: Path) -> None:
+def test_hints_of_hadolint_are_not_findings(option: str, here: Path) -> None:
     was = recorded("hadolint", "found", here)
     was.args = ["hadolint", *option.split(), "Dockerfile"]
     codes = [finding.code for finding in findings.read("hadolint", here, was)]
@@ -202,7 +202,7 @@ def test_both_forms_of_ruff_format_are_read(here: Path) -> None:
         ["pytest"],
     ],
 )
-def test_what_writes_or_cannot_be_read_is_run_as_it_is(command: list[str]) -> None:
+def test_commands_that_write_or_have_no_readable_output_run_unchanged(command: list[str]) -> None:
     assert findings.name_of(command) == ""
 
 

@@ -41,14 +41,14 @@ def slipway(tmp_path: Path) -> Sample:
     return InThisProcess(**vars(made))
 
 
-def test_a_runner_that_runs_nothing_has_missed_what_had_to_run(slipway: Sample) -> None:
+def test_a_runner_that_runs_nothing_has_missed_all_needed_tasks(slipway: Sample) -> None:
     lines = table({"idle": replace(Sample(**vars(slipway)), command=["true"])})
     assert "| `.flake8` | 4 | **4 missed**, 0 more |" in lines
     missed = [int(number) for number in re.findall(r"\*\*(\d+) missed", "".join(lines))]
     assert f"| all {len(CHANGES)} |  | {sum(missed)} missed, 0 more |" in lines
 
 
-def test_after_a_hundred_kinds_of_change_what_had_to_run_runs_and_more_only_with_a_reason(
+def test_after_each_change_all_needed_tasks_run_and_others_only_with_a_reason(
     slipway: Sample,
 ) -> None:
     names = [change.name for change in CHANGES]

@@ -41,17 +41,17 @@ def in_groups(groups: Iterable[Group]) -> list[str]:
 # --- division ------------------------------------------------------------------------------------
 
 
-def test_nothing_to_run_is_no_group() -> None:
+def test_there_is_no_group_if_nothing_has_to_run() -> None:
     assert divide({}, GROUPS, ENOUGH) == []
 
 
-def test_one_session_is_one_group_that_is_called_as_its_stage() -> None:
+def test_a_single_session_is_one_group_with_the_name_of_its_stage() -> None:
     assert divide({"lint(api)": 5.0}, GROUPS, ENOUGH) == [
         Group("lint", "lint", ("lint(api)",), 5.0)
     ]
 
 
-def test_what_one_machine_does_in_time_stays_together_by_stage() -> None:
+def test_a_stage_that_one_machine_can_do_in_time_is_one_group() -> None:
     groups = divide(stages(4, "lint", "test") | {"docs": 9.0}, GROUPS, ENOUGH)
     assert [(g.name, g.stage, len(g.sessions), g.seconds) for g in groups] == [
         ("lint", "lint", 4, 120.0),
@@ -60,7 +60,7 @@ def test_what_one_machine_does_in_time_stays_together_by_stage() -> None:
     ]
 
 
-def test_three_hundred_sessions_run_once_each_in_as_many_groups_as_there_may_be() -> None:
+def test_three_hundred_sessions_fill_all_allowed_groups_and_run_once_each() -> None:
     seconds = stages(75, "lint", "test", "scan", "build")
     groups = divide(seconds, GROUPS, ENOUGH)
     assert sorted(in_groups(groups)) == sorted(seconds)
@@ -72,7 +72,7 @@ def test_three_hundred_sessions_run_once_each_in_as_many_groups_as_there_may_be(
 
 
 @pytest.mark.parametrize("most", [4, 5, 9, 40])
-def test_there_are_never_more_groups_than_there_may_be(most: int) -> None:
+def test_there_are_never_more_groups_than_allowed(most: int) -> None:
     seconds = stages(75, "lint", "test", "scan", "build", seconds=200.0)
     groups = divide(seconds, most, ENOUGH)
     assert len(groups) <= most and sorted(in_groups(groups)) == sorted(seconds)
@@ -93,21 +93,21 @@ def test_groups_of_a_stage_are_about_equally_long() -> None:
     assert sum(found) == pytest.approx(sum(seconds.values()))
 
 
-def test_a_session_that_is_longer_than_all_others_is_alone_and_does_not_make_more_groups() -> None:
+def test_the_longest_session_is_alone_and_does_not_cause_more_groups() -> None:
     seconds = {"test(slow)": 1000.0} | stages(4, "test", seconds=100.0)
     groups = divide(seconds, GROUPS, ENOUGH)
     assert [group.sessions for group in groups][0] == ("test(slow)",)
     assert len(groups) == 2
 
 
-def test_no_length_and_equal_lengths_are_divided_too() -> None:
+def test_sessions_with_unknown_or_equal_times_are_divided_too() -> None:
     groups = divide(stages(9, "lint", seconds=0.0), GROUPS, ENOUGH)
     assert [len(group.sessions) for group in groups] == [9]
     groups = divide(stages(9, "lint", seconds=0.1 + 0.2), GROUPS, 0.3)
     assert [len(group.sessions) for group in groups] == [1] * 9
 
 
-def test_the_same_sessions_make_the_same_groups_in_whatever_order_they_were_measured() -> None:
+def test_the_same_sessions_make_the_same_groups_in_any_order() -> None:
     seconds = stages(40, "lint", seconds=50.0)
     assert divide(seconds, GROUPS, ENOUGH) == divide(dict(seconds), GROUPS, ENOUGH)
     back = dict(reversed(seconds.items()))
@@ -134,12 +134,12 @@ def test_a_group_runs_its_sessions_in_the_order_of_nox() -> None:
         ({"minutes": float("inf")}, "minutes is inf"),
     ],
 )
-def test_a_limit_that_cannot_be_is_refused(table: dict[str, object], told: str) -> None:
+def test_an_impossible_limit_is_refused(table: dict[str, object], told: str) -> None:
     with pytest.raises(SlipwayError, match=told):
         limits(table)
 
 
-def test_limits_need_not_be_said() -> None:
+def test_limits_are_optional() -> None:
     assert limits({"allowed": []}) == (GROUPS, ENOUGH)
     assert limits({"groups": JOBS, "minutes": 0.5}) == (JOBS, 30.0)
 
@@ -153,7 +153,7 @@ def record(records: Records, session: str, seconds: float, key: str = "") -> Non
     records.store(Record(session, fields, 0.0, seconds, {}))
 
 
-def test_a_session_is_as_long_as_it_was_else_as_others_of_its_stage(tmp_path: Path) -> None:
+def test_the_time_of_a_session_is_its_last_or_that_of_its_stage(tmp_path: Path) -> None:
     records = Records(tmp_path, pytest.fail)
     for name, seconds in (("lint(a)", 3.0), ("lint(b)", 5.0), ("lint(c)", 100.0)):
         record(records, name, seconds)
@@ -165,7 +165,7 @@ def test_a_session_is_as_long_as_it_was_else_as_others_of_its_stage(tmp_path: Pa
     assert expected(["lint(a)", "lint(b)", "lint(c)", "lint(new)"], records)["lint(new)"] == 5.0
 
 
-def test_records_of_machines_together_are_no_more_than_those_of_one(tmp_path: Path) -> None:
+def test_merged_records_of_machines_keep_the_same_limit(tmp_path: Path) -> None:
     records = Records(tmp_path, pytest.fail)
     for number in range(KEPT):
         record(records, "lint(a)", 1.0, f"{number}")
@@ -191,7 +191,7 @@ def test_groups_are_the_matrix_of_a_job() -> None:
     }
 
 
-def test_more_than_github_passes_on_is_not_given_on() -> None:
+def test_a_plan_too_large_for_github_is_refused() -> None:
     many = [Group(f"lint {n}", "lint", ("lint(member)",) * 100, 1.0) for n in range(500)]
     assert len(json.dumps([g.sessions for g in many])) > PASSED_ON and matrix(many) == ""
     assert matrix([Group("lint", "lint", ("lint(member)",) * 11_000, 1.0)]) == ""

@@ -19,14 +19,14 @@ CORE = "libs/core/src/core/__init__.py"
 
 
 @pytest.mark.parametrize("name", ["Makefile", "data/a.bin", ".hidden", "src/core/a.sql", "a b.txt"])
-def test_trezor_24605_every_file_of_a_member_is_an_input_whatever_its_name(
+def test_trezor_24605_every_file_of_a_member_is_an_input(
     name: str, monorepo: Monorepo
 ) -> None:
     monorepo.write(f"libs/core/{name}", "new\n")
     assert {f"{s}(core)" for s in cache_key.STAGES} <= monorepo.run()
 
 
-def test_turbo_1146_a_file_that_is_edited_during_the_run_keeps_the_result_from_being_kept(
+def test_turbo_1146_a_result_is_not_kept_if_a_file_was_edited_during_the_run(
     monorepo: Monorepo,
 ) -> None:
     @contextmanager
@@ -44,13 +44,13 @@ def test_turbo_1146_a_file_that_is_edited_during_the_run_keeps_the_result_from_b
     assert "lint(core)" in monorepo.run()
 
 
-def test_nx_14183_and_36932_a_result_without_its_outputs_is_none(monorepo: Monorepo) -> None:
+def test_nx_14183_and_36932_a_result_without_its_outputs_is_not_used(monorepo: Monorepo) -> None:
     shutil.rmtree(monorepo.path / "dist")
     monorepo.write("apps/web/dist/it", "of somebody else\n")
     assert monorepo.run() == {f"build({n})" for n in ("core", "solo", "api", "worker", "web")}
 
 
-def test_moon_1172_the_definition_of_a_session_is_a_part_of_its_key(monorepo: Monorepo) -> None:
+def test_moon_1172_the_definition_of_a_session_is_part_of_its_key(monorepo: Monorepo) -> None:
     monorepo.write("noxfile.py", "# other commands\n")
     assert monorepo.run() == monorepo.sessions
 
@@ -88,7 +88,7 @@ def test_turbo_3142_a_miss_says_which_part_of_the_key_has_changed(
         why("lint", "cores")
 
 
-def test_a_scan_is_of_its_day(monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scan_is_valid_for_one_day(monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch) -> None:
     class Yesterday(date):
         @classmethod
         def today(cls) -> Yesterday:

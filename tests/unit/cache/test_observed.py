@@ -109,7 +109,7 @@ def still(_green: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
         f"{sys.base_prefix}/lib/os.py",
     ],
 )
-def test_what_is_in_the_key_or_harmless_is_no_finding(what: str, still: Watched) -> None:
+def test_an_access_that_is_in_the_key_or_harmless_is_not_a_finding(what: str, still: Watched) -> None:
     what = os.path.expanduser(what)
     path = Path(still.absolute(what))
     how = "looked up" if path.is_dir() else "read" if path.exists() else "missed"
@@ -139,7 +139,7 @@ def test_what_is_in_the_key_or_harmless_is_no_finding(what: str, still: Watched)
         ("run", "/usr/bin/git"),
     ],
 )
-def test_what_another_result_may_come_from_is_a_finding(
+def test_an_access_that_could_change_the_result_is_a_finding(
     how: str, what: str, still: Watched
 ) -> None:
     found = still.findings("test(api)", (how, what))
@@ -157,14 +157,14 @@ def test_each_stage_has_its_own_key(still: Watched) -> None:
     assert not still.findings("lint(repo)", ("read", "apps/web/node_modules/it/index.js"))
 
 
-def test_what_a_stage_has_made_is_no_input_of_another(watched: Watched) -> None:
+def test_the_output_of_a_stage_is_not_an_input_of_another(watched: Watched) -> None:
     watched.monorepo.write("apps/web/dist/index.html", "made")
     made = ("looked up", "apps/web/dist"), ("listed", "apps/web/dist")
     assert not watched.findings("test(web)", *made)
     assert watched.findings("test(web)", ("read", "apps/web/dist/index.html"))
 
 
-def test_programs_whose_versions_are_in_the_key_are_no_findings(watched: Watched) -> None:
+def test_programs_whose_versions_are_in_the_key_are_not_findings(watched: Watched) -> None:
     plain = ("run", "/usr/bin/env"), ("run", "/bin/sh"), ("run", os.path.realpath(sys.executable))
     assert not watched.findings("test(api)", *plain, ("run", ".nox/test-api/bin/pytest"))
     script = "services/api/tests/tool"
@@ -172,7 +172,7 @@ def test_programs_whose_versions_are_in_the_key_are_no_findings(watched: Watched
     assert not watched.findings("test(api)", ("run", script))
 
 
-def test_uv_reads_the_manifests_that_its_answers_are_of_and_others_may_not(
+def test_only_uv_may_read_the_manifests_of_other_members(
     watched: Watched,
 ) -> None:
     manifest = "services/worker/pyproject.toml"
@@ -181,7 +181,7 @@ def test_uv_reads_the_manifests_that_its_answers_are_of_and_others_may_not(
     assert watched.findings("build(api)", ("read", manifest), program="python") == {manifest}
 
 
-def test_in_lint_modules_are_looked_for_in_every_member_but_not_read(watched: Watched) -> None:
+def test_lint_may_look_for_modules_in_every_member_but_not_read_them(watched: Watched) -> None:
     folder = "services/worker/src"
     pth = ".nox/all/lib/python3.13/site-packages/worker.pth"
     watched.monorepo.write(pth, str(watched.monorepo.path / folder))
@@ -191,7 +191,7 @@ def test_in_lint_modules_are_looked_for_in_every_member_but_not_read(watched: Wa
     assert watched.findings("test(api)", *looks), "which has an environment of its own"
 
 
-def test_temporary_files_are_those_of_the_new_folder_and_no_others(
+def test_only_files_in_the_new_temporary_folder_are_harmless(
     watched: Watched, tmp_path: Path
 ) -> None:
     watched.temporary = tmp_path / "new"
@@ -202,7 +202,7 @@ def test_temporary_files_are_those_of_the_new_folder_and_no_others(
     assert watched.findings("test(api)", *reads) == {str(tmp_path / "old/it")}
 
 
-def test_what_is_declared_is_in_the_key(watched: Watched) -> None:
+def test_declared_files_are_in_the_key(watched: Watched) -> None:
     watched.monorepo.write("services/worker/contract.json", "1\n")
     reads = ("read", "services/worker/contract.json"), ("read", "docs/guide.md")
     uses = 'web = ["api"]\nsolo = ["services/worker/contract.json", "docs"]'
@@ -242,7 +242,7 @@ def exclude(monorepo: Monorepo, text: str) -> None:
     )
 
 
-def test_what_is_excluded_with_a_reason_is_no_finding(watched: Watched) -> None:
+def test_a_path_that_is_excluded_with_a_reason_is_not_a_finding(watched: Watched) -> None:
     reads = ("read", "docs/guide.md"), ("run", "/usr/bin/git"), ("connected to", "192.0.2.1:53")
     exclude(watched.monorepo, '"docs/*" = "only shown"\ngit = "its version"\n"192.0.2.*" = "names"')
     assert not watched.findings("test(api)", *reads)
@@ -255,7 +255,7 @@ def test_an_exclusion_without_a_reason_is_refused(watched: Watched) -> None:
         watched.findings("test(api)", ("read", "docs/guide.md"))
 
 
-def test_findings_say_the_path_the_program_and_the_line_to_add(monorepo: Monorepo) -> None:
+def test_findings_name_the_path_the_program_and_the_line_to_add(monorepo: Monorepo) -> None:
     inputs = Inputs(monorepo.path, {})
     findings = [
         observed.Finding("read", "docs/guide.md", "vitest > node"),
@@ -289,7 +289,7 @@ def test_without_the_fix_an_ignore_file_at_the_root_is_found(
     assert watched.of_command("lint(api)", *command) == {".gitignore"}
 
 
-def test_without_the_fix_what_a_link_at_the_root_leads_to_is_found(
+def test_without_the_fix_the_target_of_a_link_at_the_root_is_found(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched.monorepo.write("services/worker/data/one.json", "1\n")

@@ -51,7 +51,7 @@ BROKEN: dict[str, Callable[[Path], str | bytes]] = {
 }
 
 
-def test_a_run_that_records_a_baseline_neither_uses_records_nor_keeps_any(
+def test_a_run_that_records_a_baseline_neither_uses_nor_stores_results(
     monorepo: Monorepo,
 ) -> None:
     shutil.rmtree(monorepo.path / ".nox/results/lint(core)")
@@ -62,7 +62,7 @@ def test_a_run_that_records_a_baseline_neither_uses_records_nor_keeps_any(
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_record_that_is_none_is_a_miss_with_one_line_that_says_so(
+def test_an_invalid_record_is_a_miss_and_one_line_says_so(
     kind: str, monorepo: Monorepo
 ) -> None:
     file = record_of(monorepo, "lint(core)")
@@ -74,7 +74,7 @@ def test_a_record_that_is_none_is_a_miss_with_one_line_that_says_so(
     assert monorepo.run() == set(), "it is fixed by the run"
 
 
-def test_a_record_that_is_a_folder_or_not_readable_is_a_miss(monorepo: Monorepo) -> None:
+def test_a_record_that_is_a_folder_or_unreadable_is_a_miss(monorepo: Monorepo) -> None:
     file = record_of(monorepo, "lint(core)")
     file.unlink()
     file.mkdir()
@@ -83,14 +83,14 @@ def test_a_record_that_is_a_folder_or_not_readable_is_a_miss(monorepo: Monorepo)
     assert any("is not kept" in line for line in monorepo.said)
 
 
-def test_the_record_of_one_session_does_not_stand_for_another(monorepo: Monorepo) -> None:
+def test_a_record_counts_only_for_its_own_session(monorepo: Monorepo) -> None:
     foreign = record_of(monorepo, "lint(solo)")
     own = record_of(monorepo, "lint(core)")
     shutil.copy(foreign, own)
     assert monorepo.run() == {"lint(core)"}
 
 
-def test_records_copied_from_another_path_count_where_their_outputs_are(
+def test_records_copied_from_another_path_count_if_their_outputs_exist(
     monorepo: Monorepo, tmp_path: Path
 ) -> None:
     other = tmp_path / "elsewhere" / "shop"
@@ -100,7 +100,7 @@ def test_records_copied_from_another_path_count_where_their_outputs_are(
     assert Monorepo(other).run() == builds
 
 
-def test_what_is_remembered_of_files_is_of_no_use_to_another_machine(
+def test_stored_file_digests_do_not_count_on_another_machine(
     monorepo: Monorepo, tmp_path: Path
 ) -> None:
     other = tmp_path / "elsewhere" / "shop"
@@ -113,12 +113,12 @@ def test_what_is_remembered_of_files_is_of_no_use_to_another_machine(
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"files": [], "locked": 1, "programs": "a"}'])
-def test_a_broken_memory_of_files_is_forgotten(text: str, monorepo: Monorepo) -> None:
+def test_a_broken_store_of_file_digests_is_ignored(text: str, monorepo: Monorepo) -> None:
     (monorepo.path / ".nox/inputs.json").write_text(text, encoding="utf-8")
     assert monorepo.run() == set()
 
 
-def test_a_folder_that_cannot_be_written_is_said_once_a_session_and_no_error(
+def test_an_unwritable_folder_is_one_warning_per_session_and_not_an_error(
     monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path, content: object) -> None:
@@ -136,7 +136,7 @@ def test_a_folder_that_cannot_be_written_is_said_once_a_session_and_no_error(
     assert monorepo.results().hit("lint", core, fields) is None
 
 
-def test_a_full_disk_leaves_no_half_record(monorepo: Monorepo) -> None:
+def test_a_full_disk_leaves_no_incomplete_record(monorepo: Monorepo) -> None:
     monorepo.write(CORE, "other\n")
     before = sorted((monorepo.path / ".nox/results/lint(core)").iterdir())
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -157,7 +157,7 @@ def test_a_full_disk_leaves_no_half_record(monorepo: Monorepo) -> None:
     assert "lint(core)" in monorepo.run()
 
 
-def test_a_run_that_is_killed_while_it_writes_leaves_the_old_or_the_new(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_while_it_writes_leaves_the_old_or_the_new_record(tmp_path: Path) -> None:
     file = tmp_path / "results" / "a.json"
     json_files.write(file, {"round": 0, "filling": "x" * 200_000})
     code = (
@@ -209,13 +209,13 @@ def _edit_and_run(path: Path) -> None:
         place.run()
 
 
-def test_runs_side_by_side_share_records(monorepo: Monorepo) -> None:
+def test_parallel_runs_share_records(monorepo: Monorepo) -> None:
     monorepo.write("noxfile.py", "# other stages\n")
     _at_once(4, _run, monorepo.path)
     assert monorepo.run() == set()
 
 
-def test_runs_that_change_files_under_each_other_keep_nothing_wrong(monorepo: Monorepo) -> None:
+def test_parallel_runs_that_change_files_store_no_wrong_result(monorepo: Monorepo) -> None:
     _at_once(2, _edit_and_run, monorepo.path)
     monorepo.write("libs/solo/src/solo/of_1.py", "BUG\n")
     monorepo.run()
@@ -223,7 +223,7 @@ def test_runs_that_change_files_under_each_other_keep_nothing_wrong(monorepo: Mo
 
 
 @pytest.mark.parametrize("years", [-30, 30])
-def test_a_clock_that_jumps_changes_the_day_of_scans_and_nothing_else(
+def test_a_change_of_the_clock_affects_only_the_day_of_scans(
     years: int, monorepo: Monorepo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = time.time_ns() + years * 365 * 86400 * 10**9
@@ -255,7 +255,7 @@ def test_a_file_that_changes_twice_within_one_tick_is_seen(
 
 
 @pytest.mark.parametrize("name", ["UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_INDEX_URL", "OTHER"])
-def test_variables_that_would_make_another_environment_reach_no_session(
+def test_variables_that_change_the_environment_do_not_reach_sessions(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "1")
@@ -264,7 +264,7 @@ def test_variables_that_would_make_another_environment_reach_no_session(
     assert os.environ[name] == "1"
 
 
-def test_only_the_last_states_of_a_session_are_kept(monorepo: Monorepo) -> None:
+def test_only_the_newest_results_of_a_session_are_kept(monorepo: Monorepo) -> None:
     for number in range(25):
         monorepo.write("docs/guide.md", f"{number}\n")
         results = monorepo.results()

@@ -19,7 +19,7 @@ def accesses(text: str) -> dict[tuple[str, str], str]:
     return {(access.how, access.what): program for access, program in found.found.items()}
 
 
-def test_files_that_are_read_listed_looked_up_and_missed_are_told_apart() -> None:
+def test_reading_listing_looking_up_and_missing_files_are_distinguished() -> None:
     found = accesses("""
 10 openat(AT_FDCWD</shop/api>, "one.json", O_RDONLY|O_CLOEXEC) = 3</shop/api/one.json>
 10 newfstatat(3</shop/api/one.json>, "", {st_mode=S_IFREG|0644, ...}, AT_EMPTY_PATH) = 0
@@ -42,7 +42,7 @@ def test_files_that_are_read_listed_looked_up_and_missed_are_told_apart() -> Non
     }
 
 
-def test_relative_paths_are_of_the_folder_of_their_process_or_of_their_descriptor() -> None:
+def test_relative_paths_belong_to_the_folder_of_the_process_or_the_descriptor() -> None:
     found = accesses("""
 10 chdir("src") = 0
 10 stat("a", {st_mode=S_IFREG|0644, ...}) = 0
@@ -71,7 +71,7 @@ def test_a_thread_has_the_folder_of_its_process() -> None:
     assert ("looked up", "/shop/web/a") in found
 
 
-def test_calls_that_are_cut_in_two_by_those_of_others_are_put_together() -> None:
+def test_calls_that_are_split_by_other_calls_are_joined() -> None:
     found = accesses("""
 10 openat(AT_FDCWD</shop/api>, "a", O_RDONLY <unfinished ...>
 11 openat(AT_FDCWD</shop/api>, "b", O_RDONLY <unfinished ...>
@@ -81,7 +81,7 @@ def test_calls_that_are_cut_in_two_by_those_of_others_are_put_together() -> None
     assert set(found) == {("read", "/shop/api/a"), ("missed", "/shop/api/b")}
 
 
-def test_who_accessed_it_is_the_command_and_the_program_that_it_started() -> None:
+def test_an_access_names_the_command_and_the_program_that_it_started() -> None:
     found = accesses("""
 10 execve("/bin/tool", ["tool"], 0x7f /* 9 vars */) = 0
 10 clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) = 11
@@ -113,32 +113,32 @@ def test_who_accessed_it_is_the_command_and_the_program_that_it_started() -> Non
         'unlink("out") = 0',
     ],
 )
-def test_what_a_session_has_made_itself_is_no_input(made: str) -> None:
+def test_files_that_a_session_makes_are_not_inputs(made: str) -> None:
     read = 'openat(AT_FDCWD</shop/api>, "out", O_RDONLY) = 3</shop/api/out>'
     below = 'stat("/shop/api/out/a/b", {st_mode=S_IFREG|0644, ...}) = 0'
     assert accesses(f"10 {made}\n10 {read}\n10 {below}") == {}
     assert ("read", "/shop/api/out") in accesses(f"10 {read}\n10 {made}"), "it was there before"
 
 
-def test_what_a_link_that_it_makes_leads_to_is_an_input() -> None:
+def test_the_target_of_a_link_that_a_session_makes_is_an_input() -> None:
     made = '10 symlink("/shop/libs/a", "out") = 0'
     read = '10 openat(AT_FDCWD</shop/api>, "/shop/libs/a", O_RDONLY) = 3</shop/libs/a>'
     assert set(accesses(f"{made}\n{read}")) == {("read", "/shop/libs/a")}
 
 
-def test_a_file_that_is_opened_for_both_is_read_unless_it_was_not_there() -> None:
+def test_a_file_opened_for_reading_and_writing_is_an_input_if_it_existed() -> None:
     both = '10 openat(AT_FDCWD</shop/api>, "db", O_RDWR|O_CREAT, 0644) = 3</shop/api/db>'
     missed = '10 stat("db", 0x7f) = -1 ENOENT (No such file or directory)'
     assert set(accesses(both)) == {("read", "/shop/api/db")}
     assert set(accesses(f"{missed}\n{both}")) == {("missed", "/shop/api/db")}
 
 
-def test_names_that_are_not_ascii_are_what_they_are() -> None:
+def test_names_that_are_not_ascii_are_decoded() -> None:
     found = accesses(r'10 stat("\303\251 \"x\".txt", {st_mode=S_IFREG|0644, ...}) = 0')
     assert set(found) == {("looked up", '/shop/api/é "x".txt')}
 
 
-def test_addresses_count_but_for_those_of_this_machine() -> None:
+def test_addresses_count_except_those_of_this_machine() -> None:
     found = accesses("""
 10 connect(5<socket:[1]>, {sa_family=AF_INET, sin_port=htons(443), \
 sin_addr=inet_addr("192.0.2.1")}, 16) = -1 EINPROGRESS (Operation now in progress)
@@ -167,11 +167,11 @@ def test_a_link_that_is_only_looked_at_is_not_followed() -> None:
     assert set(found.found) == {Access("looked up", "/shop/a", follows=False)}
 
 
-def test_lines_that_are_of_no_call_are_passed_over() -> None:
+def test_lines_without_a_call_are_ignored() -> None:
     assert accesses("10 +++ exited with 0 +++\nnonsense\n10 <... read resumed>) = 1\n") == {}
 
 
-def test_where_strace_is_missing_or_forbidden_one_sentence_says_what_to_do(
+def test_an_error_says_what_to_do_if_strace_is_missing_or_forbidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -39,7 +39,7 @@ def commit(monorepo: Monorepo) -> None:
     monorepo.git("commit", "--quiet", "--message", "state")
 
 
-def test_an_ignore_file_at_the_root_counts_where_tools_read_it(monorepo: Monorepo) -> None:
+def test_an_ignore_file_at_the_root_counts_for_the_tools_that_read_it(monorepo: Monorepo) -> None:
     monorepo.write(".gitignore", "!services/api/src/api/made.py\n")
     assert {"lint(api)", "scan(api)", "lint(web)"} <= monorepo.run()
 
@@ -47,7 +47,7 @@ def test_an_ignore_file_at_the_root_counts_where_tools_read_it(monorepo: Monorep
 @pytest.mark.parametrize(
     "target", ["services/worker/data", "services/worker/data/one.json"], ids=["folder", "file"]
 )
-def test_a_link_at_the_root_counts_with_what_it_leads_to_in_a_member(
+def test_a_link_at_the_root_counts_with_its_target_in_a_member(
     target: str, monorepo: Monorepo
 ) -> None:
     monorepo.write("services/worker/data/one.json", "1\n")
@@ -60,7 +60,7 @@ def test_a_link_at_the_root_counts_with_what_it_leads_to_in_a_member(
     assert "core" in touched(monorepo)
 
 
-def test_a_link_to_what_is_left_out_elsewhere_counts(monorepo: Monorepo) -> None:
+def test_a_link_to_a_file_that_is_otherwise_left_out_counts(monorepo: Monorepo) -> None:
     monorepo.write("services/worker/dist/made.json", "1\n")
     (monorepo.path / "services/worker/made.json").symlink_to("dist/made.json")
     settle(monorepo)
@@ -68,7 +68,7 @@ def test_a_link_to_what_is_left_out_elsewhere_counts(monorepo: Monorepo) -> None
     assert "test(worker)" in monorepo.run()
 
 
-def test_links_that_lead_around_in_a_circle_end(monorepo: Monorepo) -> None:
+def test_a_cycle_of_links_does_not_hang(monorepo: Monorepo) -> None:
     (monorepo.path / "services/worker/up").symlink_to("../..")
     (monorepo.path / "services/worker/self").symlink_to("self")
     monorepo.write("other/back", "")
@@ -122,7 +122,7 @@ def test_a_shim_is_asked_where_the_session_runs(
     ("name", "of_web"),
     [(CORE, True), (".editorconfig", True), ("docs/guide.md", False), (".flake8", False)],
 )
-def test_what_was_edited_and_restored_meanwhile_keeps_results_that_read_it_from_being_kept(
+def test_results_are_not_kept_if_an_input_was_edited_and_restored_meanwhile(
     name: str, of_web: bool, monorepo: Monorepo
 ) -> None:
     """lint(web) reads what it depends on and .editorconfig, but neither documents nor .flake8."""
@@ -142,7 +142,7 @@ def test_what_was_edited_and_restored_meanwhile_keeps_results_that_read_it_from_
     assert ("lint(web)" in monorepo.run()) is of_web
 
 
-def test_a_file_of_another_member_that_is_declared_touches_who_uses_it(
+def test_a_declared_file_of_another_member_affects_its_users(
     monorepo: Monorepo,
 ) -> None:
     monorepo.write("services/worker/contract.json", "1\n")
@@ -156,7 +156,7 @@ def test_a_file_of_another_member_that_is_declared_touches_who_uses_it(
     assert touched(monorepo) == {"worker", "repo"}
 
 
-def test_a_document_touches_nobody_but_repo(monorepo: Monorepo) -> None:
+def test_a_document_affects_only_repo(monorepo: Monorepo) -> None:
     monorepo.write("docs/guide.md", "other\n")
     assert touched(monorepo) == {"repo"}
     monorepo.write(".flake8", "[flake8]\nmax-line-length = 80\n")
@@ -166,7 +166,7 @@ def test_a_document_touches_nobody_but_repo(monorepo: Monorepo) -> None:
 @pytest.mark.parametrize(
     "version", ["file:../ui", "link:../ui", "portal:../ui", "workspace:*", "*"]
 )
-def test_a_package_of_this_tree_that_an_app_depends_on_counts(
+def test_a_local_package_that_an_app_depends_on_counts(
     version: str, monorepo: Monorepo
 ) -> None:
     vite = {"devDependencies": {"vite": "^8"}}  # what it builds is known, and kept
@@ -183,7 +183,7 @@ def test_a_package_of_this_tree_that_an_app_depends_on_counts(
     assert touched(monorepo) == {"ui", "web", "repo"}
 
 
-def test_a_folder_by_path_that_is_no_member_counts(monorepo: Monorepo) -> None:
+def test_a_dependency_by_path_that_is_not_a_member_counts(monorepo: Monorepo) -> None:
     monorepo.write("packages/kit/index.js", "kit\n")
     manifest = {"devDependencies": {"kit": "file:../../packages/kit", "vite": "^8"}}
     monorepo.write("apps/web/package.json", json.dumps(manifest))
@@ -192,7 +192,7 @@ def test_a_folder_by_path_that_is_no_member_counts(monorepo: Monorepo) -> None:
     assert "test(web)" in monorepo.run()
 
 
-def test_an_app_that_depends_on_what_is_nowhere_is_never_skipped(monorepo: Monorepo) -> None:
+def test_an_app_with_a_missing_dependency_is_never_skipped(monorepo: Monorepo) -> None:
     manifest = {"dependencies": {"gone": "workspace:^"}}
     monorepo.write("apps/web/package.json", json.dumps(manifest))
     for _ in range(2):
@@ -200,7 +200,7 @@ def test_an_app_that_depends_on_what_is_nowhere_is_never_skipped(monorepo: Monor
 
 
 @pytest.mark.parametrize("editable", ["true", "false"])
-def test_a_python_package_by_path_outside_of_the_root_counts(
+def test_a_python_package_by_path_outside_the_root_counts(
     editable: str, monorepo: Monorepo
 ) -> None:
     sibling = monorepo.path.parent / "sib"

@@ -58,7 +58,7 @@ def found(project: Project) -> list[tuple[str, str]]:
     return [(each.place, each.text) for each in contract_check.findings(project.path)]
 
 
-def test_what_agrees_is_clean_and_so_is_a_project_without_services(
+def test_files_that_agree_and_a_project_without_services_are_clean(
     shop: Project, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert found(shop) == []
@@ -88,7 +88,7 @@ def test_what_agrees_is_clean_and_so_is_a_project_without_services(
         (CODE, "import os\n", "from os import environ\nimport os\n", f"{CODE}:1", "settings"),
     ],
 )
-def test_what_does_not_agree_is_found_with_its_place(
+def test_a_file_that_does_not_agree_is_found_with_its_place(
     file: str, old: str, new: str, place: str, name: str, shop: Project
 ) -> None:
     shop.replace(file, old, new)

@@ -45,11 +45,11 @@ def catalogue(root: Path) -> list[dict[str, Any]]:
         ("histogram_quantile(0.95, sum by (le) (rate(a_bucket[$__rate_interval])))", {"a_bucket"}),
     ],
 )
-def test_names_of_metrics_are_told_from_all_else(expression: str, names: set[str]) -> None:
+def test_names_of_metrics_are_recognized_in_expressions(expression: str, names: set[str]) -> None:
     assert metrics.metrics_of(expression) == names
 
 
-def test_a_metric_that_no_service_has_is_found(root: Path) -> None:
+def test_an_unknown_metric_is_found(root: Path) -> None:
     known = catalogue(root)
     assert metrics.findings(root, known) == []
     less = [metric for metric in known if metric["name"] != "task_slots"]
@@ -58,7 +58,7 @@ def test_a_metric_that_no_service_has_is_found(root: Path) -> None:
     assert all("task_slots" in each.text for each in found)
 
 
-def test_a_metric_that_nothing_shows_is_found(root: Path) -> None:
+def test_an_unused_metric_is_found(root: Path) -> None:
     more = [{"name": f"a_{end}", "kind": "histogram"} for end in ("bucket", "count", "sum")]
     found = metrics.findings(root, [*catalogue(root), *more])
     assert [each.place for each in found] == ["a"]
@@ -72,7 +72,7 @@ def test_an_alert_without_runbook_or_tests_is_found(root: Path) -> None:
     assert [each.place for each in found] == ["NoWorker", "NoWorker"]
 
 
-def test_an_alert_that_no_test_sees_silent_is_found(root: Path) -> None:
+def test_an_alert_without_a_test_that_it_stays_silent_is_found(root: Path) -> None:
     tests = root / "deploy/prometheus/tests.yaml"
     content = yaml.safe_load(tests.read_text(encoding="utf-8"))
     content["tests"] = [

@@ -62,7 +62,7 @@ def test_documents_that_name_what_exists_are_clean(shop: Project, known: Names) 
         (".pre-commit-config.yaml", "lint", "style", "session style"),
     ],
 )
-def test_a_name_of_what_does_not_exist_is_found_with_its_line(
+def test_a_name_that_does_not_exist_is_found_with_its_line(
     file: str, old: str, new: str, absent: str, shop: Project, known: Names
 ) -> None:
     number = (shop.path / file).read_text(encoding="utf-8").partition(old)[0].count("\n") + 1
@@ -73,7 +73,7 @@ def test_a_name_of_what_does_not_exist_is_found_with_its_line(
     assert found.place == f"{file}:{number}" and absent in found.text
 
 
-def test_a_file_of_another_project_may_be_named_where_documents_speak_of_it(
+def test_documents_may_name_files_of_another_project(
     shop: Project, known: Names, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     other = Project(tmp_path_factory.mktemp("other"))
@@ -83,7 +83,7 @@ def test_a_file_of_another_project_may_be_named_where_documents_speak_of_it(
     assert list(documents.findings(shop.path, known, (other.path,))) == []
 
 
-def test_a_path_with_a_placeholder_is_no_file_that_must_exist(shop: Project, known: Names) -> None:
+def test_a_path_with_a_placeholder_does_not_have_to_exist(shop: Project, known: Names) -> None:
     shop.write("README.md", "`services/NAME`, `services/gone`\n")
     [found] = documents.findings(shop.path, known)
     assert "services/gone" in found.text
@@ -103,11 +103,11 @@ def test_a_path_with_a_placeholder_is_no_file_that_must_exist(shop: Project, kno
         ("", None),
     ],
 )
-def test_each_way_to_start_nox_is_one(line: str, rest: list[str] | None) -> None:
+def test_all_ways_to_start_nox_are_recognized(line: str, rest: list[str] | None) -> None:
     assert after_nox(words_of(line)) == rest
 
 
-def test_words_after_two_dashes_are_no_sessions(known: Names) -> None:
+def test_words_after_two_dashes_are_not_sessions(known: Names) -> None:
     assert list(unknown("nox", ["-s", "lint", "--", "-s", "gone"], known)) == []
     assert list(unknown("nox", ["--sessions", "lint", "gone"], known)) == ["session gone"]
 
@@ -131,7 +131,7 @@ def members(tmp_path: Path) -> Project:
         ('frontend = "backend"', "not a list"),
     ],
 )
-def test_what_a_member_uses_and_what_does_not_exist_is_found(
+def test_a_used_path_that_does_not_exist_is_found(
     line: str, name: str, members: Project
 ) -> None:
     members.write("pyproject.toml", f"[tool.slipway.uses]\n{line}\n")
@@ -139,7 +139,7 @@ def test_what_a_member_uses_and_what_does_not_exist_is_found(
     assert found.place.startswith("pyproject.toml") and name in found.text
 
 
-def test_members_and_paths_from_the_root_may_be_used(members: Project) -> None:
+def test_uses_may_name_members_and_paths_from_the_root(members: Project) -> None:
     members.write("pyproject.toml", '[tool.slipway.uses]\nfrontend = ["backend", "docs"]\n')
     assert list(uses.findings(members.path)) == []
 
@@ -158,7 +158,7 @@ CHECK = {"type": "required_status_checks"} | {
         (None, []),
     ],
 )
-def test_a_check_is_required_by_a_ruleset_that_is_active(
+def test_only_an_active_ruleset_requires_a_check(
     ruleset: object, required: list[str], tmp_path: Path
 ) -> None:
     if ruleset is not None:

@@ -34,7 +34,7 @@ def project(folder: Path, source: str, template: str, origin: str) -> Project:
         ('git = "file:///home/me/slipway"', "gh:example/slipway", ["`git ="]),
     ],
 )
-def test_each_line_that_others_cannot_reach_is_named_once_the_project_is_elsewhere(
+def test_each_unreachable_address_is_named_if_the_project_has_an_origin(
     source: str, template: str, named: list[str], origin: str, tmp_path: Path
 ) -> None:
     found = list(findings(project(tmp_path, source, template, origin).path))
@@ -53,7 +53,7 @@ def test_each_line_that_others_cannot_reach_is_named_once_the_project_is_elsewhe
         ('path = "vendor/slipway_ops-2.whl"', "gh:example/slipway", "git@github.com:o/n.git"),
     ],
 )
-def test_nothing_is_said_of_what_others_reach_or_of_a_project_on_one_machine(
+def test_reachable_addresses_and_local_projects_are_clean(
     source: str, template: str, origin: str, tmp_path: Path
 ) -> None:
     assert list(findings(project(tmp_path, source, template, origin).path)) == []

@@ -84,7 +84,7 @@ def found(project: Project) -> list[Finding]:
     return list(stage_bodies.findings(project.path, STAGES))
 
 
-def test_stages_that_check_something_and_have_floors_are_clean(shop: Project) -> None:
+def test_stages_that_check_something_and_have_minimums_are_clean(shop: Project) -> None:
     assert found(shop) == []
 
 
@@ -174,7 +174,7 @@ NOTHING = {
 
 
 @pytest.mark.parametrize("fault", NOTHING)
-def test_a_stage_that_checks_nothing_or_less_is_found_with_its_line(
+def test_a_stage_that_checks_less_or_nothing_is_found_with_its_line(
     fault: str, shop: Project
 ) -> None:
     old, new, name = NOTHING[fault]
@@ -196,13 +196,13 @@ def test_a_stage_that_checks_nothing_or_less_is_found_with_its_line(
         f'{ENTER}    try:\n        run(session, "x")\n    except OSError:\n        raise\n',
     ],
 )
-def test_a_stage_in_which_every_way_checks_something_is_clean(new: str, shop: Project) -> None:
+def test_a_stage_whose_every_branch_checks_something_is_clean(new: str, shop: Project) -> None:
     at = NOXFILE.index(ENTER, NOXFILE.index("\ndef test("))
     shop.write("noxfile.py", NOXFILE[:at] + new + NOXFILE[at + len(ENTER) :])
     assert found(shop) == []
 
 
-def test_sessions_that_are_no_stage_may_do_as_they_like(shop: Project) -> None:
+def test_sessions_that_are_not_stages_are_not_checked(shop: Project) -> None:
     more = '\n\n@nox.session\ndef some(session):\n    session.run("pytest", "-k", "one")\n'
     shop.write("noxfile.py", f"{NOXFILE}{more}\n\n@nox.session\ndef none(session):\n    return\n")
     assert found(shop) == []
@@ -222,7 +222,7 @@ FLOORS = [
 
 
 @pytest.mark.parametrize(("file", "old", "new", "named"), FLOORS)
-def test_a_floor_that_is_gone_is_found_with_its_file(
+def test_a_missing_minimum_coverage_is_found_with_its_file(
     file: str, old: str, new: str, named: str, shop: Project
 ) -> None:
     shop.replace(file, old, new)
@@ -238,12 +238,12 @@ def test_a_floor_that_is_gone_is_found_with_its_file(
         ("lines: 90,", '"lines": 90.5, // as is: 0'),
     ],
 )
-def test_a_floor_may_be_written_in_other_ways(old: str, new: str, shop: Project) -> None:
+def test_a_minimum_coverage_may_be_written_in_other_ways(old: str, new: str, shop: Project) -> None:
     shop.replace(VITE, old, new)
     assert found(shop) == []
 
 
-def test_without_members_there_is_no_floor_to_ask_for(shop: Project) -> None:
+def test_without_members_no_minimum_coverage_is_required(shop: Project) -> None:
     for file in ("libs/core/pyproject.toml", "apps/web/package.json"):
         (shop.path / file).unlink()
     shop.replace("pyproject.toml", "fail_under = 90", "")

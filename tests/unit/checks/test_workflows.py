@@ -62,7 +62,7 @@ def assert_found(found: list[Finding], expected: list[tuple[str, str]]) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_is_found_with_its_file_job_and_step(
+def test_a_mistake_is_found_with_its_file_job_and_step(
     fault: str, check: Check, texts: dict[str, str]
 ) -> None:
     file, old, new, expected = FAULTS[fault]
@@ -71,7 +71,7 @@ def test_a_fault_is_found_with_its_file_job_and_step(
 
 
 @pytest.mark.parametrize("required", [["tests"], ["lint", "gate"], []])
-def test_the_ruleset_must_require_one_check_which_one_job_is(
+def test_the_ruleset_must_require_one_check_that_is_one_job(
     required: list[str], check: Check
 ) -> None:
     assert [each.place for each in check({}, required)] == [RULESET]
@@ -80,14 +80,14 @@ def test_the_ruleset_must_require_one_check_which_one_job_is(
 @pytest.mark.parametrize(
     "step", ["      - run: nox -s plan\n", "      - run: nox -s plan -- --tidy"]
 )
-def test_a_stage_that_only_runs_where_the_gate_does_not_look_counts_as_not_run(
+def test_a_stage_that_the_gate_does_not_need_counts_as_not_run(
     step: str, check: Check, texts: dict[str, str]
 ) -> None:
     text = replaced(texts[CI], (', "scan"', ""), (step, f"      - run: nox -s scan\n{step}"))
     assert_found(check({CI: text}), unrun("scan"))
 
 
-def test_a_matrix_is_planned_by_nothing_else_in_other_workflows_either(
+def test_other_workflows_may_not_plan_a_matrix_in_another_way(
     check: Check, texts: dict[str, str]
 ) -> None:
     named = "        env:\n          NOXSESSION: ${{ matrix.stage }}\n"
@@ -130,7 +130,7 @@ def test_a_command_line_that_is_not_nox_is_found(
 
 
 @pytest.mark.parametrize("start", ["uv run --locked nox", "uv run nox", ".venv/bin/nox"])
-def test_nox_may_be_started_in_other_ways_and_its_sessions_are_checked_alike(
+def test_sessions_are_checked_however_nox_is_started(
     start: str, check: Check, texts: dict[str, str]
 ) -> None:
     text = texts[CI].replace("run: nox ", f"run: {start} ")
@@ -152,7 +152,7 @@ def test_nox_may_be_started_in_other_ways_and_its_sessions_are_checked_alike(
         "${{ fromJSON(needs.plan.outputs.groups || vars.STAGES) }}",
     ],
 )
-def test_a_matrix_that_cannot_be_followed_is_refused(
+def test_a_matrix_that_cannot_be_evaluated_is_refused(
     matrix: str, check: Check, texts: dict[str, str]
 ) -> None:
     with pytest.raises(SlipwayError, match=f"{CI}, job stage cannot be read"):
@@ -165,7 +165,7 @@ def test_a_workflow_that_cannot_be_read_is_refused(text: str, check: Check) -> N
         check({CI: text})
 
 
-def test_the_workflows_of_a_project_are_clean_and_so_is_one_of_its_own_that_runs_nox(
+def test_workflows_of_the_template_and_an_own_one_that_runs_nox_are_clean(
     check: Check, texts: dict[str, str]
 ) -> None:
     assert check({}) == []
@@ -217,7 +217,7 @@ jobs:
     ],
     ids=str,
 )
-def test_the_workflows_of_a_project_name_only_the_sessions_and_need_only_what_it_has(
+def test_workflows_name_only_sessions_and_capabilities_that_the_project_has(
     capabilities: list[str],
 ) -> None:
     sessions = set(re.findall(r"^def (\w+)", recipe(*capabilities), re.MULTILINE))
@@ -233,7 +233,7 @@ def test_the_workflows_of_a_project_name_only_the_sessions_and_need_only_what_it
     assert {name for name in table["allowed"] if " " not in name} == actions | own
 
 
-def test_a_gate_may_name_the_one_job_that_it_needs_without_a_list(
+def test_the_needs_of_a_gate_may_be_a_single_name(
     check: Check, texts: dict[str, str]
 ) -> None:
     assert check({CI: replaced(texts[CI], ("needs: [stage]", "needs: stage"))}) == []
@@ -268,13 +268,13 @@ def test_a_permission_beyond_the_table_is_found(
 
 
 @pytest.mark.parametrize(("level", "beyond"), [("read", False), ("write", True), ("admin", True)])
-def test_a_job_may_have_what_the_table_lists_and_no_more(level: str, beyond: bool) -> None:
+def test_a_job_may_have_only_the_permissions_in_the_table(level: str, beyond: bool) -> None:
     documents = {"ci.yml": yaml.safe_load(f"jobs: {{a: {{permissions: {{packages: {level}}}}}}}")}
     table = {"ci.yml/a": {"packages": "read"}}
     assert bool(list(workflows.permissions(documents, table))) is beyond
 
 
-def test_the_token_of_an_app_counts_as_a_permission_and_a_dead_line_of_the_table_is_found() -> None:
+def test_the_token_of_an_app_is_a_permission_and_an_unused_line_is_found() -> None:
     step = {"uses": "actions/create-github-app-token", "with": {"permission-contents": "write"}}
     documents = {"ci.yml": {"jobs": {"a": {"permissions": {}, "steps": [step]}}}}
     assert_found([*workflows.permissions(documents, {})], [("ci.yml, job a", "contents: write")])

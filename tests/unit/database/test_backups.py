@@ -69,7 +69,7 @@ def removed(host: Host, script: str = "remove.sh") -> list[str]:
     return [word for name, *words in host.ran if name == script for word in words]
 
 
-def test_the_latest_verified_backups_stay_and_those_that_were_not_verified_do_not_count(
+def test_only_verified_backups_count_and_the_latest_of_them_are_kept(
     host: Host,
 ) -> None:
     for days in range(1, 6):
@@ -85,14 +85,14 @@ def test_the_latest_verified_backups_stay_and_those_that_were_not_verified_do_no
         backups.prune(host.stack, keep=0, say=str)
 
 
-def test_without_enough_verified_backups_nothing_is_removed(host: Host) -> None:
+def test_no_backup_is_removed_without_enough_verified_ones(host: Host) -> None:
     for days in range(90):
         host.add(days, verified=days == 89)
     backups.prune(host.stack, keep=2, say=str)
     assert removed(host) == []
 
 
-def test_the_data_before_a_restore_stay_for_a_week_and_what_a_killed_one_left_does_not(
+def test_data_from_before_a_restore_stays_a_week_and_that_of_a_killed_one_does_not(
     host: Host,
 ) -> None:
     now = datetime.now(UTC)
@@ -104,7 +104,7 @@ def test_the_data_before_a_restore_stay_for_a_week_and_what_a_killed_one_left_do
     assert removed(host, "drop.sh") == [old, "app_restoring"]
 
 
-def test_production_alone_is_backed_up_before_a_migration_once_it_has_run(
+def test_only_production_is_backed_up_before_a_migration_and_not_the_first_time(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
@@ -121,7 +121,7 @@ def test_production_alone_is_backed_up_before_a_migration_once_it_has_run(
     assert host.ran == []
 
 
-def test_a_database_of_others_is_backed_up_before_the_first_deployment_too(host: Host) -> None:
+def test_an_external_database_is_backed_up_before_the_first_deployment_too(host: Host) -> None:
     url = URL.replace("database:5432", "db.example.com")
     backups.before_migration(replace(host.stack, values={"RUNTIME_DATABASE_URL": url}), str)
     assert [name for name, *_ in host.ran] == ["backup.sh"]
@@ -154,7 +154,7 @@ def test_an_environment_without_postgresql_is_refused(host: Host) -> None:
         server.connect(replace(host.stack, values={"X_DATABASE_URL": "mysql://a@b/c"}))
 
 
-def test_no_list_of_processes_shows_the_password(
+def test_the_password_is_not_in_any_command_line(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.undo()
@@ -188,7 +188,7 @@ def test_a_failure_names_the_environment_and_the_next_command(host: Host) -> Non
     assert "could not connect" in text and "inv up production" in text
 
 
-def test_what_nobody_has_verified_is_restored_only_by_its_name(
+def test_an_unverified_backup_is_restored_only_by_its_name(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_lock, "hold", lambda stack, *_: nullcontext(stack))

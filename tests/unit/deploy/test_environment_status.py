@@ -18,7 +18,7 @@ def status(host: DockerHost) -> str:
     return "\n".join(environment_status.describe(host.root, "staging"))
 
 
-def test_what_runs_as_it_was_deployed_has_no_drift(host: DockerHost) -> None:
+def test_an_unchanged_environment_has_no_drift(host: DockerHost) -> None:
     host.deploy("v1.0.0")
     host.containers = RUNNING
     text = status(host)
@@ -40,7 +40,7 @@ def test_what_runs_as_it_was_deployed_has_no_drift(host: DockerHost) -> None:
         ([*RUNNING, container("mail", "mail:1")], "mail runs and was not deployed"),
     ],
 )
-def test_each_difference_is_a_line_with_what_puts_it_right(
+def test_each_difference_is_a_line_with_its_fix(
     host: DockerHost, containers: list[dict[str, object]], drift: str
 ) -> None:
     host.deploy("v1.0.0")
@@ -51,7 +51,7 @@ def test_each_difference_is_a_line_with_what_puts_it_right(
     assert "inv up staging" in text
 
 
-def test_prometheus_and_the_others_should_run_where_observability_is_on(host: DockerHost) -> None:
+def test_the_monitoring_stack_is_expected_if_observability_is_on(host: DockerHost) -> None:
     manifest = host.root / "pyproject.toml"
     manifest.write_text(
         manifest.read_text().replace("observability = false", "observability = true")
@@ -63,7 +63,7 @@ def test_prometheus_and_the_others_should_run_where_observability_is_on(host: Do
     assert "drift: prometheus" not in text
 
 
-def test_what_observes_is_neither_missed_nor_started_where_the_project_has_it_not(
+def test_the_monitoring_stack_is_not_expected_without_the_capability(
     host: DockerHost,
 ) -> None:
     manifest = host.root / "pyproject.toml"

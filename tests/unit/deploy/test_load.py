@@ -13,7 +13,7 @@ from unit.images.http_server import Request, answer, cut, serve
 from support import REPOSITORY
 
 
-def test_an_error_a_cut_connection_and_a_pause_are_seen(tmp_path: Path) -> None:
+def test_errors_cut_connections_and_pauses_are_counted(tmp_path: Path) -> None:
     begun = time.monotonic()
 
     def behave(request: Request, body: bytes) -> None:

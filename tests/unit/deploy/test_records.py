@@ -22,7 +22,7 @@ def test_a_field_that_is_not_known_is_ignored(host: DockerHost) -> None:
     assert host.healthy == ["v1.0.0"]
 
 
-def test_a_record_of_a_newer_schema_asks_for_an_update_and_is_never_to_be_removed(
+def test_a_record_of_a_newer_schema_asks_for_an_update_and_is_kept(
     host: DockerHost,
 ) -> None:
     newer = json.dumps({"schema": records.SCHEMA + 1, "images": []})
@@ -45,7 +45,7 @@ def test_a_damaged_record_is_named(host: DockerHost, text: str) -> None:
         host.deploy("v1.0.0")
 
 
-def test_records_without_a_number_come_first_whatever_clock_they_were_written_by(
+def test_records_without_a_number_come_first_whatever_their_time(
     host: DockerHost,
 ) -> None:
     # As the first versions wrote them; the second by a machine whose clock is years ahead.
@@ -60,14 +60,14 @@ def test_records_without_a_number_come_first_whatever_clock_they_were_written_by
     assert [host.roll_back(), host.roll_back()] == ["v1.1.0", "v1.0.0"]
 
 
-def test_records_are_in_the_order_of_the_host_whatever_time_it_is(host: DockerHost) -> None:
+def test_records_are_ordered_by_number_even_if_the_clock_is_set_back(host: DockerHost) -> None:
     for version in VERSIONS:
         host.deploy(version)
         host.clock = MIDNIGHT  # the host's own clock is set back as well
     assert host.healthy == list(reversed(VERSIONS))
 
 
-def test_old_records_are_removed_and_numbers_go_on(
+def test_old_records_are_removed_and_numbers_continue(
     host: DockerHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(records, "KEPT", 3)
@@ -79,7 +79,7 @@ def test_old_records_are_removed_and_numbers_go_on(
     assert len(host.volumes) == 3
 
 
-def test_a_record_holds_what_was_deployed_and_by_whom(
+def test_a_record_has_the_version_the_digests_and_the_user(
     host: DockerHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITHUB_ACTOR", "ann")

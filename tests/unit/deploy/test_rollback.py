@@ -37,7 +37,7 @@ def test_a_rollback_after_a_new_deployment_goes_to_what_ran_before_it(host: Dock
     assert [host.roll_back(), host.roll_back()] == ["v1.1.0", "v1.0.0"]
 
 
-def test_the_same_images_again_are_nothing_to_go_back_to(host: DockerHost) -> None:
+def test_a_rollback_skips_deployments_with_the_same_images(host: DockerHost) -> None:
     host.deploy("v1.0.0")
     host.deploy("v1.1.0")
     host.deploy("v1.1.0")
@@ -67,7 +67,7 @@ def test_a_rollback_of_the_only_deployment_is_refused(host: DockerHost) -> None:
         host.roll_back()
 
 
-def test_a_version_that_is_not_healthy_is_not_one_to_go_back_to(host: DockerHost) -> None:
+def test_a_rollback_skips_unhealthy_versions(host: DockerHost) -> None:
     host.deploy("v1.0.0")
     host.deploy("v1.1.0")
     host.sick = {digest("v1.2.0")}
@@ -114,7 +114,7 @@ def test_a_failed_migration_leaves_the_records_as_they_were(host: DockerHost) ->
 
 @pytest.mark.parametrize("after", [False, True], ids=["before it", "after it"])
 @pytest.mark.parametrize("sick", [False, True], ids=["healthy", "sick"])
-def test_a_deployment_killed_at_any_command_is_rolled_back_to_what_was_healthy(
+def test_a_deployment_killed_at_any_command_can_be_rolled_back(
     host: DockerHost, sick: bool, after: bool
 ) -> None:
     # v1.2.0 ran once and was left: the one that must not be taken for what ran last.
@@ -174,7 +174,7 @@ def test_a_rollback_killed_at_any_command_is_completed_by_the_same_command(
     assert killed > 5
 
 
-def test_up_after_a_killed_deployment_makes_what_was_healthy_last_run_and_forgets_the_rest(
+def test_up_after_a_killed_deployment_starts_the_last_healthy_version(
     host: DockerHost,
 ) -> None:
     host.deploy("v1.0.0")

@@ -40,7 +40,7 @@ def ids(host: DockerHost, name: str = "backend") -> list[str]:
     return [each["Id"] for each in host.containers if service(each) == name]
 
 
-def test_a_container_whose_image_and_configuration_are_as_before_is_not_replaced(
+def test_a_container_with_the_same_image_and_configuration_is_not_replaced(
     proxied: DockerHost,
 ) -> None:
     roll_out(proxied, "v1.0.0")
@@ -70,7 +70,7 @@ def test_a_change_of_the_configuration_replaces_all_containers_of_a_service(
     assert not {*ids(proxied)} & {*before}
 
 
-def test_the_old_container_goes_on_until_the_new_one_gets_the_requests(
+def test_the_old_container_runs_until_the_new_one_gets_the_requests(
     proxied: DockerHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roll_out(proxied, "v1.0.0")
@@ -114,13 +114,13 @@ def test_a_container_that_became_unhealthy_is_replaced(proxied: DockerHost) -> N
     assert len(ids(proxied)) == 1 and before["Id"] not in ids(proxied)
 
 
-def test_containers_of_a_service_that_is_no_more_are_removed(proxied: DockerHost) -> None:
+def test_containers_of_a_removed_service_are_removed(proxied: DockerHost) -> None:
     proxied.containers.append(container("mail", "mail:1"))
     roll_out(proxied, "v1.0.0")
     assert ids(proxied, "mail") == []
 
 
-def test_what_the_new_containers_may_take_is_compared_with_the_free_memory(
+def test_the_memory_limits_of_new_containers_are_compared_with_the_free_memory(
     proxied: DockerHost,
 ) -> None:
     limits = {"resources": {"limits": {"memory": str(512 << 20)}}}
@@ -133,7 +133,7 @@ def test_what_the_new_containers_may_take_is_compared_with_the_free_memory(
     assert not any("memory" in line for line in roll_out(proxied, "v1.2.0"))
 
 
-def test_a_configuration_that_the_proxy_refuses_stops_a_deployment_before_any_container(
+def test_an_invalid_proxy_configuration_stops_a_deployment_before_any_change(
     proxied: DockerHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     roll_out(proxied, "v1.0.0")

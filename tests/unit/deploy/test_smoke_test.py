@@ -33,7 +33,7 @@ def make_kind(folder: Path, line: str) -> None:
     (folder / "pyproject.toml").write_text(f"[tool.slipway]\n{line}\n", encoding="utf-8")
 
 
-def test_every_page_and_its_configuration_and_every_api_are_requested(shop: DockerHost) -> None:
+def test_every_page_its_configuration_and_every_api_are_requested(shop: DockerHost) -> None:
     lines: list[str] = []
     smoke_test.run(shop.root, "staging", lines.append)
     assert shop.requested == [
@@ -44,7 +44,7 @@ def test_every_page_and_its_configuration_and_every_api_are_requested(shop: Dock
     assert lines == ["staging: 3 answers are those of v1.0.0."]
 
 
-def test_an_answer_that_is_wrong_is_named_with_what_brings_back_what_ran(shop: DockerHost) -> None:
+def test_a_wrong_answer_is_named_with_the_rollback_command(shop: DockerHost) -> None:
     shop.wrong = "frontend/ answers 502"
     with pytest.raises(SlipwayError, match="frontend/ answers 502") as refused:
         smoke_test.run(shop.root, "staging", str)
@@ -59,7 +59,7 @@ def test_without_an_app_the_api_is_requested_itself(host: DockerHost) -> None:
     assert host.requested == [["proxy", 8000, "/openapi.json", '"version":"v1.0.0"', "backend"]]
 
 
-def test_nothing_is_tested_where_nothing_was_deployed(host: DockerHost) -> None:
+def test_nothing_is_tested_if_nothing_was_deployed(host: DockerHost) -> None:
     with pytest.raises(SlipwayError, match="inv deploy staging"):
         smoke_test.run(host.root, "staging", str)
 

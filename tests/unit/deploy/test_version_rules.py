@@ -84,7 +84,7 @@ def released(project: Project) -> dict[str, str]:
     return digests
 
 
-def test_production_takes_a_stable_version_of_main_that_staging_has_run(
+def test_production_accepts_a_stable_version_of_main_that_staging_has_run(
     project: Project, released: dict[str, str]
 ) -> None:
     assert version_rules.resolve(project.root, "production", "v1.0.0") == (
@@ -94,7 +94,7 @@ def test_production_takes_a_stable_version_of_main_that_staging_has_run(
     )
 
 
-def test_production_takes_a_version_of_a_hotfix_branch_too(project: Project) -> None:
+def test_production_accepts_a_version_of_a_hotfix_branch_too(project: Project) -> None:
     project.git("switch", "--quiet", "--create", "hotfix/1.0")
     commit = project.make_commit()
     project.git("tag", "v1.0.1")
@@ -105,25 +105,25 @@ def test_production_takes_a_version_of_a_hotfix_branch_too(project: Project) -> 
 @pytest.mark.parametrize(
     "version", ["sha-0123456789ab", "v1.0.0-rc.1", "v01.2.3", "v1.2.03", "1.2.3", "main"]
 )
-def test_production_takes_no_version_that_is_not_stable(project: Project, version: str) -> None:
+def test_production_refuses_versions_that_are_not_stable(project: Project, version: str) -> None:
     project.push(version, project.commit)
     with pytest.raises(SlipwayError, match="stable versions only"):
         version_rules.resolve(project.root, "production", version)
 
 
-def test_production_takes_a_version_by_name_only(project: Project) -> None:
+def test_production_requires_the_name_of_a_version(project: Project) -> None:
     with pytest.raises(SlipwayError, match="by name"):
         version_rules.resolve(project.root, "production", None)
 
 
-def test_production_takes_no_version_without_a_git_tag(project: Project) -> None:
+def test_production_refuses_a_version_without_a_git_tag(project: Project) -> None:
     project.stage(project.push("v1.0.0", project.commit))
     with pytest.raises(SlipwayError, match="no tag v1.0.0"):
         version_rules.resolve(project.root, "production", "v1.0.0")
 
 
 @pytest.mark.parametrize("origin", [False, True], ids=["without origin", "with origin"])
-def test_production_takes_no_commit_that_is_not_on_main(
+def test_production_refuses_a_commit_that_is_not_on_main(
     project: Project, tmp_path: Path, origin: bool
 ) -> None:
     if origin:  # what is only here does not count
@@ -138,7 +138,7 @@ def test_production_takes_no_commit_that_is_not_on_main(
         version_rules.resolve(project.root, "production", "v1.0.0")
 
 
-def test_production_takes_no_images_of_another_commit_than_the_tagged_one(
+def test_production_refuses_images_of_another_commit_than_the_tagged_one(
     project: Project,
 ) -> None:
     old = project.commit
@@ -149,7 +149,7 @@ def test_production_takes_no_images_of_another_commit_than_the_tagged_one(
         version_rules.resolve(project.root, "production", "v1.0.0")
 
 
-def test_production_takes_no_images_that_staging_has_not_run(
+def test_production_refuses_images_that_staging_has_not_run(
     project: Project, released: dict[str, str]
 ) -> None:
     project.staged.clear()
@@ -158,7 +158,7 @@ def test_production_takes_no_images_that_staging_has_not_run(
         version_rules.resolve(project.root, "production", "v1.0.0")
 
 
-def test_staging_takes_the_commit_at_head_where_no_version_is_named(project: Project) -> None:
+def test_staging_uses_the_commit_at_head_if_no_version_is_named(project: Project) -> None:
     tag = f"sha-{project.commit[:12]}"
     digests = project.push(tag, project.commit)
     for version in (None, tag):
@@ -166,7 +166,7 @@ def test_staging_takes_the_commit_at_head_where_no_version_is_named(project: Pro
         assert found == (tag, digests, project.commit)
 
 
-def test_the_images_of_a_version_are_of_one_commit_and_of_all_members(project: Project) -> None:
+def test_a_version_needs_images_of_one_commit_for_all_members(project: Project) -> None:
     project.push("v1.0.0", project.commit, "backend")
     with pytest.raises(SlipwayError, match="shop/agents:v1.0.0"):
         version_rules.resolve(project.root, "staging", "v1.0.0")
@@ -175,7 +175,7 @@ def test_the_images_of_a_version_are_of_one_commit_and_of_all_members(project: P
         version_rules.resolve(project.root, "staging", "v1.0.0")
 
 
-def test_a_commit_that_changed_nothing_has_the_images_of_the_one_before(project: Project) -> None:
+def test_a_commit_without_changes_has_the_images_of_the_previous_one(project: Project) -> None:
     digests = project.push("main", project.commit)
     second = project.make_commit()
     for name in SERVICES:

@@ -62,21 +62,21 @@ def test_every_line_has_the_aligned_name_of_its_program_in_front(start: Start) -
         run.wait_for("dev      | Ready\n")
 
 
-def test_lines_of_one_program_keep_their_order_and_errors_are_in_the_stream(start: Start) -> None:
+def test_lines_of_a_program_keep_their_order_and_include_stderr(start: Start) -> None:
     code = "import sys\nfor n in range(3000): print(n, file=(sys.stdout, sys.stderr)[n % 2])\n"
     with start(api=code + SLEEP) as run:
         run.wait_for("api | up")
         assert re.findall(r"^api \| (\d+)$", run.text, re.M) == [str(n) for n in range(3000)]
 
 
-def test_bytes_that_are_no_text_and_endless_lines_do_not_end_the_stream(start: Start) -> None:
+def test_binary_output_and_endless_lines_do_not_stop_the_output(start: Start) -> None:
     code = "import sys; sys.stdout.buffer.write(b'\\xff\\xfe' + b'x' * 200_000 + b'\\n')\n"
     with start(api=code + SLEEP) as run:
         run.wait_for("api | up")
         assert run.text.count("x") == 200_000
 
 
-def test_a_character_that_the_terminal_lacks_does_not_end_the_stream(start: Start) -> None:
+def test_a_character_that_the_terminal_cannot_show_does_not_stop_the_output(start: Start) -> None:
     code = "import sys; sys.stdout.buffer.write('➜ there\\n'.encode())\n"
     with start(api=code + SLEEP, env={"PYTHONIOENCODING": "ascii"}) as run:
         run.wait_for("api | ? there\napi | up")
@@ -92,7 +92,7 @@ def test_a_character_that_the_terminal_lacks_does_not_end_the_stream(start: Star
         pytest.param(False, {"FORCE_COLOR": "1"}, False, id="pipe in CI"),
     ],
 )
-def test_colors_are_for_terminals_that_want_them(
+def test_only_terminals_get_colors_and_no_color_is_respected(
     start: Start, tty: bool, env: dict[str, str], colored: bool
 ) -> None:
     code = "import os; print('wanted', os.environ.get('FORCE_COLOR'), os.environ.get('NO_COLOR'))\n"
@@ -126,7 +126,7 @@ def test_it_is_ready_only_when_every_health_check_answers(start: Start, tmp_path
         assert run.text.index("slow | late") < run.text.index("Ready")
 
 
-def test_what_runs_once_ends_before_the_next_program_starts(start: Start) -> None:
+def test_a_program_that_runs_once_ends_before_the_next_starts(start: Start) -> None:
     migrate = "import time; time.sleep(0.5); print('done')"
     with start(migrate=migrate, api=SLEEP, options={"migrate": {"once": True}}) as run:
         run.wait_for("Ready")
@@ -143,7 +143,7 @@ def test_a_program_that_dies_is_named_with_its_status_and_its_last_lines(start: 
         assert run.left() == []
 
 
-def test_the_end_of_a_program_is_the_end_even_with_exit_status_0(start: Start) -> None:
+def test_everything_ends_if_a_program_ends_even_with_status_0(start: Start) -> None:
     with start(api="import time; time.sleep(0.3)", web=SLEEP) as run:
         assert run.end() == 1
         assert "api ended with exit status 0. Its last lines:\n    (no output)" in run.text
@@ -155,7 +155,7 @@ def test_a_program_that_is_killed_is_named_with_the_signal(start: Start) -> None
         assert "api ended with signal SIGKILL" in run.text
 
 
-def test_what_runs_once_and_fails_ends_everything(start: Start) -> None:
+def test_a_program_that_runs_once_and_fails_ends_everything(start: Start) -> None:
     options: dict[str, dict[str, object]] = {"migrate": {"once": True}}
     with start(web=WITH_CHILD, migrate="raise SystemExit('no tables')", options=options) as run:
         assert run.end() == 1
@@ -172,7 +172,7 @@ def test_a_command_that_does_not_exist_is_named(start: Start) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_everything_in_good_order(start: Start, number: signal.Signals) -> None:
+def test_a_signal_ends_everything_in_order(start: Start, number: signal.Signals) -> None:
     with start(api=POLITE, web=WITH_CHILD) as run:
         run.wait_for("Ready")
         run.wait_for("api | up")
@@ -203,14 +203,14 @@ def test_a_closed_terminal_ends_everything(start: Start) -> None:
         assert run.left() == []
 
 
-def test_it_ends_when_nobody_reads_any_more(start: Start) -> None:
+def test_everything_ends_if_nobody_reads_the_output(start: Start) -> None:
     code = "import time\nwhile True: print('x'); time.sleep(0.05)"
     with start(api=code, web=WITH_CHILD, under=("bash", "-c", '"$@" | head -n 3', "-")) as run:
         assert run.end() == 0
         assert run.left(patience=10) == []
 
 
-def test_nohup_makes_it_outlive_the_terminal(start: Start) -> None:
+def test_with_nohup_everything_runs_after_the_terminal_is_closed(start: Start) -> None:
     with start(api=POLITE, under=("nohup",)) as run:
         run.wait_for("Ready")
         run.send(signal.SIGHUP)
@@ -230,7 +230,7 @@ def test_a_program_that_ignores_sigterm_is_killed_after_a_while(start: Start) ->
         assert run.left() == []
 
 
-def test_a_second_ctrl_c_kills_what_is_slow_at_once(start: Start) -> None:
+def test_a_second_ctrl_c_kills_slow_programs_at_once(start: Start) -> None:
     with start(api=STUBBORN, web=STUBBORN, grace=300) as run:
         run.wait_for("api | up")
         run.wait_for("web | up")
@@ -250,7 +250,7 @@ def test_two_signals_at_the_same_time_leave_no_process(start: Start) -> None:
         assert run.left() == []
 
 
-def test_a_signal_while_something_is_still_being_prepared_ends_that_too(start: Start) -> None:
+def test_a_signal_during_the_preparation_ends_it_too(start: Start) -> None:
     with start(setup=WITH_CHILD, api=SLEEP, options={"setup": {"once": True}}) as run:
         run.wait_for("setup | up")
         run.send(signal.SIGTERM)
@@ -259,7 +259,7 @@ def test_a_signal_while_something_is_still_being_prepared_ends_that_too(start: S
         assert run.left() == []
 
 
-def test_what_a_program_leaves_behind_itself_is_killed(start: Start) -> None:
+def test_processes_that_a_program_leaves_are_killed(start: Start) -> None:
     leaves = f"import subprocess, sys; subprocess.Popen([sys.executable, '-uc', {STUBBORN!r}])\n"
     with start(api=leaves + POLITE) as run:
         run.wait_for("api | up\napi | up\n")
@@ -269,7 +269,7 @@ def test_what_a_program_leaves_behind_itself_is_killed(start: Start) -> None:
         assert run.left() == []
 
 
-def test_what_the_others_need_ends_after_them(start: Start) -> None:
+def test_programs_that_others_need_end_last(start: Start) -> None:
     slow = POLITE.replace("sys.exit(print('bye'))", "(time.sleep(1), print('late'), sys.exit())")
     with start(postgres=POLITE, api=slow, options={"postgres": {"last": True}}) as run:
         run.wait_for("postgres | up")
@@ -279,7 +279,7 @@ def test_what_the_others_need_ends_after_them(start: Start) -> None:
         assert run.text.index("late") < run.text.index("bye")
 
 
-def test_when_the_supervisor_is_killed_its_guard_ends_the_programs_in_good_order(
+def test_the_guard_ends_the_programs_in_order_if_the_supervisor_is_killed(
     start: Start, tmp_path: Path
 ) -> None:
     leaves = POLITE.replace("print('bye')", f"open({str(tmp_path / 'bye')!r}, 'w').close()")
@@ -292,7 +292,7 @@ def test_when_the_supervisor_is_killed_its_guard_ends_the_programs_in_good_order
         assert (tmp_path / "bye").exists()
 
 
-def test_the_guard_kills_what_ignores_it_and_leaves_alone_what_has_ended() -> None:
+def test_the_guard_kills_programs_that_do_not_end_and_no_others() -> None:
     code = (
         "import sys; from slipway_ops.dev import reaper; "
         "reaper.GRACE = 0.5; reaper.watch(sys.stdin)"

@@ -60,7 +60,7 @@ def ready(place: Path) -> str:
     return f"import pathlib; pathlib.Path({str(place / 'ready')!r}).touch()\n"
 
 
-def test_a_program_whose_code_changed_starts_again_and_no_other(
+def test_only_the_program_whose_code_changed_restarts(
     start: Start, tmp_path: Path
 ) -> None:
     with start(api="print('one')" + WAIT, agents="print('first')" + WAIT) as run:
@@ -77,7 +77,7 @@ def test_a_program_whose_code_changed_starts_again_and_no_other(
         assert run.left() == []
 
 
-def test_a_file_that_is_saved_as_it_was_reloads_nothing(start: Start, tmp_path: Path) -> None:
+def test_saving_an_unchanged_file_reloads_nothing(start: Start, tmp_path: Path) -> None:
     code = "print('one')" + WAIT
     with start(api=code) as run:
         run.wait_for("api | one")
@@ -106,7 +106,7 @@ def test_a_syntax_error_is_shown_and_the_next_save_starts_the_program(
         assert run.left() == []
 
 
-def test_a_program_that_was_ready_again_and_then_dies_ends_everything(
+def test_a_program_that_dies_after_a_restart_ends_everything(
     start: Start, tmp_path: Path
 ) -> None:
     begin = ready(tmp_path / "api")
@@ -118,7 +118,7 @@ def test_a_program_that_was_ready_again_and_then_dies_ends_everything(
         assert run.left() == []
 
 
-def test_a_program_finishes_what_it_does_before_it_starts_again(
+def test_a_program_finishes_its_work_before_it_restarts(
     start: Start, tmp_path: Path
 ) -> None:
     with start(api=POLITE) as run:
@@ -128,7 +128,7 @@ def test_a_program_finishes_what_it_does_before_it_starts_again(
         assert run.text.index("bye") < run.text.index("two")
 
 
-def test_a_program_that_does_not_end_is_killed_and_starts_again(
+def test_a_program_that_does_not_end_is_killed_and_restarted(
     start: Start, tmp_path: Path
 ) -> None:
     stubborn = "import signal; signal.signal(15, signal.SIG_IGN); print('one')" + WAIT
@@ -140,7 +140,7 @@ def test_a_program_that_does_not_end_is_killed_and_starts_again(
         assert run.text.count("Killing") == 1
 
 
-def test_saves_one_after_the_other_end_with_the_last_code(start: Start, tmp_path: Path) -> None:
+def test_after_several_saves_the_last_code_runs(start: Start, tmp_path: Path) -> None:
     with start(api="print('version 0')" + WAIT) as run:
         run.wait_for("api | version 0")
         for number in range(1, 30):
@@ -153,7 +153,7 @@ def test_saves_one_after_the_other_end_with_the_last_code(start: Start, tmp_path
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
-def test_nothing_of_a_program_that_was_started_again_is_left(
+def test_a_restart_leaves_no_process_of_the_old_program(
     start: Start, tmp_path: Path, number: signal.Signals
 ) -> None:
     child = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'input()'])\n"
@@ -170,7 +170,7 @@ def test_nothing_of_a_program_that_was_started_again_is_left(
         assert run.left(patience=8) == []
 
 
-def test_a_signal_while_a_program_ends_to_start_again_ends_everything(
+def test_a_signal_during_a_restart_ends_everything(
     start: Start, tmp_path: Path
 ) -> None:
     slow = POLITE.replace("sys.exit(print('bye'))", "(time.sleep(2), sys.exit(print('bye')))")

@@ -48,7 +48,7 @@ def make(tmp_path: Path) -> Make:
     return make_this
 
 
-def test_without_api_worker_and_app_it_says_how_to_add_one(make: Make) -> None:
+def test_without_api_worker_and_app_the_error_says_how_to_add_one(make: Make) -> None:
     done = make().run(BIN / "inv", "dev")
     assert done.returncode == 1
     assert done.stdout == (
@@ -57,7 +57,7 @@ def test_without_api_worker_and_app_it_says_how_to_add_one(make: Make) -> None:
     )
 
 
-def test_it_does_not_start_with_the_values_of_staging(make: Make) -> None:
+def test_inv_dev_does_not_start_with_the_values_of_staging(make: Make) -> None:
     project = make(backend="api")
     project.write(".env.staging", "BACKEND_QUEUE=theirs\n")
     (project.path / ".env").symlink_to(".env.staging")
@@ -67,7 +67,7 @@ def test_it_does_not_start_with_the_values_of_staging(make: Make) -> None:
     assert "inv env.use development" in done.stdout
 
 
-def test_a_taken_port_is_named_with_who_holds_it_and_another_to_choose(make: Make) -> None:
+def test_a_taken_port_is_named_with_its_program_and_a_free_port(make: Make) -> None:
     base = free_ports(4)
     code = (
         f"import socket, time; s = socket.create_server(('127.0.0.1', {base + 1})); print('up')\n"
@@ -87,7 +87,7 @@ def test_a_taken_port_is_named_with_who_holds_it_and_another_to_choose(make: Mak
     assert not (project.path / "uv.lock").exists()
 
 
-def test_a_taken_port_is_named_where_nobody_can_tell_who_holds_it(
+def test_a_taken_port_is_named_even_if_its_program_is_unknown(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -97,7 +97,7 @@ def test_a_taken_port_is_named_where_nobody_can_tell_who_holds_it(
             product.run(make(shop="api").path, port)
 
 
-def test_who_listens_on_every_address_holds_the_port_as_well(make: Make) -> None:
+def test_a_program_that_listens_on_all_addresses_takes_the_port_too(make: Make) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(SlipwayError, match=f"Port {port}, which web needs"):
@@ -126,7 +126,7 @@ def test_a_second_run_in_the_same_project_names_the_first(make: Make) -> None:
         )
 
 
-def test_a_missing_lock_in_ci_ends_it_with_a_sentence(make: Make) -> None:
+def test_a_missing_lock_in_ci_is_an_error(make: Make) -> None:
     base = free_ports(1)
     project = make(shop="api", cron="timer")
     done = project.run(BIN / "inv", "dev", "--port", str(base), CI="true")
@@ -137,7 +137,7 @@ def test_a_missing_lock_in_ci_ends_it_with_a_sentence(make: Make) -> None:
     assert "Traceback" not in done.stdout
 
 
-def test_two_members_with_one_name_end_it_with_a_sentence(make: Make) -> None:
+def test_two_members_with_the_same_name_are_an_error(make: Make) -> None:
     project = make(shop="api")
     project.write("apps/shop/package.json", "{}")
     done = project.run(BIN / "inv", "dev")
@@ -166,7 +166,7 @@ def test_the_table_names_the_app_first_and_how_to_ask_without_an_api(tmp_path: P
     assert table("app") == ["  aapp  http://127.0.0.1:8000", "", "Ctrl-C ends everything."]
 
 
-def test_every_app_reaches_every_api_and_services_listen_on_this_machine_only(
+def test_every_app_reaches_every_api_and_services_listen_only_on_loopback(
     tmp_path: Path,
 ) -> None:
     web, shop, billing = (
@@ -188,7 +188,7 @@ def test_every_app_reaches_every_api_and_services_listen_on_this_machine_only(
     }
 
 
-def test_a_path_that_is_too_long_for_a_socket_gets_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_a_path_that_is_too_long_for_a_socket_gets_another_folder(tmp_path: Path) -> None:
     with postgres.socket_folder(Path("/srv/shop")) as sockets:
         assert sockets == Path("/srv/shop/.dev/postgres")
     with postgres.socket_folder(tmp_path / ("long" * 30)) as sockets:

@@ -31,7 +31,7 @@ OTHERS = {"SLIPWAY_DIARY", "SLIPWAY_BESIDE", "SLIPWAY_SHOWN", "NOXSESSION"} | {
 
 
 @pytest.mark.parametrize("page", ["reference", "messages"])
-def test_a_page_that_is_made_from_the_code_is_current(page: str) -> None:
+def test_generated_pages_are_current(page: str) -> None:
     committed = (DOCS / f"{page}.md").read_text(encoding="utf-8")
     # In a process of its own: invoke takes the help of a task's parameters away when it is asked.
     code = f"import sys, generate; sys.stdout.write(generate.{page}())"
@@ -74,7 +74,7 @@ def test_a_message_that_cannot_be_read_stops_the_page_and_is_not_left_out(
         list(generate.all_messages())
 
 
-def test_every_message_that_troubleshooting_explains_is_one_of_the_programs() -> None:
+def test_every_message_in_troubleshooting_exists_in_the_code() -> None:
     page = (DOCS / "troubleshooting.md").read_text(encoding="utf-8")
     messages = re.sub(r"\\(.)", r"\1", (DOCS / "messages.md").read_text(encoding="utf-8"))
     quoted = [text for bold in re.findall(r"\*\*(.+?)\*\*", page) for text in quotes(bold)]

@@ -16,7 +16,7 @@ STATUS = re.compile(r"(\d{4}-\d\d-\d\d) · ((?:accepted|superseded|rejected).*)"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
-def test_a_page_begins_with_what_its_reader_has_in_the_end(page: Path) -> None:
+def test_every_page_begins_with_its_result_for_the_reader(page: Path) -> None:
     paragraphs = page.read_text(encoding="utf-8").split("\n\n")
     assert any(paragraph.startswith("**At the end** ") for paragraph in paragraphs[1:3])
 

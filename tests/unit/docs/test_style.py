@@ -27,12 +27,12 @@ def typos(text: str) -> tuple[int, str]:
         ("a port, le" + "st it is taken", "so that"),
     ],
 )
-def test_a_misspelled_or_stilted_word_is_found_with_a_better_one(text: str, better: str) -> None:
+def test_a_misspelled_or_uncommon_word_is_found_with_a_better_one(text: str, better: str) -> None:
     status, said = typos(text)
     assert status != 0 and better in said.lower()
 
 
-def test_plain_words_and_digests_are_no_finding() -> None:
+def test_plain_words_and_digests_are_not_findings() -> None:
     assert typos("Fix that line of 0123456789abcdef0123456789abcdef01234567.") == (0, "")
 
 
@@ -59,7 +59,7 @@ def test_a_phrase_of_the_list_is_found_with_its_place(
     assert found.startswith("docs/page.md:3: ")
 
 
-def test_ordinary_sentences_are_no_finding(style: ModuleType, tmp_path: Path) -> None:
+def test_ordinary_sentences_are_not_findings(style: ModuleType, tmp_path: Path) -> None:
     project = Project(tmp_path)
     project.git("init", "--quiet")
     project.write(

@@ -76,7 +76,7 @@ def says(monkeypatch: pytest.MonkeyPatch, text: str, reason: str = "") -> None:
     monkeypatch.setattr(shell, "ask", lambda *_, **__: done)
 
 
-def test_a_machine_with_all_that_is_needed_has_nothing_to_fix(root: Path) -> None:
+def test_a_complete_machine_has_nothing_to_fix(root: Path) -> None:
     checks = list(machine.checks(root))
     assert to_fix(checks) == {}
     assert len(checks) > 6
@@ -92,14 +92,14 @@ def test_a_machine_with_all_that_is_needed_has_nothing_to_fix(root: Path) -> Non
         ({"ServerErrors": ["Cannot connect"]}, "Docker Engine", "systemctl start docker"),
     ],
 )
-def test_what_the_engine_lacks_is_named(
+def test_problems_of_the_docker_engine_are_named(
     root: Path, monkeypatch: pytest.MonkeyPatch, more: dict[str, object], what: str, remedy: str
 ) -> None:
     says(monkeypatch, info(**more), "Cannot connect" * ("ServerErrors" in more))
     assert to_fix(machine.checks(root))[what].startswith(remedy)
 
 
-def test_what_the_machine_lacks_is_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_problems_of_the_machine_are_named(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def differ(*_: object, say: object, **__: object) -> None:
         assert callable(say)
         say("- wrong")
@@ -115,7 +115,7 @@ def test_what_the_machine_lacks_is_named(root: Path, monkeypatch: pytest.MonkeyP
     }
 
 
-def test_what_cannot_be_looked_at_is_no_fault_and_no_success(
+def test_a_check_that_cannot_run_is_neither_passed_nor_failed(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: Path) -> None:
@@ -149,7 +149,7 @@ def production(root: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     return stack
 
 
-def test_an_environment_in_which_all_is_well_has_nothing_to_fix(production: Stack) -> None:
+def test_a_healthy_environment_has_nothing_to_fix(production: Stack) -> None:
     checks = list(environment.checks(production.root, "production"))
     assert to_fix(checks) == {}
     assert {"Variables", "Disk", "Deployments", "Containers", "Backups"} <= {
@@ -157,7 +157,7 @@ def test_an_environment_in_which_all_is_well_has_nothing_to_fix(production: Stac
     }
 
 
-def test_what_an_environment_lacks_is_named(
+def test_problems_of_an_environment_are_named(
     production: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old = (datetime.now(UTC) - timedelta(days=2)).strftime(backups.TIME)
@@ -192,7 +192,7 @@ def test_what_an_environment_lacks_is_named(
     assert len(remedies) == 2
 
 
-def test_backups_that_no_store_has_are_lost_with_their_host(
+def test_backups_without_a_store_are_a_problem(
     production: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alone = replace(production, values={"RUNTIME_DATABASE_URL": URL})
@@ -200,7 +200,7 @@ def test_backups_that_no_store_has_are_lost_with_their_host(
     assert to_fix(environment.checks(alone.root, "production"))["Backups"].startswith("BACKUP_URL")
 
 
-def test_a_port_that_another_program_has_is_named(
+def test_a_port_of_another_program_is_named(
     production: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -211,7 +211,7 @@ def test_a_port_that_another_program_has_is_named(
     assert found["Port"].startswith("PUBLISH_FRONTEND=")
 
 
-def test_a_host_that_does_not_answer_is_all_there_is_to_say(
+def test_a_host_that_does_not_answer_is_the_only_problem_named(
     production: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:

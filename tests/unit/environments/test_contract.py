@@ -41,7 +41,7 @@ class Settings(BaseModel):
         raise ValueError("\n".join([*lines, "Correct the environment and start again."]))
 
 
-def test_a_settings_class_says_what_each_variable_holds() -> None:
+def test_a_settings_class_describes_each_variable() -> None:
     found = [Variable(**each) for each in settings_probe.declared("api", Settings)]
     assert {v.name: (v.type, v.default) for v in found} == {
         "API_PORT": ("integer, 1 to 65535", "8000"),
@@ -59,7 +59,7 @@ def test_a_settings_class_says_what_each_variable_holds() -> None:
     assert by_name["API_PORT"].given and by_name["API_PORT"].meaning == "Where it listens."
 
 
-def test_what_a_settings_class_refuses_comes_with_the_variables_it_names() -> None:
+def test_errors_of_a_settings_class_name_its_variables() -> None:
     before = dict(os.environ)
     try:
         found = settings_probe.refused("api", Settings, "staging", {"API_PORT": "1"})
@@ -80,7 +80,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch, *kinds: str) -> dict[str, Variable
     return {variable.name: variable for variable in deployment_variables.variables(Path())}
 
 
-def test_what_is_published_has_a_port_and_every_member_has_replicas(
+def test_published_members_have_a_port_and_all_members_have_replicas(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def ours(found: dict[str, Any]) -> list[str]:
@@ -115,7 +115,7 @@ def test_what_is_published_has_a_port_and_every_member_has_replicas(
         ("DATABASE_IMAGE", ["postgres:17@sha256:0123"], []),
     ],
 )
-def test_a_variable_of_the_deployment_takes_only_what_it_can_use(
+def test_a_variable_of_the_deployment_accepts_only_valid_values(
     name: str, good: list[str], bad: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     format = deployed(monkeypatch, "api", "app")[name].format
@@ -132,7 +132,7 @@ SHOWN = [
 ]
 
 
-def test_the_example_holds_every_variable_that_a_file_may_have() -> None:
+def test_the_example_has_every_variable_that_a_file_may_have() -> None:
     text = contract_files.example(SHOWN)
     assert "# Signs | checks. Secret. Required.\nA_KEY=\n" in text
     assert "# How big. For production only.\n# A_SIZE=4\n" in text
@@ -140,7 +140,7 @@ def test_the_example_holds_every_variable_that_a_file_may_have() -> None:
     assert "A_PORT" not in text and text.index("# --- a") < text.index("# --- b")
 
 
-def test_the_table_takes_the_place_between_its_marks(tmp_path: Path) -> None:
+def test_the_table_replaces_the_text_between_its_marks(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     docs = tmp_path / "docs/environments.md"
     docs.write_text("Before\n<!-- contract -->\nstale\n<!-- end of contract -->\nAfter\n")

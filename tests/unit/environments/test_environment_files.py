@@ -41,7 +41,7 @@ def write(root: Path, name: str, **values: str) -> Path:
     return file
 
 
-def test_a_new_file_has_secrets_of_its_own_and_names_what_only_people_know(tmp_path: Path) -> None:
+def test_a_new_file_has_new_secrets_and_names_the_values_to_fill_in(tmp_path: Path) -> None:
     file, missing = environment_files.initialize(tmp_path, "staging")
     assert [variable.name for variable in missing] == ["API_URL"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -57,7 +57,7 @@ def test_a_new_file_has_secrets_of_its_own_and_names_what_only_people_know(tmp_p
     assert sorted(each.name for each in tmp_path.iterdir()) == [".env.development", ".env.staging"]
 
 
-def test_each_breach_is_named_with_its_meaning_and_without_its_value(tmp_path: Path) -> None:
+def test_each_invalid_variable_is_named_with_its_meaning_and_not_its_value(tmp_path: Path) -> None:
     good = {"DATABASE_PASSWORD": "x", "API_URL": "x", "API_KEY": "x"}
     write(tmp_path, "staging", **good)
     assert environment_check.findings(tmp_path, "staging", {}) == []
@@ -77,7 +77,7 @@ def test_each_breach_is_named_with_its_meaning_and_without_its_value(tmp_path: P
     assert len(found) == 6
 
 
-def test_what_the_settings_refuse_is_said_once(
+def test_an_error_of_the_settings_is_shown_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(tmp_path, "staging", DATABASE_PASSWORD="x", API_URL="x")
@@ -94,7 +94,7 @@ def test_what_the_settings_refuse_is_said_once(
     ]
 
 
-def test_two_members_with_one_port_are_named(
+def test_two_members_with_the_same_port_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = [Variable(f"PUBLISH_{n}", "deployment", "", "") for n in ("A", "B")]
@@ -104,7 +104,7 @@ def test_two_members_with_one_port_are_named(
     assert found == ["PUBLISH_A and PUBLISH_B have the same port."]
 
 
-def test_without_a_file_the_values_are_those_of_the_process(tmp_path: Path) -> None:
+def test_without_a_file_the_values_come_from_the_process(tmp_path: Path) -> None:
     with pytest.raises(SlipwayError, match="inv env.init staging"):
         environment_files.values(tmp_path, "staging", {"HOME": "/root", "REGISTRY": "x"})
     given = {"HOME": "/root", "API_KEY": "x", "REGISTRY": "x"}
@@ -119,7 +119,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         environment_files.values(tmp_path, "staging")
 
 
-def test_a_file_env_of_its_own_is_not_lost(tmp_path: Path) -> None:
+def test_an_existing_env_file_is_not_lost(tmp_path: Path) -> None:
     environment_files.initialize(tmp_path, "development")
     (tmp_path / ".env").write_text("API_URL=mine\n", encoding="utf-8")
     with pytest.raises(SlipwayError, match=r"mv \.env \.env\.mine"):
@@ -181,7 +181,7 @@ def use_and_die(root: Path, after: int) -> int:
     os._exit(1)
 
 
-def test_a_use_that_is_killed_anywhere_leaves_the_old_or_the_new_environment(
+def test_if_env_use_is_killed_the_old_or_the_new_environment_is_active(
     tmp_path: Path,
 ) -> None:
     for name in ("development", "staging"):

@@ -90,11 +90,11 @@ def test_the_password_in_a_url_is_masked_and_its_host_is_shown(
         ("", ""),
     ],
 )
-def test_of_a_secret_at_most_the_host_of_its_url_is_shown(value: str, shown: str) -> None:
+def test_a_secret_shows_at_most_the_host_of_its_url(value: str, shown: str) -> None:
     assert masking.seen(value, "text", secret=True) == shown
 
 
-def test_of_secrets_a_comparison_says_only_whether_they_differ(
+def test_a_comparison_of_secrets_shows_only_whether_they_differ(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = [Variable(name, "agents", "text", "", secret=True) for name in ("A", "B", "C", "D")]

@@ -26,7 +26,7 @@ def test_the_title_of_a_pull_request_is_read_from_its_event(tmp_path: Path) -> N
     assert actions.pull_request_title({}) is None
 
 
-def test_outputs_and_summaries_are_added_to_the_files_that_github_names(tmp_path: Path) -> None:
+def test_outputs_and_summaries_are_added_to_the_files_of_github(tmp_path: Path) -> None:
     variables = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     for value in ("1.0.0", "1.0.1"):
         actions.output("version", value, variables)
@@ -58,7 +58,7 @@ def test_a_terminal_gets_no_annotations() -> None:
     assert line_annotations.pytest({}) == ([], {})
 
 
-def test_a_new_finding_is_shown_on_its_line_by_github_and_with_its_place_elsewhere() -> None:
+def test_a_new_finding_is_an_annotation_on_github_and_a_place_elsewhere() -> None:
     finding = Finding("src/a.py", 3, 5, "F401", "100 % unused", "# % unused")
     text = "src/a.py:3:5: F401 100 % unused"
     assert line_annotations.line("services/api", finding, "flake8", {}) == text
@@ -71,14 +71,14 @@ def test_a_new_finding_is_shown_on_its_line_by_github_and_with_its_place_elsewhe
     assert said.startswith("::error file=services/api/src/a.py,line=1,title=black::src/a.py: is")
 
 
-def test_flake8_names_the_file_as_github_knows_it() -> None:
+def test_flake8_names_the_file_by_its_path_in_the_repository() -> None:
     option, form = line_annotations.flake8("services/api", IN_ACTIONS)
     values = {"path": "src/a.py", "row": 3, "col": 1, "code": "F401", "text": "unused"}
     assert option == "--format"
     assert (form % values).startswith("::error file=services/api/src/a.py,line=3,col=1,")
 
 
-def test_a_failure_of_pytest_is_named_with_its_line_where_slipway_ops_is_not_installed(
+def test_a_failure_of_pytest_has_its_line_even_without_slipway_ops(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "test_it.py").write_text("def test_it():\n    assert 1 == 2, 'one %\\ntwo'\n")

@@ -76,7 +76,7 @@ def test_a_wrong_answer_fails_the_test(fault: Fault, told: str) -> None:
             ask(hub, "GET", "/rulesets")
 
 
-def test_wrong_state_is_a_wrong_answer_and_a_fault_that_never_happened_is_told() -> None:
+def test_wrong_state_fails_the_test_and_so_does_an_unused_fault() -> None:
     with pytest.raises(AssertionError, match="answer 200: answer.default_branch: 1 is not"):
         with double(settings={"default_branch": 1}) as hub:
             ask(hub, "GET")
@@ -85,7 +85,7 @@ def test_wrong_state_is_a_wrong_answer_and_a_fault_that_never_happened_is_told()
             hub.disturb("GET", "/nowhere", refusing(500, "Oh"))
 
 
-def test_every_endpoint_of_the_schema_is_there_and_the_schema_is_whole_and_without_prose() -> None:
+def test_the_double_has_every_endpoint_and_the_schema_is_complete() -> None:
     documented = {
         (method.upper(), template)
         for template, methods in published.DOCUMENT["paths"].items()
@@ -98,7 +98,7 @@ def test_every_endpoint_of_the_schema_is_there_and_the_schema_is_whole_and_witho
     assert text == subset.text(json.loads(text)) + "\n"
 
 
-def test_no_token_and_a_token_of_somebody_else_are_refused(hub: Double) -> None:
+def test_a_missing_or_wrong_token_is_refused(hub: Double) -> None:
     for headers in ({}, {"Authorization": "Bearer another"}):
         with requests.Session() as session:
             session.trust_env = False
@@ -107,7 +107,7 @@ def test_no_token_and_a_token_of_somebody_else_are_refused(hub: Double) -> None:
 
 
 @pytest.mark.parametrize("at", ["", "/api/v3"])
-def test_a_tag_has_one_release_and_a_release_one_file_of_a_name(at: str, hub: Double) -> None:
+def test_a_tag_has_one_release_and_file_names_in_it_are_unique(at: str, hub: Double) -> None:
     assert ask(hub, "GET", "/releases/tags/v1.0.0", at=at)[0] == 404
     body = {"tag_name": "v1.0.0", "body": "New."}
     status, made = ask(hub, "POST", "/releases", body | {"draft": True}, at=at)

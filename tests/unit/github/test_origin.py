@@ -67,7 +67,7 @@ def token(api: rest_api.GitHub) -> str:
         ("ssh://git@git.example.com:2222/acme/shop", OWN),
     ],
 )
-def test_every_form_of_remote_gives_repository_and_address_and_no_token_goes_to_another_host(
+def test_all_forms_of_a_remote_are_read_and_tokens_go_only_to_its_host(
     url: str, address: str, folder: Path
 ) -> None:
     origin(folder, url)
@@ -85,7 +85,7 @@ def test_names_may_have_dots_and_dashes(name: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["", "../shop.git", "../../acme/shop.git", "/srv/git/acme/shop.git", "file:///srv/a/b"]
 )
-def test_without_a_remote_on_github_the_command_to_add_one_is_named(url: str, folder: Path) -> None:
+def test_without_a_remote_on_github_the_error_names_the_command_to_add_one(url: str, folder: Path) -> None:
     if url:
         origin(folder, url)
     with pytest.raises(GitHubError) as refusal:
@@ -93,7 +93,7 @@ def test_without_a_remote_on_github_the_command_to_add_one_is_named(url: str, fo
     assert "git remote add origin https://github.com/OWNER/NAME.git" in str(refusal.value)
 
 
-def test_variables_come_before_the_remote_and_gh_is_asked_for_the_host_alone(folder: Path) -> None:
+def test_variables_take_precedence_and_gh_is_asked_only_for_the_host(folder: Path) -> None:
     origin(folder, "https://git.example.com/acme/shop.git")
     assert token(rest_api.connect(folder, {})) == "Bearer of-gh"
     in_actions = {
@@ -114,14 +114,14 @@ def test_variables_come_before_the_remote_and_gh_is_asked_for_the_host_alone(fol
         ("git@code.example.com:acme/shop", "code.example.com`, or set GH_ENTERPRISE_TOKEN"),
     ],
 )
-def test_without_a_token_both_ways_to_one_are_named(url: str, variable: str, folder: Path) -> None:
+def test_without_a_token_the_error_names_both_ways_to_get_one(url: str, variable: str, folder: Path) -> None:
     origin(folder, url)
     with pytest.raises(GitHubError) as refusal:
         rest_api.connect(folder, {"GITHUB_TOKEN": ""})
     assert f"gh auth login --hostname {variable}" in str(refusal.value)
 
 
-def test_what_cannot_be_a_token_is_refused_and_not_shown(folder: Path) -> None:
+def test_an_invalid_token_is_refused_and_not_shown(folder: Path) -> None:
     with pytest.raises(GitHubError) as refusal:
         rest_api.connect(folder, {"GITHUB_REPOSITORY": "acme/shop", "GH_TOKEN": "sesame\nopen"})
     assert "GH_TOKEN" in str(refusal.value) and "sesame" not in str(refusal.value)
@@ -135,7 +135,7 @@ def test_the_token_is_sent_even_if_netrc_knows_the_host(
     assert rest_api.connect(folder, hub.environment).get()["full_name"] == "acme/shop"
 
 
-def test_an_address_where_nobody_answers_is_named_with_the_cause(hub: Double, folder: Path) -> None:
+def test_an_address_that_does_not_answer_is_named_with_the_cause(hub: Double, folder: Path) -> None:
     causes = {
         absent_services().address: "[Errno 111] Connection refused",
         hub.address.replace("http:", "https:"): "[SSL: ",

@@ -29,7 +29,7 @@ def rule(hub: Double, kind: str) -> Any:
 # --- what it does --------------------------------------------------------------------------------
 
 
-def test_a_bare_repository_gets_all_rules_and_again_nothing_is_written(
+def test_a_new_repository_gets_all_rules_and_a_second_run_writes_nothing(
     hub: Double, root: Path
 ) -> None:
     said = applied(hub, root).splitlines()
@@ -50,14 +50,14 @@ def test_a_bare_repository_gets_all_rules_and_again_nothing_is_written(
     assert hub.writes == ALL
 
 
-def test_the_order_of_entries_is_no_difference(hub: Double, root: Path) -> None:
+def test_the_order_of_entries_does_not_matter(hub: Double, root: Path) -> None:
     applied(hub, root)
     for ruleset in hub.rulesets.values():
         ruleset["rules"].reverse()
     assert applied(hub, root, check=True) == AS_IT_SAYS
 
 
-def test_nobody_is_let_through_until_the_app_that_releases_is_named(
+def test_nobody_can_bypass_the_rules_until_the_release_app_is_named(
     hub: Double, root: Path
 ) -> None:
     hub.variables.clear()
@@ -180,7 +180,7 @@ GATE = '{"context": "gate", "integration_id": 15368}'
         ),
     ],
 )
-def test_what_was_changed_by_hand_is_named_by_check_and_set_right_without(
+def test_check_names_changes_by_hand_and_protect_reverts_them(
     drift: Callable[[Double], None],
     file: str,
     lines: list[str],
@@ -203,7 +203,7 @@ def test_what_was_changed_by_hand_is_named_by_check_and_set_right_without(
     assert applied(hub, root, check=True) == AS_IT_SAYS
 
 
-def test_other_rulesets_and_those_of_the_organization_are_left_alone(
+def test_other_rulesets_and_those_of_the_organization_are_not_changed(
     hub: Double, root: Path
 ) -> None:
     for number in range(120):  # the list has two pages, and ours come last
@@ -218,7 +218,7 @@ def test_other_rulesets_and_those_of_the_organization_are_left_alone(
     assert json.dumps(kept) == before
 
 
-def test_a_rule_that_github_keeps_differently_is_an_error(hub: Double, root: Path) -> None:
+def test_a_rule_that_github_stores_differently_is_an_error(hub: Double, root: Path) -> None:
     hub.ignored.add("allow_auto_merge")
     why = refused(hub, root)
     assert SETTINGS in why and "inv protect --check" in why
@@ -234,7 +234,7 @@ def test_a_rule_that_github_keeps_differently_is_an_error(hub: Double, root: Pat
     + [refusing(502, "Server Error", after=after) for after in (False, True)],
     ids=["dropped", "dropped after", "hanging", "page after", "502", "502 after"],
 )
-def test_a_run_that_broke_off_is_completed_by_the_next_and_nothing_is_there_twice(
+def test_the_next_run_completes_an_interrupted_one_without_duplicates(
     fault: Fault, at: int, hub: Double, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rest_api, "ANSWER_WITHIN", 0.5)
@@ -248,7 +248,7 @@ def test_a_run_that_broke_off_is_completed_by_the_next_and_nothing_is_there_twic
     assert hub.writes == ALL if fault.after else ALL + ALL[at:]
 
 
-def test_a_run_that_broke_off_at_the_settings_is_completed_by_the_next(
+def test_the_next_run_completes_one_that_was_interrupted_at_the_settings(
     hub: Double, root: Path
 ) -> None:
     hub.disturb("PATCH", "", DROPPED_AFTER)
@@ -259,7 +259,7 @@ def test_a_run_that_broke_off_at_the_settings_is_completed_by_the_next(
     assert hub.writes == ALL
 
 
-def test_questions_are_asked_again_when_the_connection_breaks_or_github_is_ill(
+def test_read_requests_are_repeated_after_a_lost_connection_or_a_server_error(
     hub: Double, root: Path
 ) -> None:
     applied(hub, root)

@@ -102,7 +102,7 @@ def test_each_refusal_of_github_is_reported_with_its_cause_and_what_to_do(
         ),
     ],
 )
-def test_a_short_limit_of_requests_is_waited_for(
+def test_a_short_rate_limit_is_waited_for(
     fault: Fault,
     seconds: list[float],
     hub: Double,
@@ -119,12 +119,12 @@ def test_a_short_limit_of_requests_is_waited_for(
     assert len(hub.rulesets) == 2
 
 
-def test_limits_that_go_on_are_not_waited_for_without_end(hub: Double, root: Path) -> None:
+def test_repeated_rate_limits_end_with_an_error(hub: Double, root: Path) -> None:
     hub.disturb("GET", "", refusing(429, "Slow down", Retry_After=50), times=3)
     assert " 1 min." in refused(hub, root)
 
 
-def test_a_renamed_repository_is_named_again(hub: Double, root: Path) -> None:
+def test_a_renamed_repository_is_an_error_with_the_new_name(hub: Double, root: Path) -> None:
     hub.former, hub.name = {"acme/shop"}, "acme/store"
     asked = hub.environment | {"GITHUB_REPOSITORY": "acme/shop"}
     with pytest.raises(rest_api.GitHubError) as refusal:
@@ -135,7 +135,7 @@ def test_a_renamed_repository_is_named_again(hub: Double, root: Path) -> None:
     assert "has_wiki" not in hub.settings
 
 
-def test_a_token_that_may_not_administer_is_refused_before_anything_is_compared(
+def test_a_token_without_administrator_rights_is_refused_first(
     hub: Double, root: Path
 ) -> None:
     applied(hub, root)
@@ -166,7 +166,7 @@ def test_a_token_that_may_not_administer_is_refused_before_anything_is_compared(
         ),
     ],
 )
-def test_a_file_of_rules_with_a_mistake_is_named_and_nothing_is_written(
+def test_an_invalid_file_of_rules_is_named_and_nothing_is_written(
     file: str, text: str | None, name: str, hub: Double, root: Path
 ) -> None:
     (root / file).unlink()
@@ -177,7 +177,7 @@ def test_a_file_of_rules_with_a_mistake_is_named_and_nothing_is_written(
     assert hub.writes == []
 
 
-def test_a_ruleset_without_a_target_is_one_of_branches_and_found_again(
+def test_a_ruleset_without_a_target_is_for_branches(
     hub: Double, root: Path
 ) -> None:
     said = json.loads((root / MAIN).read_text(encoding="utf-8"))

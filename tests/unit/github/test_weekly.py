@@ -29,7 +29,7 @@ def kept(hub: Double, *ran: dict[str, Any]) -> str:
     return weekly_issue.keep(rest_api.connect(REPOSITORY, environment=hub.environment), ran, RUN)
 
 
-def test_the_issue_is_opened_then_written_again_then_closed_and_never_there_twice(
+def test_there_is_one_issue_which_is_opened_updated_and_closed(
     hub: Double,
 ) -> None:
     kept(hub, GREEN)
@@ -59,7 +59,7 @@ def test_a_scan_that_did_not_start_is_not_a_clean_one(hub: Double) -> None:
     assert len(hub.issues) == 1 and hub.issues[1]["state"] == "open"
 
 
-def test_the_issue_is_found_on_any_page_and_a_pull_request_is_not_taken_for_it(
+def test_the_issue_is_found_on_any_page_and_pull_requests_are_ignored(
     hub: Double,
 ) -> None:
     pull = {"url": "it", "html_url": "it", "diff_url": "it", "patch_url": "it"}
@@ -74,7 +74,7 @@ def test_the_issue_is_found_on_any_page_and_a_pull_request_is_not_taken_for_it(
     assert hub.issues[theirs]["state"] == "open" and hub.issues[1]["body"] == ""
 
 
-def test_an_issue_whose_answer_was_lost_is_found_by_the_next_run(hub: Double) -> None:
+def test_the_next_run_finds_an_issue_whose_response_was_lost(hub: Double) -> None:
     hub.disturb("POST", "/issues", DROPPED_AFTER)
     with pytest.raises(rest_api.GitHubError, match=open_end("POST").strip()):
         kept(hub, RED)
@@ -91,7 +91,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / nox_report.REPORT
 
 
-def test_the_program_reads_the_report_of_nox_and_its_refusal_is_a_sentence_with_exit_status_1(
+def test_the_program_reads_the_report_of_nox_and_an_error_has_exit_status_1(
     hub: Double, report: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, value in (hub.environment | RUN).items():

@@ -63,7 +63,7 @@ def manifest(folder: Path, name: str, dependencies: list[str]) -> None:
     )
 
 
-def test_a_member_with_a_dockerfile_is_an_image_also_one_that_is_added_by_hand(root: Path) -> None:
+def test_every_member_with_a_dockerfile_is_an_image_even_if_added_by_hand(root: Path) -> None:
     assert [member.name for member in bake.images(root)] == ["web"]
     (root / "apps/plain/Dockerfile").write_text("FROM scratch\n", encoding="utf-8")
     assert [member.name for member in bake.images(root)] == ["plain", "web"]
@@ -75,7 +75,7 @@ def test_a_member_with_a_dockerfile_is_an_image_also_one_that_is_added_by_hand(r
     }
 
 
-def test_the_environment_s_registry_comes_before_the_project_s(root: Path) -> None:
+def test_the_registry_of_the_environment_takes_precedence(root: Path) -> None:
     name = bake.repository(root, "web", {"REGISTRY": "127.0.0.1:5000/team"})
     assert name == "127.0.0.1:5000/team/shop/web"
     assert bake.repository(root, "web", {"REGISTRY": ""}) == "ghcr.io/example/shop/web"
@@ -100,7 +100,7 @@ def test_a_service_may_depend_on_no_library(root: Path) -> None:
     assert text.split() == COPY.format("").split()
 
 
-def test_a_lock_that_does_not_fit_is_refused(root: Path) -> None:
+def test_an_outdated_lock_is_refused(root: Path) -> None:
     add_service(root, "pilots", EVERY, [])
     bake.targets(root, "v1", {})
     manifest(root / "libs/texts", "texts", [])
@@ -118,7 +118,7 @@ def printed(root: Path, capfd: pytest.CaptureFixture[str], **environment: str) -
     return dict(target["args"])
 
 
-def test_base_images_are_variables_and_a_commit_changes_nothing(
+def test_base_images_are_variables_and_a_commit_does_not_change_the_build(
     root: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     base = {"NODE_IMAGE": "node:24-slim", "CADDY_IMAGE": "caddy:2", "SOURCE_DATE_EPOCH": "0"}
@@ -137,7 +137,7 @@ def test_base_images_are_variables_and_a_commit_changes_nothing(
     [({}, "python:3.12-slim"), ({"PYTHON_IMAGE": "mirror.example/python:3"},) * 2],
     ids=["from pyproject.toml", "from the environment"],
 )
-def test_python_s_version_is_written_once(
+def test_the_version_of_python_is_written_once(
     root: Path, capfd: pytest.CaptureFixture[str], given: dict[str, str], image: object
 ) -> None:
     need(shutil.which("docker") is not None, "docker with buildx")
@@ -149,7 +149,7 @@ def test_python_s_version_is_written_once(
     assert list(targets) == ["pilots"]
 
 
-def test_without_an_engine_a_sentence_says_how_to_get_one(root: Path) -> None:
+def test_without_an_engine_an_error_says_how_to_get_one(root: Path) -> None:
     need(shutil.which("docker") is not None, "docker with buildx")
     with pytest.raises(SlipwayError) as refused:
         bake.build(root, "v1", DEAD)
@@ -158,7 +158,7 @@ def test_without_an_engine_a_sentence_says_how_to_get_one(root: Path) -> None:
     assert bake.GET_DOCKER in sentence
 
 
-def test_without_docker_or_its_buildx_a_sentence_says_what_to_install(
+def test_without_docker_or_buildx_an_error_says_what_to_install(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = tmp_path / "bin"
@@ -174,12 +174,12 @@ def test_without_docker_or_its_buildx_a_sentence_says_what_to_install(
         bake.build(root, "v1")
 
 
-def test_nothing_is_asked_of_docker_where_no_member_is_an_image(root: Path) -> None:
+def test_docker_is_not_called_if_no_member_is_an_image(root: Path) -> None:
     (root / "apps/web/Dockerfile").unlink()
     bake.build(root, "v1", DEAD)
 
 
-def test_a_build_that_fails_is_an_error_and_docker_s_words_are_shown(
+def test_a_failed_build_is_an_error_with_the_output_of_docker(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     docker = tmp_path / "bin" / "docker"

@@ -36,7 +36,7 @@ def test_promotion_keeps_the_digest_of_a_single_manifest_and_of_an_index(
     assert product.promote("two", "v1.1.0") == index == product.has("v1.1.0")
 
 
-def test_a_version_never_moves_and_other_names_move_when_that_is_asked_for(
+def test_a_version_never_moves_and_other_tags_move_only_on_request(
     product: Product, registry: MemoryRegistry, pushed: dict[str, str]
 ) -> None:
     other = {name: registry.seed(product.path(name, "other"), "b").digest for name in MEMBERS}
@@ -50,7 +50,7 @@ def test_a_version_never_moves_and_other_names_move_when_that_is_asked_for(
 
 
 @pytest.mark.parametrize("target", ["1.0.0", "v1", "v01.0.0", "stable", "sha-0123", "v1.0.0+a"])
-def test_what_is_not_a_version_is_refused(
+def test_an_invalid_version_is_refused(
     product: Product, pushed: dict[str, str], target: str
 ) -> None:
     with pytest.raises(SlipwayError, match="is not a version"):
@@ -98,7 +98,7 @@ def test_a_promotion_that_fails_for_one_member_leaves_the_tag_on_none(
     assert product.promote(product.tag, target, move=True) == pushed == product.has(target)
 
 
-def test_what_an_interrupted_promotion_cannot_take_away_is_named(
+def test_tags_that_an_interrupted_promotion_cannot_remove_are_named(
     product: Product, registry: MemoryRegistry, pushed: dict[str, str]
 ) -> None:
     registry.deletes = False

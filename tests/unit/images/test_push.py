@@ -71,7 +71,7 @@ def docker(product: Product, registry: MemoryRegistry, monkeypatch: pytest.Monke
     return made
 
 
-def test_a_push_again_uploads_nothing_and_the_same_image_gets_the_tag_of_another_commit(
+def test_a_second_push_uploads_nothing_and_an_unchanged_image_only_gets_a_tag(
     product: Product, docker: Docker
 ) -> None:
     first = product.push()
@@ -93,7 +93,7 @@ def test_only_the_named_members_are_pushed(product: Product, docker: Docker) -> 
     assert docker.pushes == [product.place("beta", product.tag)]
 
 
-def test_a_commit_s_tag_never_gets_another_image_and_nothing_is_pushed_then(
+def test_the_tag_of_a_commit_never_moves_to_another_image(
     product: Product, docker: Docker
 ) -> None:
     first = product.push(only=["gamma"])
@@ -104,7 +104,7 @@ def test_a_commit_s_tag_never_gets_another_image_and_nothing_is_pushed_then(
     assert product.has(product.tag) == {"alpha": None, "beta": None, **first}
 
 
-def test_a_moving_tag_moves_when_that_is_asked_for(product: Product, docker: Docker) -> None:
+def test_a_moving_tag_moves_on_request(product: Product, docker: Docker) -> None:
     first = product.push(tag="main")
     assert product.has("main") == first
     product.commit()
@@ -125,7 +125,7 @@ def test_a_moving_tag_is_neither_a_version_nor_a_commit(
         product.push(tag=name, move=True)
 
 
-def test_a_dirty_tree_is_pushed_only_when_that_is_allowed_and_is_marked(
+def test_uncommitted_changes_are_pushed_only_on_request_and_marked(
     product: Product, docker: Docker
 ) -> None:
     (product.root / "new").write_text("not committed")
@@ -136,13 +136,13 @@ def test_a_dirty_tree_is_pushed_only_when_that_is_allowed_and_is_marked(
     assert product.has(product.tag) == dict.fromkeys(MEMBERS)
 
 
-def test_images_that_were_not_built_are_asked_for(product: Product, docker: Docker) -> None:
+def test_images_that_were_not_built_are_named(product: Product, docker: Docker) -> None:
     docker.images.clear()
     with pytest.raises(SlipwayError, match="nox -s build"):
         product.push()
 
 
-def test_a_push_that_fails_is_tried_again_unless_the_login_is_refused(
+def test_a_failed_push_is_repeated_unless_the_login_is_refused(
     product: Product, docker: Docker
 ) -> None:
     docker.failures = ["connection reset"] * (publishing.TRIES - 1)
@@ -156,7 +156,7 @@ def test_a_push_that_fails_is_tried_again_unless_the_login_is_refused(
     assert len(docker.failures) == 1
 
 
-def test_what_somebody_else_pushed_meanwhile_is_not_taken_for_one_s_own(
+def test_an_image_that_somebody_else_pushed_meanwhile_is_an_error(
     product: Product, docker: Docker
 ) -> None:
     docker.intruder = docker.registry.image("somebody else's")

@@ -15,7 +15,7 @@ from slipway_ops.images.registry import INDEX, Client, Reference
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:80@host.example", "127.1@host.example", "a b", "[::1"])
-def test_a_reference_whose_host_could_be_two_is_refused(host: str) -> None:
+def test_a_reference_with_an_ambiguous_host_is_refused(host: str) -> None:
     with pytest.raises(SlipwayError, match="is not an image"):
         Reference.parse(f"{host}/shop/alpha:v1")
     assert Reference.parse("127.example/a:v1").url.startswith("https://")
@@ -36,7 +36,7 @@ def test_a_reference_names_its_host_and_a_tag_or_a_whole_digest(client: Client, 
         ("[::1]:5000/a:v1", "http://[::1]:5000/v2/a"),
     ],
 )
-def test_only_this_machine_is_reached_without_tls(place: str, url: str) -> None:
+def test_only_loopback_is_reached_without_tls(place: str, url: str) -> None:
     assert Reference.parse(place).url == url
     assert str(Reference.parse(place)) == place
 
@@ -75,7 +75,7 @@ def test_a_tag_is_removed_and_the_image_stays(client: Client, registry: MemoryRe
     assert client.digest_of(f"{registry.host}/shop/alpha:v1") == image.digest
 
 
-def test_a_registry_that_deletes_nothing_is_said_to_have_a_tag_left(
+def test_a_registry_that_cannot_delete_a_tag_is_reported(
     client: Client, registry: MemoryRegistry
 ) -> None:
     registry.seed("shop/alpha:v1")
@@ -117,7 +117,7 @@ def test_an_answer_that_is_not_a_manifest_is_an_error_with_its_first_line(
         assert "\x1b" not in str(refused.value)
 
 
-def test_a_manifest_that_came_damaged_is_an_error(client: Client, registry: MemoryRegistry) -> None:
+def test_a_damaged_manifest_is_an_error(client: Client, registry: MemoryRegistry) -> None:
     image = registry.seed("shop/alpha:v1")
 
     def damage(request: Request, body: bytes) -> bool:
@@ -132,7 +132,7 @@ def test_a_manifest_that_came_damaged_is_an_error(client: Client, registry: Memo
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"tags": "v1"}'])
-def test_what_is_not_a_list_of_tags_is_an_error(client: Client, body: bytes) -> None:
+def test_an_invalid_list_of_tags_is_an_error(client: Client, body: bytes) -> None:
     with serve(lambda request, _: answer(request, 200, body)) as host:
         with pytest.raises(SlipwayError, match=f"{host}/shop/alpha with"):
             client.tags(f"{host}/shop/alpha")

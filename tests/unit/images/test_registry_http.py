@@ -46,7 +46,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("asked", ["3600", "an hour", "9" * 400])
-def test_a_registry_that_asks_for_a_long_pause_is_not_waited_for_and_the_time_is_named(
+def test_a_long_pause_that_a_registry_asks_for_is_an_error_with_the_time(
     client: Client, clock: Clock, status: int, asked: str
 ) -> None:
     if asked == "an hour":
@@ -88,7 +88,7 @@ def test_a_short_pause_is_waited_for_and_shown(
     assert f"{registry.host} is busy (429): waiting 1 s" in capsys.readouterr().err
 
 
-def test_all_requests_of_a_command_together_wait_as_long_as_one_may(
+def test_all_requests_of_a_command_share_one_waiting_limit(
     client: Client, clock: Clock
 ) -> None:
     with serve(lambda request, _: answer(request, 429, Retry_After="20")) as host:
@@ -101,7 +101,7 @@ def test_all_requests_of_a_command_together_wait_as_long_as_one_may(
     assert 20 < sum(clock.slept) <= Connection.PATIENCE == 60
 
 
-def test_a_registry_that_is_not_there_is_named_with_what_to_do(
+def test_an_unreachable_registry_is_an_error_with_the_next_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Connection, "RETRIES", 0)
@@ -109,7 +109,7 @@ def test_a_registry_that_is_not_there_is_named_with_what_to_do(
         Client(Connection()).digest_of("127.0.0.1:9/a/b:c")
 
 
-def test_a_connection_that_is_dropped_is_tried_again(
+def test_a_dropped_connection_is_tried_again(
     client: Client, registry: MemoryRegistry
 ) -> None:
     image = registry.seed("shop/alpha:v1")

@@ -81,7 +81,7 @@ def test_a_login_is_sent_to_the_registry_s_own_host_or_its_documented_realm(
         "",
     ],
 )
-def test_a_login_goes_nowhere_else_and_never_without_tls(realm: str, log_in: LogIn) -> None:
+def test_a_login_is_sent_to_no_other_host_and_never_without_tls(realm: str, log_in: LogIn) -> None:
     log_in("registry.example.com")
     known, sent = Authorizations(), Sent()
     with pytest.raises(SlipwayError) as refused:
@@ -90,7 +90,7 @@ def test_a_login_goes_nowhere_else_and_never_without_tls(realm: str, log_in: Log
     assert PASSWORD not in str(refused.value) and SECRET not in str(refused.value)
 
 
-def test_a_login_leaves_neither_to_a_realm_elsewhere_nor_through_a_proxy(
+def test_a_login_is_sent_neither_to_another_realm_nor_through_a_proxy(
     client: Client, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str] = []  # by a proxy that every address without an own route leads to
@@ -133,7 +133,7 @@ def guarded(token_service: Callable[[Request], object]) -> Callable[[Request, by
     return guard
 
 
-def test_a_token_is_fetched_once_where_a_registry_asks_for_one(
+def test_a_token_is_fetched_once_if_a_registry_requires_one(
     client: Client, registry: MemoryRegistry
 ) -> None:
     asked: list[str] = []
@@ -150,7 +150,7 @@ def test_a_token_is_fetched_once_where_a_registry_asks_for_one(
     assert "scope=repository%3A" in asked[0] and "service=tests" in asked[0]
 
 
-def test_a_token_service_that_redirects_gets_no_login_elsewhere(
+def test_a_redirect_of_a_token_service_does_not_get_the_login(
     client: Client, registry: MemoryRegistry, log_in: LogIn
 ) -> None:
     seen: list[str] = []
@@ -170,7 +170,7 @@ def test_a_token_service_that_redirects_gets_no_login_elsewhere(
 
 
 @pytest.mark.parametrize("given", [b"", b"<html>", b"[]", b"{}", b'{"token": 1}', b"[" * 100_000])
-def test_what_is_not_a_token_is_not_sent_to_the_registry(
+def test_an_invalid_token_is_not_sent_to_the_registry(
     client: Client, registry: MemoryRegistry, given: bytes
 ) -> None:
     seen: list[str | None] = []
@@ -221,7 +221,7 @@ def test_a_redirect_without_tls_is_refused(client: Client, location: str) -> Non
 
 
 @pytest.mark.parametrize("kept_by", ["file", "helper", "store"])
-def test_a_login_is_read_from_where_docker_keeps_it(
+def test_a_login_is_read_from_the_store_of_docker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_in: LogIn, kept_by: str
 ) -> None:
     log_in("registry.example.com")
@@ -239,7 +239,7 @@ def test_a_login_is_read_from_where_docker_keeps_it(
         assert registry_login.stored_login("other.example.com") is None
 
 
-def test_a_helper_that_is_not_installed_is_named(tmp_path: Path) -> None:
+def test_a_missing_credential_helper_is_named(tmp_path: Path) -> None:
     (tmp_path / "docker" / "config.json").write_text('{"credsStore": "absent"}')
     with pytest.raises(SlipwayError, match="docker-credential-absent is not installed"):
         registry_login.stored_login("registry.example.com")

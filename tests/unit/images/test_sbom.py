@@ -16,7 +16,7 @@ packages:
 """
 
 
-def test_another_lock_is_listed_whole_with_what_no_registry_knows(tmp_path: Path) -> None:
+def test_all_packages_of_other_locks_are_listed_including_local_ones(tmp_path: Path) -> None:
     shop = Project(tmp_path)
     shop.write("pyproject.toml", "[tool.slipway]\nrecipe = 2\n")
     shop.write("apps/web/package.json", '{"name": "web"}')

@@ -140,7 +140,7 @@ def test_a_lock_gives_each_package_of_the_registry_and_names_the_others(name: st
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_what_is_no_such_lock_is_refused(name: str) -> None:
+def test_a_file_of_another_format_is_refused(name: str) -> None:
     form, text = LOCKS[name]
     for broken in ("", "[]", "<<<<<<< ours\n" + text):
         with pytest.raises(ValueError):

@@ -66,11 +66,11 @@ def test_the_nearest_file_comes_before_engines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("old", ["v18.20.8", "v20.18.1", "v21.7.3", "v22.11.0", ""])
-def test_where_nothing_is_said_it_is_what_vite_runs_on(old: str, tmp_path: Path) -> None:
+def test_without_a_setting_the_version_is_one_that_vite_supports(old: str, tmp_path: Path) -> None:
     found = wanted(tmp_path)
     assert not found.fits(old)
     assert found.fits("v20.19.0") and found.fits("v24.1.0") and found.place == ""
 
 
-def test_a_word_that_is_no_version_fits_nothing(tmp_path: Path) -> None:
+def test_a_word_that_is_not_a_version_matches_nothing(tmp_path: Path) -> None:
     assert not wanted(tmp_path, **{".nvmrc": "lts/unheard-of"}).fits("v24.1.0")

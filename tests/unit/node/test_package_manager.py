@@ -46,7 +46,7 @@ def named(manager: str) -> str:
         ("bun.lockb", "#!/usr/bin/env bun", "bun 1", "bun"),
     ],
 )
-def test_the_lock_says_the_manager_and_a_version_that_keeps_its_form(
+def test_the_lock_decides_the_manager_and_a_version_that_keeps_its_format(
     lock: str, text: str, manager: str, form: str, tmp_path: Path
 ) -> None:
     web = write(tmp_path, **{f"apps__web__{lock}": text})
@@ -55,7 +55,7 @@ def test_the_lock_says_the_manager_and_a_version_that_keeps_its_form(
     assert found.lock == web / lock
 
 
-def test_what_package_json_names_is_used_in_this_very_version(tmp_path: Path) -> None:
+def test_the_exact_version_in_package_json_is_used(tmp_path: Path) -> None:
     web = write(
         tmp_path,
         **{
@@ -66,7 +66,7 @@ def test_what_package_json_names_is_used_in_this_very_version(tmp_path: Path) ->
     assert str(package_manager.of(tmp_path, web)) == "pnpm 9.15.0"
 
 
-def test_two_locks_are_refused_with_both_names_unless_package_json_decides(tmp_path: Path) -> None:
+def test_two_locks_are_an_error_unless_package_json_decides(tmp_path: Path) -> None:
     web = write(
         tmp_path,
         **{"apps__web__package-lock.json": "{}", "apps__web__pnpm-lock.yaml": PNPM.format("9.0")},
@@ -88,7 +88,7 @@ def test_two_locks_are_refused_with_both_names_unless_package_json_decides(tmp_p
         ("yarn.lock", ""),
     ],
 )
-def test_a_form_that_is_not_known_asks_for_the_version(
+def test_an_unknown_format_is_an_error_that_asks_for_the_version(
     lock: str, text: str, tmp_path: Path
 ) -> None:
     web = write(tmp_path, **{f"apps__web__{lock}": text})
@@ -104,14 +104,14 @@ def test_a_form_that_is_not_known_asks_for_the_version(
         {"pnpm-workspace.yaml": "packages:\n  - 'apps/*'\n  - '!apps/old'\n"},
     ],
 )
-def test_the_lock_of_a_workspace_is_that_of_its_packages(
+def test_packages_of_a_workspace_use_its_lock(
     workspace: dict[str, str], tmp_path: Path
 ) -> None:
     web = write(tmp_path, **workspace, **{"pnpm-lock.yaml": PNPM.format("9.0")})
     assert package_manager.of(tmp_path, web).folder == tmp_path
 
 
-def test_a_lock_above_that_is_of_something_else_is_not_the_members(tmp_path: Path) -> None:
+def test_a_lock_of_another_project_above_is_not_used(tmp_path: Path) -> None:
     web = write(
         tmp_path, **{"package.json": '{"workspaces": ["tools/*"]}', "package-lock.json": "{}"}
     )
@@ -119,13 +119,13 @@ def test_a_lock_above_that_is_of_something_else_is_not_the_members(tmp_path: Pat
         package_manager.of(tmp_path, web)
 
 
-def test_nothing_above_the_root_counts(tmp_path: Path) -> None:
+def test_files_above_the_root_do_not_count(tmp_path: Path) -> None:
     write(tmp_path, **{"package.json": '{"workspaces": ["apps/*"]}', "package-lock.json": "{}"})
     with pytest.raises(SlipwayError, match="has no lock"):
         package_manager.of(tmp_path / "apps", tmp_path / "apps" / "web")
 
 
-def test_yarn_1_is_given_no_lock_that_lacks_what_a_package_of_the_workspace_wants(
+def test_yarn_1_refuses_a_lock_without_the_dependencies_of_a_workspace_package(
     tmp_path: Path,
 ) -> None:
     web = write(
@@ -140,7 +140,7 @@ def test_yarn_1_is_given_no_lock_that_lacks_what_a_package_of_the_workspace_want
         package_manager.install(tmp_path, package_manager.of(tmp_path, web), "")
 
 
-def test_what_was_installed_from_this_very_state_is_left_alone(
+def test_packages_that_are_already_installed_are_not_installed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     web = write(tmp_path, **{"apps__web__package-lock.json": "{}"})

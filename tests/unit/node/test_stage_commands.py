@@ -39,14 +39,14 @@ def manifest(folder: Path, scripts: dict[str, str] | None = None, /, **ranges: s
         ("jest --watchAll --silent", ("--", "--watch=false", "--watchAll=false")),
     ],
 )
-def test_a_script_that_would_watch_for_ever_is_told_to_end(
+def test_a_script_in_watch_mode_gets_an_option_to_end(
     script: str, words: tuple[str, ...], web: Path
 ) -> None:
     manifest(web, {"test": script})
     assert stage_commands.script(web.parent, web, "test") == ["npm", "run", "test", *words]
 
 
-def test_what_npm_init_writes_is_no_script(web: Path) -> None:
+def test_the_placeholder_script_of_npm_init_does_not_count(web: Path) -> None:
     manifest(web, {"test": 'echo "Error: no test specified" && exit 1', "lint": " "})
     assert stage_commands.script(web.parent, web, "test") == []
     assert stage_commands.script(web.parent, web, "lint") == []
@@ -54,7 +54,7 @@ def test_what_npm_init_writes_is_no_script(web: Path) -> None:
     assert stage_commands.unchecked(web.parent, web, "test") == reason
 
 
-def test_words_reach_the_script_in_the_way_of_each_manager(web: Path) -> None:
+def test_arguments_are_passed_to_the_script_by_every_manager(web: Path) -> None:
     manifest(web, {"test": "node --test"})
     commands = [stage_commands.script(web.parent, web, "test", ("-x",))]
     (web / "package-lock.json").unlink()
@@ -74,7 +74,7 @@ def test_tools_are_what_the_member_or_its_workspace_declares(web: Path) -> None:
     assert found == {"vitest", "biome", "tsc", "prettier"}
 
 
-def test_what_is_not_checked_is_named_with_the_reason(web: Path) -> None:
+def test_unchecked_parts_are_named_with_the_reason(web: Path) -> None:
     manifest(web, eslint="^8.57.0", typescript="~6.0.3")
     assert stage_commands.unchecked(web.parent, web, "lint") == (
         "not checked: no script lint, eslint is older than 9, no biome, no prettier, "
@@ -96,7 +96,7 @@ def test_what_is_not_checked_is_named_with_the_reason(web: Path) -> None:
         ('{\n  // "references": none\n  "include": ["src"]\n}', ["--noEmit"]),
     ],
 )
-def test_types_are_checked_in_projects_that_are_only_listed_too(
+def test_types_are_checked_in_referenced_projects_too(
     config: str, words: list[str], web: Path
 ) -> None:
     manifest(web, typescript="~6.0.3")
@@ -105,7 +105,7 @@ def test_types_are_checked_in_projects_that_are_only_listed_too(
     assert command == ["tsc", *words]
 
 
-def test_what_a_build_makes_is_known_by_framework_and_unknown_without(web: Path) -> None:
+def test_the_output_of_a_build_is_known_only_for_known_frameworks(web: Path) -> None:
     manifest(web, vite="^8")
     assert stage_commands.made(web) == ("dist",)
     manifest(web, vite="^8", **{"@sveltejs/kit": "^2"})

@@ -76,11 +76,11 @@ def test_no_text_of_a_commit_is_run_or_loaded(text: str) -> None:
         "A list[int] of many! [sic]",
     ],
 )
-def test_ordinary_text_stays_as_it_was_written(text: str) -> None:
+def test_ordinary_text_is_unchanged(text: str) -> None:
     assert defused(text) == text.replace("\\<", "&lt;")
 
 
-def test_code_with_a_tag_is_shown_as_it_was_written() -> None:
+def test_code_with_an_html_tag_is_unchanged() -> None:
     page = list(tokens(defused("Keep `Map<K, *V*>` sorted")))
     assert (
         "".join(token.content for token in page if token.type == "text")

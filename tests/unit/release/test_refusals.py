@@ -19,7 +19,7 @@ MODULES = [
 ]
 
 
-def test_every_error_that_ops_defines_is_a_refusal() -> None:
+def test_every_error_of_the_package_is_a_slipway_error() -> None:
     errors = {
         value
         for module in MODULES
@@ -31,7 +31,7 @@ def test_every_error_that_ops_defines_is_a_refusal() -> None:
     assert [error for error in errors if not issubclass(error, SlipwayError)] == []
 
 
-def test_a_job_ends_with_the_sentence_of_any_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_exits_with_the_message_of_the_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*words: str) -> None:
         raise WorkspaceError("Two members are called 'shop'.")
 

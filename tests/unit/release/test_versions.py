@@ -20,7 +20,7 @@ CHANGELOG = """\
 COMMITS = [Commit("a" * 40, "feat: vouchers", "minor"), Commit("b" * 40, "docs: how", "")]
 
 
-def test_the_entry_of_a_version_is_what_stands_below_its_heading() -> None:
+def test_the_entry_of_a_version_is_the_text_below_its_heading() -> None:
     assert entry_of(CHANGELOG, "v1.1.0") == "### Features\n\n- Vouchers"
     assert entry_of(CHANGELOG, "v1.0.0") == "- Initial Release"
     assert entry_of(CHANGELOG, "v1.0") == ""

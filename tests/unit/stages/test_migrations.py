@@ -55,7 +55,7 @@ def found(member: Path, rendered: str, second: str = "") -> list[str]:
     return [str(finding) for finding in migrations.findings(member)]
 
 
-def test_new_tables_are_no_finding_and_a_dropped_column_is_one_in_its_own_file(
+def test_a_new_table_is_fine_and_a_dropped_column_is_found_with_its_file(
     member: Path,
 ) -> None:
     assert found(member, FIRST) == []
@@ -64,14 +64,14 @@ def test_new_tables_are_no_finding_and_a_dropped_column_is_one_in_its_own_file(
     assert "ban-drop-column" in finding
 
 
-def test_a_finding_is_accepted_with_a_reason_alone(member: Path) -> None:
+def test_a_finding_can_be_accepted_only_with_a_reason(member: Path) -> None:
     reason = 'accepted = {"ban-drop-column": "no version since v1.4 reads it"}'
     assert found(member, FIRST + DROP, reason) == []
     (finding,) = found(member, FIRST + DROP, 'accepted = {"ban-drop-column": " "}')
     assert "ban-drop-column" in finding
 
 
-def test_an_index_that_is_made_beside_what_runs_is_no_finding(member: Path) -> None:
+def test_a_concurrent_index_is_not_a_finding(member: Path) -> None:
     statement = "CREATE INDEX CONCURRENTLY questions_length ON questions (length(text));"
     beside = f"COMMIT;\n\n{statement}\n\nBEGIN;"
     index = DROP.replace("ALTER TABLE questions DROP COLUMN text;", beside)
@@ -80,7 +80,7 @@ def test_an_index_that_is_made_beside_what_runs_is_no_finding(member: Path) -> N
     assert "require-concurrent-index-creation" in finding
 
 
-def test_what_is_accepted_and_not_there_is_a_finding(member: Path) -> None:
+def test_an_accepted_finding_that_does_not_exist_is_a_finding(member: Path) -> None:
     (finding,) = found(
         member,
         FIRST + DROP.replace("DROP COLUMN text", "ADD COLUMN a text"),
@@ -89,7 +89,7 @@ def test_what_is_accepted_and_not_there_is_a_finding(member: Path) -> None:
     assert "ban-drop-column" in finding and "0002_b.py" in finding
 
 
-def test_sql_that_cannot_be_rendered_is_an_error_with_what_to_do(member: Path) -> None:
+def test_sql_that_cannot_be_rendered_is_an_error_with_the_next_step(member: Path) -> None:
     (member / "bin" / "alembic").write_text("#!/bin/sh\necho no engine >&2\nexit 1\n")
     with pytest.raises(SlipwayError, match="is_offline_mode"):
         migrations.findings(member)

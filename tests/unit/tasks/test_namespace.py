@@ -57,14 +57,14 @@ def listed(project: Project) -> set[str]:
     return set(re.findall(r"^  (\S+) ", done.stdout, re.MULTILINE))
 
 
-def test_a_project_has_every_operation_and_its_own_example(project: Project) -> None:
+def test_a_project_has_all_tasks_and_an_example_of_its_own(project: Project) -> None:
     assert listed(project) == OPERATIONS | {"version"}
 
 
 @pytest.mark.parametrize(
     "capabilities", [[], ["images"], ["images", "releases"], ["images", "environments"]], ids=str
 )
-def test_what_belongs_to_a_capability_that_is_off_is_no_operation(
+def test_tasks_of_a_disabled_capability_do_not_exist(
     project: Project, capabilities: list[str]
 ) -> None:
     project.replace("pyproject.toml", "slug", f"capabilities = {capabilities}\nslug")
@@ -83,7 +83,7 @@ def test_a_task_is_added_replaced_and_removed_in_tasks_py(project: Project) -> N
     assert done.returncode == 1 and "Traceback" not in done.stdout, "ours was not called from it"
 
 
-def test_a_list_of_the_tasks_loads_nothing_that_only_running_them_needs(project: Project) -> None:
+def test_listing_the_tasks_imports_only_what_it_needs(project: Project) -> None:
     code = "import sys, slipway_ops.tasks; print(*sys.modules)"
     loaded = project.run(sys.executable, "-c", code).stdout.split()
     heavy = {"requests", "copier", "dotenv", "semantic_release", "nox", "urllib.request"}
@@ -98,7 +98,7 @@ def test_an_invoke_without_the_package_says_what_to_type(project: Project) -> No
     assert "uv run inv" in done.stdout and "Traceback" not in done.stdout
 
 
-def test_an_operation_outside_of_a_project_is_refused_with_a_sentence(tmp_path: Path) -> None:
+def test_a_task_outside_a_project_is_refused(tmp_path: Path) -> None:
     empty = Project(tmp_path)
     empty.write("tasks.py", "from slipway_ops.tasks import namespace\n")
     done = empty.run(BIN / "inv", "env.list")

@@ -94,7 +94,7 @@ def test_each_task_that_has_an_environment_takes_it_as_its_first_word(program: P
         assert called.args.environment.value == "staging", name
 
 
-def test_only_what_chooses_an_environment_cannot_do_without_its_name(program: Program) -> None:
+def test_only_tasks_that_choose_an_environment_require_its_name(program: Program) -> None:
     needing = {
         name
         for name, context in program.contexts.items()
@@ -104,7 +104,7 @@ def test_only_what_chooses_an_environment_cannot_do_without_its_name(program: Pr
 
 
 @pytest.mark.parametrize("line", ["release v1.2.0", "dev 9000", "tag v2.0.0", "image.push main"])
-def test_what_would_be_misread_as_a_word_is_a_flag_only(program: Program, line: str) -> None:
+def test_ambiguous_parameters_are_only_flags(program: Program, line: str) -> None:
     with pytest.raises(ParseError, match="does not accept another word"):
         read(program, line)
 
@@ -157,7 +157,7 @@ def groups(project: Project) -> dict[str, list[str]]:
     return {heading: re.findall(r"^  (\S+)", text, re.MULTILINE) for heading, text in found}
 
 
-def test_the_list_is_by_purpose_and_begins_with_daily_commands(
+def test_the_list_is_grouped_by_purpose_and_begins_with_daily_commands(
     project: Project, program: Program
 ) -> None:
     found = groups(project)
@@ -168,7 +168,7 @@ def test_the_list_is_by_purpose_and_begins_with_daily_commands(
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["new", "adopted"])
-def test_a_project_with_few_capabilities_has_a_list_that_begins_with_daily_commands_too(
+def test_the_list_begins_with_daily_commands_with_few_capabilities_too(
     project: Project, adopted: bool
 ) -> None:
     settings = f"capabilities = []\n{'adopted = false' * adopted}\nslug"
@@ -195,7 +195,7 @@ def test_the_help_of_a_task_shows_its_words_examples_and_options(project: Projec
     assert re.search(r"--yes +Do not ask", said), "the help of an option is missing"
 
 
-def test_what_is_a_session_and_a_task_says_in_both_lists_for_whom(program: Program) -> None:
+def test_a_name_that_is_a_session_and_a_task_says_for_whom_in_both_lists(program: Program) -> None:
     sessions = dict(
         re.findall(r'^def (\w+)\(session.*\n    """(.*)"""', recipe(*CAPABILITIES), re.MULTILINE)
     )
