@@ -107,7 +107,9 @@ def pipeline(session: nox.Session, *projects: Path) -> None:
 @nox.session
 def test(session: nox.Session) -> None:
     """All tests of template and package: half an hour on two cores."""
-    install(session, "lint")  # tests run black and flake8 on rendered projects; the group includes test
+    install(
+        session, "lint"
+    )  # tests run black and flake8 on rendered projects; the group includes test
     # In the order of the folders, so that slow tests come first and unit tests last.
     pytest(session, "--dist=loadgroup", "--no-loadscope-reorder")
 

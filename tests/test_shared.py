@@ -11,7 +11,7 @@ import pytest
 from support import BIN, Shared, run
 
 
-def test_those_who_ask_at_the_same_time_get_what_one_of_them_made(tmp_path: Path) -> None:
+def test_workers_that_ask_at_the_same_time_get_the_same_result(tmp_path: Path) -> None:
     made = []
 
     def make(folder: Path) -> None:
@@ -28,7 +28,7 @@ def test_those_who_ask_at_the_same_time_get_what_one_of_them_made(tmp_path: Path
     assert made == [tmp_path / "some/thing"]
 
 
-def test_what_could_not_be_made_is_made_again_by_the_next(tmp_path: Path) -> None:
+def test_the_next_worker_tries_again_after_a_failure(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         folder.mkdir()
         raise OSError("the disk is full")

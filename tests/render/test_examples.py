@@ -42,7 +42,7 @@ def test_the_default_answers_are_those_of_copier(template: Path, tmp_path: Path)
     assert answers[0].replace("First", "Shop") == answers[1]
 
 
-def test_the_readme_of_the_examples_names_each() -> None:
+def test_the_readme_of_the_examples_names_each_file() -> None:
     text = (REPOSITORY / "examples/README.md").read_text(encoding="utf-8")
     assert all(f"`{file.name}`" in text for file in ANSWERS)
 

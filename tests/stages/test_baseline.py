@@ -141,7 +141,7 @@ def known(project: Project) -> dict[str, dict[str, dict[str, float]]]:
     return found
 
 
-def test_what_was_found_before_is_green_and_then_unchanged(project: Project) -> None:
+def test_known_findings_are_green_and_then_the_session_is_skipped(project: Project) -> None:
     assert {tool for tools in known(project).values() for tool in tools} == {
         *("bandit", "black", "coverage", "detect-secrets", "flake8", "pyrefly")
     }
@@ -152,7 +152,7 @@ def test_what_was_found_before_is_green_and_then_unchanged(project: Project) -> 
     assert project.tree() == tree
 
 
-def test_one_new_finding_of_each_tool_is_red_and_nothing_else_is_shown(project: Project) -> None:
+def test_one_new_finding_of_each_tool_is_red_and_only_it_is_shown(project: Project) -> None:
     new = """
 
 def more(words):
@@ -185,7 +185,7 @@ def test_moved_code_is_green_and_a_renamed_file_is_not(project: Project) -> None
     assert "src/api/other.py:3:1: F401" in project.red("-s", "lint")
 
 
-def test_what_is_fixed_leaves_the_baseline_and_is_new_when_it_comes_back(project: Project) -> None:
+def test_a_fixed_finding_leaves_the_baseline_and_is_new_when_it_returns(project: Project) -> None:
     fixed = CODE.replace("import os\n", "").replace("run( words", "run(words")
     fixed += "\n\nLIMIT = 3\n"  # as many lines as before, for coverage
     project.write(API, fixed)
@@ -204,7 +204,7 @@ def test_what_is_fixed_leaves_the_baseline_and_is_new_when_it_comes_back(project
     assert "F401 'os' imported but unused" in project.red("-s", "lint")
 
 
-def test_coverage_that_rises_stays_there(project: Project) -> None:
+def test_the_minimum_coverage_rises_with_the_coverage(project: Project) -> None:
     more = "\n\ndef test_run() -> None:\n    api.run(['true'])\n"
     project.write(TESTS, TEST + more)
     project.green("-s", "test", CI="true")
@@ -216,7 +216,7 @@ def test_coverage_that_rises_stays_there(project: Project) -> None:
     project.green("-s", "test", "--", "-k", "double")
 
 
-def test_a_known_secret_may_move_and_another_one_is_red(project: Project) -> None:
+def test_a_known_secret_may_move_but_another_one_is_red(project: Project) -> None:
     assert "correct-horse-1" not in (project.path / "baseline.json").read_text(encoding="utf-8")
     project.write("settings.ini", "# of staging\n" + SETTINGS)
     project.green("-s", "scan(repo)")

@@ -322,14 +322,14 @@ def test_a_planted_fault_is_found_and_no_file_is_changed(
 
 
 @pytest.mark.parametrize("fault", [f for f in ALL if f.placed], ids=lambda fault: fault.check)
-def test_the_end_of_the_run_can_name_the_file_of_each_fault(
+def test_the_summary_can_name_the_file_of_each_fault(
     fault: Fault, said: dict[str, tuple[str, list[str]]]
 ) -> None:
     _, found = said[fault.check]
     assert [place for place in found if place.startswith(fault.file)], found
 
 
-def test_a_project_has_mypy_by_one_setting_and_what_is_neither_is_named(bench: Project) -> None:
+def test_one_setting_chooses_mypy_and_an_unknown_type_checker_is_named(bench: Project) -> None:
     bench.replace("pyproject.toml", 'types = "pyrefly"', 'types = "mypy"')
     assert "nox > mypy " in bench.green("-s", "lint(runtime)", "lint(backend)", "lint(agents)")
     bench.write(f"{BACKEND}/f_mypy.py", '"""A."""\n\nx: int = "one"\n')
@@ -346,7 +346,7 @@ def test_a_project_has_mypy_by_one_setting_and_what_is_neither_is_named(bench: P
     ],
     ids=["a long path", "a token"],
 )
-def test_where_the_template_came_from_is_no_secret_unless_it_holds_one(
+def test_the_address_of_the_template_is_not_a_secret_unless_it_contains_one(
     source: str, found: bool, bench: Project
 ) -> None:
     answers = (bench.path / ".copier-answers.yml").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import yaml
 from support import BIN, REPOSITORY, Project, snapshot
 
 
-def test_no_hook_is_cloned_from_elsewhere(rendered: Project) -> None:
+def test_no_hook_is_cloned_from_another_repository(rendered: Project) -> None:
     for folder in (REPOSITORY, rendered.path):
         text = (folder / ".pre-commit-config.yaml").read_text(encoding="utf-8")
         config = yaml.safe_load(text)

@@ -70,7 +70,7 @@ def test_a_lock_of_a_project_without_members_fits_on_every_python(
             assert done.stdout.splitlines()[-1] == f"{made} False", python
 
 
-def test_each_call_of_uv_is_told_to_take_this_python_and_to_download_none(
+def test_each_call_of_uv_uses_this_python_and_downloads_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The calls go to a program that writes down its arguments."""

@@ -30,7 +30,9 @@ def test_no_version_in_a_first_lock_is_newer_than_the_tested_day(default_project
     assert max(uploads) <= limit
 
 
-def test_the_first_lock_is_up_to_date_under_the_projects_own_rule(default_project: Project) -> None:
+def test_the_first_lock_is_current_with_the_settings_of_the_project(
+    default_project: Project,
+) -> None:
     done = default_project.run(BIN / "uv", "lock", "--check")
     assert done.returncode == 0, done.stdout
 
@@ -57,7 +59,7 @@ def test_a_missing_lock_in_ci_says_what_to_type_and_is_not_made(bench: Project) 
 
 
 @pytest.mark.parametrize("ci", ["", "true"], ids=["at home", "in CI"])
-def test_a_stale_lock_says_what_to_type_and_is_left_alone(ci: str, bench: Project) -> None:
+def test_a_stale_lock_says_what_to_type_and_is_not_changed(ci: str, bench: Project) -> None:
     bench.replace(
         "services/backend/pyproject.toml", "dependencies = [", 'dependencies = [\n    "humanize<5",'
     )
@@ -67,7 +69,7 @@ def test_a_stale_lock_says_what_to_type_and_is_left_alone(ci: str, bench: Projec
     assert (bench.path / "uv.lock").read_bytes() == lock
 
 
-def test_sessions_side_by_side_make_one_lock(template: Path, tmp_path: Path) -> None:
+def test_parallel_sessions_make_one_lock(template: Path, tmp_path: Path) -> None:
     project = render(
         template, tmp_path / "shop", apis=[], workers=[], apps=[], libraries=["a", "b"]
     )
@@ -91,7 +93,7 @@ def test_an_app_without_a_lock_says_what_to_type(bench: Project) -> None:
     assert "`npm install`" in output
 
 
-def test_an_app_whose_lock_does_not_fit_its_manifest_is_refused(bench: Project) -> None:
+def test_an_app_whose_lock_does_not_match_its_manifest_is_refused(bench: Project) -> None:
     manifest = bench.path / "apps/frontend/package.json"
     table = json.loads(manifest.read_text(encoding="utf-8"))
     table["dependencies"]["left-pad"] = "1.3.0"

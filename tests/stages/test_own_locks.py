@@ -119,14 +119,14 @@ def shop(whole: Project) -> Project:
     return whole
 
 
-def test_what_was_green_is_unchanged_until_something_of_it_changes(shop: Project) -> None:
+def test_a_green_session_is_skipped_until_its_member_changes(shop: Project) -> None:
     assert set(Stage.results(shop.green("-s", *SESSIONS)).values()) == {"skipped"}
     shop.replace("kit/uv.lock", 'name = "packaging"', 'name = "packaging" ')
     results = Stage.results(shop.green("-s", "test(kit)", "test(backend)"))
     assert results == {"test(kit)": "success", "test(backend)": "skipped"}
 
 
-def test_nothing_is_written_beside_the_code(shop: Project) -> None:
+def test_stages_write_no_files_into_the_tree(shop: Project) -> None:
     before = shop.tree()
     shop.green("-s", *SESSIONS, RESULTS="off")
     assert shop.tree() == before
@@ -147,14 +147,14 @@ def test_nothing_is_written_beside_the_code(shop: Project) -> None:
         ("build(kit)", "kit/pyproject.toml", "setuptools>=61", "setuptools==0.0", "setuptools"),
     ],
 )
-def test_a_fault_turns_its_stage_red(
+def test_a_fault_makes_its_stage_red(
     session: str, file: str, old: str, new: str, said: str, shop: Project
 ) -> None:
     shop.replace(file, old, new)
     assert said in shop.red("-s", session)
 
 
-def test_a_variable_that_only_the_shell_has_is_named_and_can_be_declared(shop: Project) -> None:
+def test_a_hidden_variable_of_the_shell_is_named_and_can_be_declared(shop: Project) -> None:
     hidden = {"TOKEN_OF_TESTS": "bad", "OTHER_OF_SHELL": "1"}
     shop.green("-s", "test(backend)", RESULTS="off", **hidden)
     shop.replace("backend/tests/test_more.py", "== 2", "== 3")
@@ -169,7 +169,7 @@ def test_a_variable_that_only_the_shell_has_is_named_and_can_be_declared(shop: P
     shop.green("-s", "test(backend)", TOKEN_OF_TESTS="good")
 
 
-def test_a_member_whose_lock_has_no_pytest_gets_that_of_the_tools(shop: Project) -> None:
+def test_a_member_without_pytest_in_its_lock_gets_that_of_the_tools(shop: Project) -> None:
     shop.replace("kit/pyproject.toml", 'test = ["pytest"]', "test = []")
     done = shop.run("uv", "lock", "--quiet", "--project", "kit")
     assert done.returncode == 0, done.stdout
@@ -178,7 +178,7 @@ def test_a_member_whose_lock_has_no_pytest_gets_that_of_the_tools(shop: Project)
     shop.red("-s", "test(kit)")
 
 
-def test_a_stage_that_is_declared_empty_is_no_success(shop: Project) -> None:
+def test_a_stage_without_commands_is_not_a_success(shop: Project) -> None:
     shop.replace("kit/pyproject.toml", "lint = [", "lint = []\ntest = [")
     output = shop.green("-s", "lint(kit)")
     assert "Session lint(kit) skipped: not checked" in output

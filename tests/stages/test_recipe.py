@@ -49,12 +49,12 @@ def shop(tmp_path: Path) -> Project:
     return project
 
 
-def test_a_stage_that_is_defined_again_runs_in_place_of_the_first(shop: Project) -> None:
+def test_a_redefined_stage_replaces_the_first_one(shop: Project) -> None:
     said = shop.green("-s", "test", RESULTS="off")
     assert "ours" in said and "Ran multiple sessions" not in said
 
 
-def test_a_stage_of_ones_own_that_checks_nothing_is_still_found(shop: Project) -> None:
+def test_an_own_stage_that_checks_nothing_is_found(shop: Project) -> None:
     assert not stage_bodies.faults(shop.path / "noxfile.py", "test")
     shop.replace("noxfile.py", "    session.run(sys.executable", "    print(sys.executable")
     shop.replace("noxfile.py", "\"print('ours')\", external=True)", "'ours')")
@@ -69,7 +69,7 @@ def test_a_nox_without_the_package_says_what_to_type(shop: Project) -> None:
     assert ".venv/bin/nox" in done.stdout
 
 
-def test_a_stage_that_is_added_runs_for_each_member_each_time(shop: Project) -> None:
+def test_an_added_stage_runs_for_each_member_each_time(shop: Project) -> None:
     shop.write("noxfile.py", RECIPE + OWN.replace("def test(", "def docs("))
     for _ in range(2):
         assert "ours" in shop.green("-s", "docs(core)")

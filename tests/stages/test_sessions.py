@@ -15,7 +15,7 @@ from support import BIN, Project, render
 MEMBERS = ["runtime", "frontend", "agents", "backend", "repo"]
 
 
-def test_the_list_of_sessions_reads_like_a_table_of_contents(default_project: Project) -> None:
+def test_the_list_of_sessions_describes_each_of_them(default_project: Project) -> None:
     listed = json.loads(default_project.run(BIN / "nox", "-l", "--json").stdout)
     stages: dict[str, list[str]] = {}
     for session in listed:
@@ -31,7 +31,7 @@ def test_the_list_of_sessions_reads_like_a_table_of_contents(default_project: Pr
     assert "- format(frontend)" in text and "- setup ->" in text
 
 
-def test_words_after_the_dashes_choose_tests(bench: Project) -> None:
+def test_arguments_after_the_dashes_choose_tests(bench: Project) -> None:
     output = bench.green("-s", "test(backend)", "--", "-k", "queue", "--collect-only", "-q")
     assert "deselected" in output
     output = bench.green("-s", "test(frontend)", "--", "-t", "longer than")
@@ -66,7 +66,7 @@ def test_format_fixes_what_lint_finds(bench: Project) -> None:
     assert (bench.path / python).read_text(encoding="utf-8") == '"""A."""\n\nX = {"a": 1}\n'
 
 
-def test_two_members_of_one_name_are_refused_by_name(bench: Project) -> None:
+def test_two_members_with_the_same_name_are_refused(bench: Project) -> None:
     shutil.copytree(bench.path / "libs/runtime", bench.path / "services/runtime")
     output = bench.red("-l")
     assert "Two members are called 'runtime' (services/runtime, libs/runtime)" in output
@@ -89,7 +89,7 @@ def test_a_machine_without_node_gets_it_from_the_wheel(bench: Project, tmp_path:
 
 
 @pytest.mark.parametrize("old", ["v18.20.8", "v20.18.1", "v21.7.3", "v22.11.0"])
-def test_a_node_that_vite_does_not_run_on_is_not_used(old: str, tmp_path: Path) -> None:
+def test_a_node_that_vite_does_not_support_is_not_used(old: str, tmp_path: Path) -> None:
     for name in ("node", "npm"):
         (tmp_path / name).write_text(f"#!/bin/sh\necho {old}\n", encoding="utf-8")
         (tmp_path / name).chmod(0o755)

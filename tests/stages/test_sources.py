@@ -48,6 +48,6 @@ def test_every_stage_of_a_member_without_code_fails_and_says_where_it_looked(
         assert len(said) >= len(cache_key.STAGES), output
 
 
-def test_words_after_the_dashes_do_not_make_such_a_member_green(project: Project) -> None:
+def test_a_member_without_code_fails_with_arguments_after_the_dashes_too(project: Project) -> None:
     output = project.red("-s", "lint(papers)", "--", "services/papers", RESULTS="off")
     assert "papers has no code" in output

@@ -1,4 +1,4 @@
-"""The output of a program is shown as it comes, as it would be, and kept."""
+"""The output of a program is shown at once, unchanged, and is also kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""After an update from the template before the package, edits that it removed are named."""
+"""After an update from a template without the package, lost edits are named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support import Project
 
 @pytest.fixture
 def updated(tmp_path: Path) -> Project:
-    """A project of the old kind, with an edited file, after Copier has removed `ops/`."""
+    """A project of an old template, with an edited file, after Copier has removed `ops/`."""
     project = Project(tmp_path)
     for name in ("kept", "edited", "renewed"):
         project.write(f"ops/{name}.py", "")

@@ -1,4 +1,4 @@
-"""Members are found where they are, with all of their code, and with the lock that they have."""
+"""Members are found in their folders, with all of their code and their locks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RECIPE = f"[tool.slipway]\nrecipe = {project.RECIPE}\n"
 
 
 def write(root: Path, *files: str, **texts: str) -> Path:
-    """Files with a text each; a manifest without one is that of a package called `its-folder`."""
+    """Writes files with these texts; an empty manifest becomes one of a package called `its-folder`."""
     for name in files:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,9 @@ def test_a_folder_with_two_manifests_is_two_members(tmp_path: Path) -> None:
     assert {name: m.language for name, m in found.items()} == {"shop": "python", "shop-web": "web"}
 
 
-def test_two_folders_with_the_same_name_are_refused_until_one_gets_another_name(tmp_path: Path) -> None:
+def test_two_folders_with_the_same_name_are_refused_until_one_gets_another_name(
+    tmp_path: Path,
+) -> None:
     files = ["apps/web/package.json", "packages/web/package.json"]
     with pytest.raises(WorkspaceError, match=r"tool\.slipway\.names"):
         tree(tmp_path, 'members = ["*/web"]', *files)
@@ -164,7 +166,7 @@ def test_a_members_own_groups_are_added_to_those_of_the_tools(tmp_path: Path) ->
     assert python_member.selection(member, "lint") == ["--package=its-a", "--group=lint"]
     manifest = member.path / "pyproject.toml"
     manifest.write_text(manifest.read_text("utf-8") + groups, encoding="utf-8")
-    # uv takes a group of the member in place of one beside the lock, unless both are packages.
+    # uv uses a group of the member instead of one beside the lock, unless both are packages.
     both = ["--package=its-a", "--package=repo", "--group=test"]
     assert python_member.selection(member, "test") == both
     assert python_member.selection(member) == ["--package=its-a"]
@@ -208,7 +210,9 @@ def test_a_python_that_cannot_be_found_is_named(tmp_path: Path) -> None:
     ],
     ids=["no package", "ours", "another", "none named"],
 )
-def test_every_build_backend_except_ours_is_isolated(system: str, alone: bool, tmp_path: Path) -> None:
+def test_every_build_backend_except_ours_is_isolated(
+    system: str, alone: bool, tmp_path: Path
+) -> None:
     found = tree(tmp_path, '[tool.uv.workspace]\nmembers = ["libs/*"]', "libs/a/pyproject.toml")
     manifest = found["a"].path / "pyproject.toml"
     if system:

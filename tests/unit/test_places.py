@@ -1,4 +1,4 @@
-"""The places that tools name in their output, in the forms that are hard to read."""
+"""Places in the output of tools, in formats that are hard to read."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ FAIL Required test coverage of 90.0% not reached. Total coverage: 12.00%
         ("", []),
     ],
 )
-def test_only_files_of_the_project_count_as_places(text: str, found: list[str], tmp_path: Path) -> None:
+def test_only_files_of_the_project_count_as_places(
+    text: str, found: list[str], tmp_path: Path
+) -> None:
     for name in ("api/src/app.py", "api/tests/test_it.py", ".nox/test/lib/site.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

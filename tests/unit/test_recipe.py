@@ -1,4 +1,4 @@
-"""A project and the installed package fit each other, or the first command says which to update."""
+"""If a project and the installed package do not match, the first command says which to update."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support import run
 
 
 def project(folder: Path, recipe: object) -> Path:
-    """A project that needs nothing but its recipe."""
+    """A project that has only a recipe."""
     text = f"[tool.slipway]\nrecipe = {recipe}\n"
     (folder / "pyproject.toml").write_text(text, encoding="utf-8")
     return folder
@@ -53,7 +53,9 @@ def test_a_program_exits_with_the_message_and_without_a_traceback(
 
 
 @pytest.mark.parametrize("words", [("nox", "--list"), ("invoke", "env.list")])
-def test_nox_and_invoke_show_the_error_before_anything_else(words: tuple[str, ...], tmp_path: Path) -> None:
+def test_nox_and_invoke_show_the_error_before_anything_else(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
     project(tmp_path, RECIPE - 1)
     (tmp_path / "noxfile.py").write_text("from slipway_ops import nox_api\n", encoding="utf-8")
     tasks = "from slipway_ops.tasks import namespace\n"

@@ -1,4 +1,4 @@
-"""What people see while they wait: at a terminal, in a file, in CI."""
+"""The output while people wait: at a terminal, in a file, in CI."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLAIN = "Working …\nfound it\nInside …\n"
 
 
 def said(code: str, tty: bool, **env: str) -> str:
-    """What a piece of Python writes."""
+    """The output of a piece of Python code."""
     with Terminal([sys.executable, "-c", code], REPOSITORY, tty=tty, **env) as run:
         assert run.end() == 0, run.text
         return run.text

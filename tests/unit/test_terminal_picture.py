@@ -1,4 +1,4 @@
-"""Pictures of terminal sessions, as README has them."""
+"""Pictures of terminal sessions, like those in the README."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`inv upgrade` ends the days of the first lock: from then on versions are a week old."""
+"""`inv upgrade` updates the first lock, to versions that are at least a week old."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ CREATE TABLE note (text text);
 
 
 class Killed(BaseException):
-    """What a run ends with that is killed: nothing that it could catch."""
+    """The run is killed; it cannot catch this."""
 
 
 @pytest.fixture(scope="module")
@@ -159,7 +159,7 @@ def is_written(stack: Stack) -> bool:
     return True
 
 
-def test_a_backup_is_restored_and_the_data_before_can_be_put_back(stack: Stack) -> None:
+def test_a_backup_is_restored_and_the_earlier_data_can_be_put_back(stack: Stack) -> None:
     note(stack, "saved")
     name = backups.make(stack)
     assert name.endswith("_development_0007")
@@ -176,7 +176,7 @@ def test_a_backup_is_restored_and_the_data_before_can_be_put_back(stack: Stack) 
     assert kept not in backups.leftovers(server.connect(stack))
 
 
-def test_a_backup_that_is_not_what_was_backed_up_is_found(stack: Stack) -> None:
+def test_a_damaged_backup_is_found(stack: Stack) -> None:
     name = backups.make(stack)
     in_backups(stack, f"printf x | dd of=/backups/{name}/dump bs=1 seek=2000 conv=notrunc")
     with pytest.raises(DatabaseError, match="checksum"):
@@ -192,7 +192,7 @@ def test_a_backup_that_is_not_what_was_backed_up_is_found(stack: Stack) -> None:
     assert backups.leftovers(server.connect(stack)) == {}
 
 
-def test_a_backup_that_fails_leaves_nothing_behind(stack: Stack) -> None:
+def test_a_failed_backup_leaves_nothing_behind(stack: Stack) -> None:
     broken = replace(stack, values={**stack.values, "DATABASE_IMAGE": "postgres:17"})
     sql(stack, "CREATE TABLE locked (id int)")
     try:
@@ -209,7 +209,7 @@ def test_a_backup_that_fails_leaves_nothing_behind(stack: Stack) -> None:
         backups.make(replace(stack, values={"RUNTIME_DATABASE_URL": gone}))
 
 
-def test_a_restore_that_is_killed_loses_nothing_and_the_next_one_completes_it(
+def test_a_killed_restore_loses_nothing_and_the_next_one_completes_it(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note(stack, "saved")
@@ -251,7 +251,7 @@ def kill(patched: pytest.MonkeyPatch, moment: str) -> None:
     patched.setattr(Database, "script", watched)
 
 
-def test_a_lost_volume_is_restored_from_the_store_with_the_private_key_alone(
+def test_a_lost_volume_is_restored_from_the_store_only_with_the_private_key(
     stack: Stack, s3: S3Server, tmp_path: Path
 ) -> None:
     identity = pyrage.x25519.Identity.generate()
@@ -287,9 +287,7 @@ def test_a_lost_volume_is_restored_from_the_store_with_the_private_key_alone(
     assert backups.listed(far)[0].places == "host"
 
 
-def test_a_backup_that_cannot_be_read_to_its_end_is_never_in_the_store(
-    stack: Stack, s3: S3Server
-) -> None:
+def test_an_incomplete_backup_is_never_in_the_store(stack: Stack, s3: S3Server) -> None:
     for recipient in ("", str(pyrage.x25519.Identity.generate().to_public())):
         values = {**stack.values, **s3.values, "BACKUP_RECIPIENT": recipient}
         target = store.of(replace(stack, values=values))
@@ -303,7 +301,7 @@ def test_a_backup_that_cannot_be_read_to_its_end_is_never_in_the_store(
         backups.listed(wrong)
 
 
-def test_a_host_is_reached_by_ssh(
+def test_backups_work_on_a_host_over_ssh(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ssh_host(tmp_path / "ssh") as (host, variables):
@@ -335,7 +333,7 @@ def managed_database() -> Iterator[str]:
         docker("rm", "--force", "--volumes", name)
 
 
-def test_a_database_that_another_party_runs_is_backed_up_by_its_url(stack: Stack) -> None:
+def test_an_external_database_is_backed_up_by_its_url(stack: Stack) -> None:
     with managed_database() as host:
         url = f"postgresql://app:se%2Fcret@{host}/app?connect_timeout=5&sslmode=prefer"
         other = replace(stack, values={**stack.values, "RUNTIME_DATABASE_URL": url})

@@ -70,7 +70,7 @@ def change(shop: DeployableProject, name: str, text: str, message: str) -> str:
     return commit_of(shop)
 
 
-def test_one_digest_goes_from_staging_to_production(
+def test_the_same_digest_runs_in_staging_and_production(
     shop: DeployableProject, tmp_path: Path
 ) -> None:
     # Staging: the images of the commit, by digest.
@@ -181,7 +181,9 @@ def test_one_digest_goes_from_staging_to_production(
             assert secrets[0] not in logs
 
 
-def test_only_what_changed_is_pushed_and_replaced(shop: DeployableProject, tmp_path: Path) -> None:
+def test_only_changed_images_are_pushed_and_replaced(
+    shop: DeployableProject, tmp_path: Path
+) -> None:
     shop.inv("image.push")
     shop.initialize("staging")
     shop.inv("deploy", "staging")
@@ -286,7 +288,7 @@ def _health(container: str) -> str:
     return docker("inspect", "--format", "{{.State.Health.Status}}", container).strip()
 
 
-def test_up_names_what_is_not_healthy_and_shows_its_last_lines(shop: DeployableProject) -> None:
+def test_up_names_unhealthy_containers_and_shows_their_last_lines(shop: DeployableProject) -> None:
     shop.initialize("development")
     shop.inv("env.use", "development")
     shop.replace(
@@ -332,7 +334,7 @@ def publish(shop: DeployableProject, version: str, health: str) -> str:
     return docker("inspect", "--format", "{{index .RepoDigests 0}}", name).strip().split("@")[1]
 
 
-def test_after_a_kill_in_the_middle_of_a_deployment_what_was_healthy_comes_back(
+def test_a_deployment_that_was_killed_can_be_rolled_back(
     small: DeployableProject,
 ) -> None:
     digests = [publish(small, VERSIONS[number], HEALTHY) for number in range(2)]

@@ -140,7 +140,7 @@ def below(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("far", [False, True], ids=["here", "by ssh"])
-def test_one_of_two_wins_and_the_other_says_who_deploys_since_when(
+def test_one_of_two_deployments_gets_the_lock_and_the_other_names_its_holder(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, far: bool
 ) -> None:
     monkeypatch.setattr(host_lock, "PATIENCE", 1)
@@ -214,7 +214,7 @@ def test_the_lock_lasts_as_long_as_the_command_of_a_killed_run(
         pass
 
 
-def test_a_lock_whose_run_died_before_it_began_is_named_and_taken_over(
+def test_a_lock_that_was_created_but_not_started_is_named_and_taken_over(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_lock, "PATIENCE", 1)
@@ -242,7 +242,7 @@ def test_without_its_lock_a_run_changes_nothing_more(place: Place) -> None:
     assert not ran.exists()
 
 
-def test_a_command_that_runs_is_ended_when_its_lock_is_lost(place: Place) -> None:
+def test_a_running_command_ends_when_its_lock_is_lost(place: Place) -> None:
     holder = place.hold("ann", *place.work())
     assert [line(holder), line(holder)] == ["held", "works"]
     started = below(holder)
@@ -252,7 +252,7 @@ def test_a_command_that_runs_is_ended_when_its_lock_is_lost(place: Place) -> Non
     assert "the lock of staging was lost" in holder.communicate(timeout=15)[0].lower()
 
 
-def test_an_image_that_cannot_be_had_is_named(place: Place) -> None:
+def test_an_image_that_cannot_be_pulled_is_named(place: Place) -> None:
     stack = Stack(place.root, "staging", {}, {"backend": "sha256:" + 64 * "a"})
     with pytest.raises(ComposeError, match="cannot be taken on this machine"):
         with host_lock.hold(stack, "deploys v2.0.0", str):

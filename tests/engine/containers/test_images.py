@@ -54,7 +54,7 @@ def stack(
             yield made
 
 
-def test_every_image_runs_by_its_own_command_as_nobody_on_a_read_only_root(
+def test_every_image_runs_without_rights_on_a_read_only_root(
     stack: RunningImages,
 ) -> None:
     members = len(stack.apps), len(stack.services)
@@ -70,7 +70,7 @@ def test_every_image_runs_by_its_own_command_as_nobody_on_a_read_only_root(
         assert docker("exec", container["Name"][1:], "id", "-u").strip() == "10001"
 
 
-def test_an_image_is_small_has_one_label_and_nothing_to_build_with(stack: RunningImages) -> None:
+def test_an_image_is_small_and_has_one_label_and_no_build_tools(stack: RunningImages) -> None:
     sizes = {
         base: int(docker("image", "inspect", base, "--format={{.Size}}"))
         for base in ("python:3.13-slim", "caddy:2")
@@ -126,7 +126,7 @@ def test_every_answer_carries_the_security_headers(stack: RunningImages) -> None
                 assert headers[name].startswith(value), f"{path}: {name}"
 
 
-def test_only_files_that_are_there_and_hold_their_digest_are_kept(stack: RunningImages) -> None:
+def test_only_existing_files_with_a_hash_in_their_name_are_cached(stack: RunningImages) -> None:
     [app, *_] = stack.apps
     _, headers, page = stack.get(app, "/")
     assert headers["cache-control"] == "no-cache"
@@ -136,7 +136,7 @@ def test_only_files_that_are_there_and_hold_their_digest_are_kept(stack: Running
     assert "cache-control" not in stack.get(app, "/assets/gone.js")[1]
 
 
-def test_the_page_s_configuration_is_what_the_container_was_given(stack: RunningImages) -> None:
+def test_the_page_gets_its_configuration_from_the_container(stack: RunningImages) -> None:
     for app in stack.apps:
         status, headers, body = stack.get(app, "/config.json")
         assert (status, headers["content-type"]) == (200, "application/json")
@@ -157,7 +157,7 @@ HIDDEN = """
 
 
 @pytest.mark.parametrize("route", ["metrics", "healthz", "readyz"])
-def test_what_services_tell_their_operators_is_not_reached_from_outside(
+def test_health_and_metrics_cannot_be_reached_from_outside(
     stack: RunningImages, route: str
 ) -> None:
     [app, *_] = stack.apps
@@ -175,7 +175,7 @@ def test_what_services_tell_their_operators_is_not_reached_from_outside(
         assert "# HELP" not in body and '"status"' not in body, path
 
 
-def test_nothing_of_caddy_s_own_is_reached_from_outside(stack: RunningImages) -> None:
+def test_the_admin_api_of_caddy_cannot_be_reached_from_outside(stack: RunningImages) -> None:
     [app, *_] = stack.apps
     for path in ("/config/", "/load", "/reverse_proxy/upstreams", "/debug/pprof/", "/id/x"):
         assert stack.get(app, path)[2].startswith("<!doctype html>"), path
@@ -186,7 +186,7 @@ def test_nothing_of_caddy_s_own_is_reached_from_outside(stack: RunningImages) ->
         docker("exec", f"{stack.name}-{name}", "python", "-c", reach.replace("PORT", "2019"))
 
 
-def test_logs_of_a_healthy_app_hold_no_errors(stack: RunningImages) -> None:
+def test_the_logs_of_a_healthy_app_have_no_errors(stack: RunningImages) -> None:
     for app in stack.apps:
         container = f"{stack.name}-{app}"
         done = subprocess.run(["docker", "logs", container], capture_output=True, text=True)
@@ -194,7 +194,7 @@ def test_logs_of_a_healthy_app_hold_no_errors(stack: RunningImages) -> None:
         assert lines and [line for line in lines if line["level"] == "error"] == []
 
 
-def test_sigterm_ends_each_within_ten_seconds_with_status_0(stack: RunningImages) -> None:
+def test_every_image_ends_on_sigterm_within_ten_seconds_with_status_0(stack: RunningImages) -> None:
     names = [f"{stack.name}-{member}" for member in stack.images]
     docker("stop", "--time=10", *names)  # after that it would be SIGKILL, and status 137
     for name in names:

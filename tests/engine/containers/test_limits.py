@@ -110,7 +110,7 @@ def test_six_bodies_of_90_mb_at_once_are_refused_and_none_arrives(port: int) -> 
     assert longest(port) <= MB
 
 
-def test_fifty_clients_that_send_slowly_reach_no_end_while_others_are_served(port: int) -> None:
+def test_fifty_slow_clients_are_cut_off_while_others_are_served(port: int) -> None:
     with ThreadPoolExecutor(50) as pool:
         slow = [pool.submit(post, port, 25, pause=0.2, sent=1) for _ in range(50)]
         while not all(each.done() for each in slow):
@@ -120,7 +120,7 @@ def test_fifty_clients_that_send_slowly_reach_no_end_while_others_are_served(por
     assert 201 not in [each.result() for each in slow]
 
 
-def test_a_client_that_never_ends_its_headers_is_ended(port: int) -> None:
+def test_a_client_that_never_ends_its_headers_is_cut_off(port: int) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
         while connection.recv(1000):  # it may say why before it closes

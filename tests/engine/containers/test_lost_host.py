@@ -71,7 +71,7 @@ def migrate(shop: DeployableProject, version: str) -> None:
     docker("run", *words, image, "python", "-m", "runtime.migrate")
 
 
-def test_who_follows_the_document_has_the_data_on_a_new_host(
+def test_the_steps_of_the_document_restore_the_data_on_a_new_host(
     shop: DeployableProject, tmp_path: Path
 ) -> None:
     document = (shop.path / "docs/environments.md").read_text(encoding="utf-8")

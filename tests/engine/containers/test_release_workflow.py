@@ -97,7 +97,7 @@ def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
         yield Shop(project, tmp_path / "origin.git", hub, environment, hosts, environments)
 
 
-def test_a_merge_goes_by_the_same_digests_from_staging_to_production(shop: Shop) -> None:
+def test_a_merge_reaches_staging_and_production_with_the_same_digests(shop: Shop) -> None:
     # Until the set-up is complete, a merge runs the stages and nothing else.
     ran = shop.run(off=True)
     assert [ran.results[job] for job in DONE] == ["success", "skipped", "skipped", "skipped"]

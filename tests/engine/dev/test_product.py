@@ -130,7 +130,7 @@ def test_a_question_is_answered_in_the_browser_and_is_still_there_after_a_restar
         assert fourth.left() == []
 
 
-def test_two_apis_and_two_apps_start_side_by_side_and_every_app_reaches_every_api(
+def test_with_two_apis_and_two_apps_every_app_reaches_every_api(
     template: Path, place: Path
 ) -> None:
     shape = {"apis": ["shop", "billing"], "workers": [], "apps": ["store", "admin"]}

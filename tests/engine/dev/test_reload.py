@@ -116,7 +116,7 @@ def test_an_edit_of_a_library_reloads_all_that_use_it(running: Running) -> None:
     eventually(lambda: running.question(number)["status"] == "answered")
 
 
-def test_what_did_not_change_is_not_reloaded(running: Running) -> None:
+def test_programs_that_did_not_change_are_not_reloaded(running: Running) -> None:
     said = len(running.run.text)
     for file in (API, WORKER, LIBRARY):
         path = running.project.path / file
@@ -162,7 +162,7 @@ def test_a_worker_finishes_its_task_before_it_is_reloaded(running: Running) -> N
     assert running.question(later)["answer"].startswith("Edited.")
 
 
-def test_a_worker_returns_a_task_that_takes_too_long_and_the_new_code_does_it(
+def test_a_worker_returns_a_long_task_and_the_new_code_runs_it(
     running: Running,
 ) -> None:
     said = running.edit(WORKER, "asyncio.sleep(3)", "asyncio.sleep(60)")
@@ -174,7 +174,7 @@ def test_a_worker_returns_a_task_that_takes_too_long_and_the_new_code_does_it(
     assert "Killing " not in running.run.text[said:]
 
 
-def test_no_reload_leaves_everything_as_it_was_started(running: Running) -> None:
+def test_with_no_reload_nothing_restarts(running: Running) -> None:
     running.run.send(signal.SIGKILL)
     running.run.end()
     assert running.run.left(patience=12) == [], "the guard does not know what was reloaded"

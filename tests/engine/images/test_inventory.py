@@ -14,7 +14,7 @@ from slipway_ops.images import inventory
 Make = Callable[[str], BuiltProduct]
 
 
-def test_the_lists_show_what_is_here_and_what_is_in_the_registry(make: Make, host: str) -> None:
+def test_the_lists_show_local_images_and_those_in_the_registry(make: Make, host: str) -> None:
     product = make(host)
     pushed = product.push()
     product.promote(product.tag, "v1.0.0")
@@ -31,7 +31,9 @@ def test_the_lists_show_what_is_here_and_what_is_in_the_registry(make: Make, hos
     assert len(lines) == 1 + len(MEMBERS) and product.tag in lines[1]
 
 
-def test_prune_keeps_what_is_used_new_or_somebody_else_s(make: Make, host: str) -> None:
+def test_prune_keeps_images_that_are_used_or_new_or_of_other_projects(
+    make: Make, host: str
+) -> None:
     product, other = make(host), make(host)
     tags = []
     for number in range(4):

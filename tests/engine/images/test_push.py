@@ -23,7 +23,7 @@ from slipway_ops.images import publishing
 Make = Callable[[str], BuiltProduct]
 
 
-def test_a_push_again_uploads_nothing_and_takes_less_than_a_second_a_member(
+def test_a_second_push_uploads_nothing_and_takes_less_than_a_second_a_member(
     make: Make, host: str
 ) -> None:
     product = make(host)
@@ -40,7 +40,7 @@ def test_a_push_again_uploads_nothing_and_takes_less_than_a_second_a_member(
     assert product.has("main") == second != first
 
 
-def test_a_push_survives_connections_that_are_cut(make: Make, host: str) -> None:
+def test_a_push_succeeds_although_connections_are_cut(make: Make, host: str) -> None:
     cuts = iter(range(100))
 
     def weak(request: Request, body: bytes) -> bool:
@@ -56,7 +56,7 @@ def test_a_push_survives_connections_that_are_cut(make: Make, host: str) -> None
         assert product.has(product.tag) == pushed
 
 
-def test_a_push_to_a_registry_that_dies_goes_on_where_it_ended(
+def test_a_push_to_a_registry_that_died_continues_where_it_ended(
     make: Make, host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "TRIES", 2)
@@ -90,7 +90,7 @@ def test_a_push_to_a_registry_that_dies_goes_on_where_it_ended(
         assert all(pushed[name] == digest for name, digest in before.items() if digest)
 
 
-def test_a_registry_with_a_login_is_used_with_docker_s_own_login(
+def test_a_registry_with_a_login_works_with_the_login_of_docker(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "docker"

@@ -72,7 +72,7 @@ def blocks(text: str) -> list[tuple[list[str], str]]:
 
 
 @pytest.mark.parametrize("file", ALLOY, ids=lambda file: file.stem)
-def test_alloy_sends_from_what_is_there_to_what_is_there(file: Path) -> None:
+def test_all_references_between_components_of_alloy_exist(file: Path) -> None:
     components = {}
     for (kind, label), body in blocks(file.read_text(encoding="utf-8")):
         assert kind in COMPONENTS
@@ -95,7 +95,7 @@ def test_alloy_sends_from_what_is_there_to_what_is_there(file: Path) -> None:
     assert '"unix' not in str(components)
 
 
-def test_labels_of_lines_are_few_and_name_the_container() -> None:
+def test_log_lines_have_few_labels_which_name_the_container() -> None:
     text = (DEPLOY / "alloy" / "config.alloy").read_text(encoding="utf-8")
     assert 'values = ["service", "instance", "environment", "level"]' in text
     loki = yaml.safe_load((DEPLOY / "loki" / "loki.yaml").read_text(encoding="utf-8"))
@@ -106,7 +106,7 @@ def test_labels_of_lines_are_few_and_name_the_container() -> None:
 
 
 @pytest.mark.parametrize("file", ALLOY, ids=lambda file: file.stem)
-def test_each_container_has_a_stream_named_as_its_metrics_are(file: Path) -> None:
+def test_each_container_has_its_own_stream_with_the_labels_of_its_metrics(file: Path) -> None:
     """Replicas that share a stream lose lines: Loki refuses those an hour behind the newest."""
     [relabel] = [body for header, body in blocks(file.read_text()) if "discovery.relabel" in header]
     prometheus = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
@@ -121,13 +121,13 @@ def test_each_container_has_a_stream_named_as_its_metrics_are(file: Path) -> Non
 
 
 @pytest.mark.parametrize("file", ALLOY, ids=lambda file: file.stem)
-def test_every_field_that_joins_lines_is_taken_from_them(file: Path) -> None:
+def test_ids_that_connect_lines_are_extracted_from_them(file: Path) -> None:
     taken = set(re.findall(r"^ +(\w+) += \"\",$", file.read_text(encoding="utf-8"), re.M))
     assert {"level", "logger", "request_id", "trace_id", "span_id", "version"} <= taken
 
 
 @pytest.mark.parametrize("name", ["datadog", "elasticsearch"])
-def test_otlp_lines_carry_the_ids_of_their_trace_and_a_severity(name: str) -> None:
+def test_otlp_lines_have_the_ids_of_their_trace_and_a_severity(name: str) -> None:
     text = (DEPLOY / "alloy" / f"{name}.alloy").read_text(encoding="utf-8")
     [values] = re.findall(r"stage\.labels \{\s+values = \{([^}]*)\}", text)
     statements = re.findall(r"^ +`(.*)`,$", text, re.MULTILINE)
@@ -141,7 +141,7 @@ def test_otlp_lines_carry_the_ids_of_their_trace_and_a_severity(name: str) -> No
         assert f'{given} == "{level}"' in statements
 
 
-def test_grafana_finds_what_the_dashboards_ask_for() -> None:
+def test_the_datasources_of_the_dashboards_exist() -> None:
     provisioning = DEPLOY / "grafana" / "provisioning"
     sources = yaml.safe_load((provisioning / "datasources/datasources.yaml").read_text())
     known = {source["type"]: source["uid"] for source in sources["datasources"]}
@@ -164,7 +164,7 @@ def debian() -> None:
         docker("build", "--quiet", "--target", name, "--tag", f"standin/{name}", str(STANDINS))
 
 
-def test_every_part_that_observes_can_write_where_it_must(debian: None, tmp_path: Path) -> None:
+def test_every_monitoring_container_can_write_to_its_folders(debian: None, tmp_path: Path) -> None:
     for name in {*REPLACED.values()} - {"alertmanager", "blackbox"}:
         docker("build", "--quiet", "--target", name, "--tag", f"standin/{name}", str(STANDINS))
     shutil.copytree(DEPLOY, tmp_path / "deploy")
@@ -206,7 +206,7 @@ def checked(image: str, folder: str, *command: str) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("name", ["alerts.yaml", "team-alerts.yaml"])
-def test_alertmanager_takes_its_configuration(debian: None, name: str) -> None:
+def test_alertmanager_accepts_its_configuration(debian: None, name: str) -> None:
     done = checked(
         "standin/alertmanager",
         "alertmanager",
@@ -233,14 +233,14 @@ def test_pages_and_tickets_go_to_the_team(debian: None) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_blackbox_exporter_takes_its_configuration(debian: None) -> None:
+def test_the_blackbox_exporter_accepts_its_configuration(debian: None) -> None:
     command = ["prometheus-blackbox-exporter", "--config.check"]
     file = "--config.file=/etc/blackbox/blackbox.yaml"
     done = checked("standin/blackbox", "blackbox", *command, file)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_part_that_observes_is_confined_and_published_on_loopback_only() -> None:
+def test_monitoring_containers_are_confined_and_published_only_on_loopback() -> None:
     need(shutil.which("docker") is not None, "docker compose: see https://docs.docker.com/compose/")
     file = DEPLOY / "compose.observability.yaml"
     given = {"PROJECT": "shop-staging", "ENVIRONMENT": "staging"}

@@ -37,7 +37,7 @@ def test_a_dashboard_has_a_fixed_uid_a_datasource_variable_and_links_to_logs(fil
     assert file.stem == "logs" or sum("links" in p["fieldConfig"]["defaults"] for p in panels) > 5
 
 
-def test_a_search_in_the_logs_is_passed_on_as_it_was_typed() -> None:
+def test_a_search_in_the_logs_is_sent_unchanged() -> None:
     """By default Grafana's Loki source escapes apostrophes, even between backticks."""
     board = json.loads((TEMPLATE / "deploy/grafana/dashboards/logs.json").read_text())
     expressions = [t["expr"] for panel in board["panels"] for t in panel["targets"]]
@@ -46,7 +46,7 @@ def test_a_search_in_the_logs_is_passed_on_as_it_was_typed() -> None:
         assert "|= `${search:raw}`" in expression and "$search" not in expression
 
 
-def test_dashboards_are_what_grafana_publishes_as_its_type(tmp_path: Path) -> None:
+def test_dashboards_match_the_published_type_of_grafana(tmp_path: Path) -> None:
     need(shutil.which("npm") is not None, "npm, which comes with Node")
     folder = tmp_path / "types"
     shutil.copytree(REPOSITORY / "tests/engine/observability/grafana", folder)
@@ -80,7 +80,7 @@ def value(file: Path, dashboard: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def test_the_stage_compares_dashboards_with_the_code_and_runs_the_tests_of_alerts(
+def test_the_stage_checks_dashboards_against_the_code_and_tests_the_alerts(
     bench: Project,
 ) -> None:
     bench.replace("deploy/prometheus/rules/alerts.yaml", "seconds) > 60)", "seconds) > 600)")

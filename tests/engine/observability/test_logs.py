@@ -135,7 +135,7 @@ def _played(project: Project, folder: Path, url: str, double: Model, stack: Exit
     return Story(services, answers, metrics, idle, double.asked)
 
 
-def test_every_line_is_json_with_the_contract_s_fields_and_stderr_is_empty(story: Story) -> None:
+def test_every_line_is_json_with_all_fields_and_stderr_is_empty(story: Story) -> None:
     assert {name for name in story.services} == {"backend", "runtime", "agents"}
     for name, service in story.services.items():
         assert service.err == "", name
@@ -154,7 +154,7 @@ def test_every_line_is_json_with_the_contract_s_fields_and_stderr_is_empty(story
     assert {"runtime.genai", "runtime.queue", "agents.worker"} <= loggers
 
 
-def test_no_secret_is_anywhere(story: Story) -> None:
+def test_logs_and_metrics_contain_no_secret(story: Story) -> None:
     everything = json.dumps([story.metrics, story.idle, story.answers])
     everything += "".join(service.out + service.err for service in story.services.values())
     for secret in (SECRET, MODEL_KEY, DATABASE_PASSWORD):
@@ -177,7 +177,7 @@ def test_each_request_is_one_line_with_its_route_and_outcome(story: Story, name:
     assert series in story.metrics["backend"]
 
 
-def test_an_exception_is_told_with_its_place_and_without_variables(story: Story) -> None:
+def test_an_exception_is_logged_with_its_place_and_without_variables(story: Story) -> None:
     (line,) = story.of(story.answers["exception"][1]["x-request-id"])
     assert line["exception"].startswith("Traceback (most recent call last):")
     assert "app.py" in line["exception"] and ", in broken\n" in line["exception"]
@@ -185,9 +185,7 @@ def test_an_exception_is_told_with_its_place_and_without_variables(story: Story)
 
 
 @pytest.mark.parametrize("question", (*ANSWERED, *FAILED))
-def test_one_id_joins_the_lines_of_api_and_agent_and_the_call_of_the_model(
-    story: Story, question: str
-) -> None:
+def test_api_agent_and_model_call_have_the_same_request_id(story: Story, question: str) -> None:
     status, headers, _ = story.answers[question]
     request_id = headers["x-request-id"]
     assert (status, request_id) == (201, f"question-{(*ANSWERED, *FAILED).index(question)}")
@@ -215,7 +213,7 @@ def test_one_id_joins_the_lines_of_api_and_agent_and_the_call_of_the_model(
     )
 
 
-def test_the_metrics_tell_the_same_story(story: Story) -> None:
+def test_the_metrics_agree_with_the_logs(story: Story) -> None:
     told = story.metrics["agents"]
     labels = (
         'gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="wise"'
@@ -234,7 +232,7 @@ def test_the_metrics_tell_the_same_story(story: Story) -> None:
         assert "process_cpu_seconds_total " in metrics and "database_connections{" in metrics
 
 
-def test_the_depth_of_the_queue_is_told_while_no_worker_runs(story: Story) -> None:
+def test_the_depth_of_the_queue_is_reported_while_no_worker_runs(story: Story) -> None:
     count = len(ANSWERED) + len(FAILED)
     assert f'task_queue_depth{{queue="agents",state="todo"}} {count}.0\n' in story.idle
     assert 'task_queue_depth{queue="agents",state="doing"} 0.0\n' in story.idle
@@ -243,7 +241,7 @@ def test_the_depth_of_the_queue_is_told_while_no_worker_runs(story: Story) -> No
     assert "task_queue_depth{" not in story.metrics["agents"]
 
 
-def test_a_service_that_cannot_start_says_so_in_json(
+def test_a_service_that_cannot_start_logs_it_as_json(
     default_project: Project, story: Story, tmp_path: Path
 ) -> None:
     python = story.services["backend"].python
@@ -265,7 +263,7 @@ def test_a_service_that_cannot_start_says_so_in_json(
         assert said in line["event"] and SECRET not in done.stdout
 
 
-def test_the_registry_can_be_listed_by_machines(story: Story) -> None:
+def test_the_metrics_can_be_listed_as_json(story: Story) -> None:
     python = story.services["backend"].python
     done = run(python, "-m", "runtime.metrics", cwd=python.parent)
     listed = {each["name"]: each for each in json.loads(done.stdout)}
@@ -277,7 +275,7 @@ def test_the_registry_can_be_listed_by_machines(story: Story) -> None:
 
 
 @pytest.mark.parametrize("module", ["runtime.migrate", "agents.worker", "runtime.web"])
-def test_what_sends_traces_is_not_loaded(story: Story, module: str) -> None:
+def test_the_exporter_of_traces_is_not_imported_without_need(story: Story, module: str) -> None:
     python = story.services["backend"].python
     code = f"import sys, {module}; print(*sys.modules, sep='\\n')"
     loaded = run(python, "-c", code, cwd=python.parent).stdout.splitlines()

@@ -45,7 +45,7 @@ def concrete(expression: str) -> str:
     return re.sub(r"\$(service|queue)\b", ".+", expression.replace("$__rate_interval", "30s"))
 
 
-def test_every_replica_is_found_without_being_named(shop: Observed) -> None:
+def test_prometheus_finds_every_replica(shop: Observed) -> None:
     def found() -> bool:
         targets = [t["metric"] for t in shop.query('up{job="services"} == 1')]
         return sorted(t["instance"] for t in targets) == REPLICAS
@@ -101,7 +101,7 @@ def test_a_dashboard_shows_lines_in_each_of_its_panels(shop: Observed, tmp_path:
         assert not empty, empty
 
 
-def test_counters_begin_again_at_a_restart_and_only_there(shop: Observed) -> None:
+def test_counters_reset_only_at_a_restart(shop: Observed) -> None:
     for number in (1, 2):
         series = f'tasks_total{{instance="agents-{number}"}}'
         assert all(s["value"][1] == "0" for s in shop.query(f"resets({series}[5m])"))
@@ -112,7 +112,7 @@ def test_counters_begin_again_at_a_restart_and_only_there(shop: Observed) -> Non
     assert shop.value('max(changes(process_start_time_seconds{service="agents"}[5m]))') == 0
 
 
-def test_what_only_reads_the_engine_cannot_do_more(shop: Observed) -> None:
+def test_monitoring_can_only_read_from_the_engine(shop: Observed) -> None:
     def status(path: str, *options: str) -> str:
         asked = docker(
             "run", "--rm", "--network", f"{shop.name}_engine", "python:3.13-slim", "python", "-c",
@@ -140,7 +140,7 @@ def test_what_only_reads_the_engine_cannot_do_more(shop: Observed) -> None:
         assert status(path, method) == "403", path
 
 
-def test_a_queue_without_agents_is_counted_once_and_alerts_arrive(shop: Observed) -> None:
+def test_the_queue_is_counted_once_and_alerts_arrive_without_agents(shop: Observed) -> None:
     depth = 'max by (queue) (task_queue_depth{queue="agents",state="todo"})'
     # Those that a model refused are asked again.
     busy = 'sum(max by (queue, state) (task_queue_depth{state=~"todo|scheduled|doing"}))'
@@ -185,7 +185,7 @@ def test_a_queue_without_agents_is_counted_once_and_alerts_arrive(shop: Observed
         eventually(f"{where} is over", lambda asked=expression: not shop.query(asked))
 
 
-def test_without_the_option_what_observes_goes_and_the_product_stays(shop: Observed) -> None:
+def test_without_the_option_monitoring_stops_and_the_product_runs(shop: Observed) -> None:
     said = shop.project.inv("up", "--observability")
     for name in ("grafana", "prometheus", "alertmanager", "frontend"):
         assert re.search(rf"^  {name}: http://127\.0\.0\.1:\d+$", said, re.M), said

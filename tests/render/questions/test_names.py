@@ -21,22 +21,22 @@ SUGGESTION = re.compile(r"(?:type|such as) ([a-z0-9_]+)$")
 REQUIREMENT = re.compile(r'"([A-Za-z][A-Za-z0-9._-]*)(?:\[[a-z,-]+\])? ?[<>=~!]=? ?[0-9]')
 
 
-def test_no_module_of_this_interpreter_s_standard_library_is_a_member_s_name(judge: Judge) -> None:
+def test_a_member_cannot_have_the_name_of_a_standard_library_module(judge: Judge) -> None:
     assert [name for name in sys.stdlib_module_names if not judge([name])] == []
 
 
-def test_no_keyword_is_a_member_s_name(judge: Judge) -> None:
+def test_a_member_cannot_have_the_name_of_a_keyword(judge: Judge) -> None:
     assert [name for name in keyword.kwlist if not judge([name])] == []
 
 
-def test_no_dependency_of_the_template_is_a_member_s_name(judge: Judge) -> None:
+def test_a_member_cannot_have_the_name_of_a_dependency(judge: Judge) -> None:
     texts = [p.read_text("utf-8") for p in TEMPLATE.rglob("*pyproject.toml*")]
     found = {normal(name) for text in texts for name in REQUIREMENT.findall(text)}
     assert {"pydantic", "pydantic_settings", "psycopg", "black", "uv_build"} <= found
     assert sorted(name for name in found if not judge([name])) == []
 
 
-def test_no_package_in_the_first_lock_is_a_member_s_name(
+def test_a_member_cannot_have_the_name_of_a_package_in_the_first_lock(
     judge: Judge, default_project: Project
 ) -> None:
     lock = tomllib.loads((default_project.path / "uv.lock").read_text("utf-8"))
@@ -45,14 +45,14 @@ def test_no_package_in_the_first_lock_is_a_member_s_name(
     assert sorted(name for name in found if not judge([name])) == []
 
 
-def test_no_folder_that_git_ignores_is_a_member_s_name(judge: Judge) -> None:
+def test_a_member_cannot_have_the_name_of_a_folder_that_git_ignores(judge: Judge) -> None:
     lines = (TEMPLATE / ".gitignore").read_text("utf-8").splitlines()
     folders = [line.strip("/") for line in lines if line.endswith("/")]
     assert {"dist", "node_modules"} <= set(folders)
     assert [name for name in folders if not judge([name])] == []
 
 
-def test_no_folder_that_black_or_pytest_pass_over_is_a_member_s_name(judge: Judge) -> None:
+def test_a_member_cannot_have_the_name_of_a_folder_that_black_or_pytest_skip(judge: Judge) -> None:
     passed_over = ["build", "dist", "node_modules", "venv"]
     assert [name for name in passed_over if not judge([name])] == []
 
@@ -73,7 +73,7 @@ def test_good_names_are_accepted(judge: Judge, names: list[str]) -> None:
     assert judge(names, services=True) == ""
 
 
-def test_libraries_and_apps_may_begin_like_a_service(judge: Judge) -> None:
+def test_the_name_of_a_library_or_app_may_begin_with_that_of_a_service(judge: Judge) -> None:
     assert judge(["shop_money", "app"], {"apis": ["shop"]}) == ""
 
 
@@ -81,9 +81,7 @@ def test_libraries_and_apps_may_begin_like_a_service(judge: Judge) -> None:
 @example(name="Class")
 @example(name="pip_audit")
 @settings(max_examples=500, deadline=None)
-def test_a_name_is_a_package_s_name_or_following_the_sentence_gives_one(
-    judge: Judge, name: str
-) -> None:
+def test_a_name_is_valid_or_the_error_suggests_a_valid_one(judge: Judge, name: str) -> None:
     for _ in range(3):  # what is suggested may be, say, a keyword: then the next sentence helps
         said = judge([name], services=True)
         assert "\n" not in said

@@ -46,7 +46,7 @@ def test_at_most_thirteen_questions_are_asked() -> None:
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_a_question_has_help_of_one_sentence_a_default_and_a_rule(name: str) -> None:
+def test_each_question_has_one_sentence_of_help_a_default_and_a_validator(name: str) -> None:
     details = ASKED[name]
     assert re.fullmatch(r"[A-Z][^.?!]+\.", details["help"]), details["help"]
     assert "default" in details
@@ -62,14 +62,14 @@ def test_the_defaults_are_the_documented_ones(ask: Any) -> None:
     assert {name: answers[name] for name in DEFAULTS} == DEFAULTS
 
 
-def test_the_answers_file_holds_every_answer_as_what_it_is(ask: Any, tmp_path: Path) -> None:
+def test_the_answers_file_stores_every_answer_with_its_type(ask: Any, tmp_path: Path) -> None:
     ask(python_version="3.11", apis="[shop, billing]", libraries="[]")
     answers = yaml.safe_load((tmp_path / "project" / ".copier-answers.yml").read_text("utf-8"))
     kept = {name: answers[name] for name in DEFAULTS}
     assert kept == DEFAULTS | {"python_version": "3.11", "apis": ["shop", "billing"]}
 
 
-def test_a_project_of_before_one_could_choose_has_every_capability_and_an_adopted_one_none(
+def test_an_old_project_has_every_capability_and_an_adopted_one_has_none(
     ask: Any, tmp_path: Path
 ) -> None:
     assert ask(adopt="true")["capabilities"] == []
@@ -80,13 +80,13 @@ def test_a_project_of_before_one_could_choose_has_every_capability_and_an_adopte
     assert ask()["capabilities"] == UNSAID
 
 
-def test_what_is_asked_for_a_capability_is_not_kept_without_it(ask: Any, tmp_path: Path) -> None:
+def test_answers_about_a_disabled_capability_are_not_stored(ask: Any, tmp_path: Path) -> None:
     ask(capabilities="[many-machines]")
     answers = yaml.safe_load((tmp_path / "project" / ".copier-answers.yml").read_text("utf-8"))
     assert {"registry", "release_mode"}.isdisjoint(answers)
 
 
-def test_a_choice_is_accepted_where_each_capability_has_what_it_needs(render: Any) -> None:
+def test_a_choice_is_accepted_if_each_capability_has_the_ones_it_needs(render: Any) -> None:
     details = ASKED["capabilities"]
     assert list(details["choices"].values()) == list(CAPABILITIES)
     for size in range(len(CAPABILITIES) + 1):
@@ -98,7 +98,7 @@ def test_a_choice_is_accepted_where_each_capability_has_what_it_needs(render: An
                 assert told.startswith(f"{lacking[0]} needs {CAPABILITIES[lacking[0]].needs}: ")
 
 
-def test_a_new_project_takes_the_versions_of_a_day_and_remembers_it_unasked(
+def test_a_new_project_uses_the_versions_of_the_tested_day_and_stores_it(
     ask: Any, tmp_path: Path
 ) -> None:
     day = datetime.fromisoformat(ask()["exclude_newer"])
@@ -107,7 +107,7 @@ def test_a_new_project_takes_the_versions_of_a_day_and_remembers_it_unasked(
     assert datetime.fromisoformat(answers["exclude_newer"]) == day
 
 
-def test_a_folder_that_has_a_lock_keeps_its_versions_and_waits_a_week_for_new_ones(
+def test_a_folder_with_a_lock_keeps_its_versions_and_new_ones_wait_a_week(
     ask: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "project").mkdir()
@@ -159,7 +159,7 @@ def refused_later(questionnaire: Path, tmp_path: Path) -> Project:
     return project
 
 
-def test_an_update_whose_rules_refuse_an_old_answer_stops_and_takes_no_member_away(
+def test_an_update_that_refuses_an_old_answer_stops_and_removes_no_member(
     refused_later: Project,
 ) -> None:
     with pytest.raises(ValueError, match="question 'apis': zebra is a package that the project"):
@@ -169,7 +169,7 @@ def test_an_update_whose_rules_refuse_an_old_answer_stops_and_takes_no_member_aw
     assert refused_later.git("status", "--porcelain") == ""
 
 
-def test_such_an_update_goes_on_with_another_name(refused_later: Project) -> None:
+def test_that_update_succeeds_with_another_name(refused_later: Project) -> None:
     data = {"apis": "[shop, horse]"}
     run_update(refused_later.path, data, defaults=True, overwrite=True, quiet=True)
     answers = yaml.safe_load((refused_later.path / ".copier-answers.yml").read_text("utf-8"))

@@ -139,24 +139,24 @@ def test_a_list_with_a_bad_name_is_refused(
 
 @pytest.mark.parametrize(("answer", "sentence"), SERVICES)
 @pytest.mark.parametrize("question", ["apis", "workers"])
-def test_services_whose_variables_others_use_are_refused(
+def test_a_service_whose_variables_belong_to_another_program_is_refused(
     refusal: Refusal, question: str, answer: str, sentence: str
 ) -> None:
     assert refusal(question, **{question: answer}) == sentence
 
 
-def test_variables_are_kept_apart_between_apis_and_workers_too(refusal: Refusal) -> None:
+def test_variables_of_apis_and_workers_must_not_overlap(refusal: Refusal) -> None:
     said = refusal("workers", apis="[shop_eu]", workers="[shop]")
     assert said.startswith("SHOP_EU_PORT could be a variable of shop or of shop_eu: type another")
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(LISTS, 2)))
-def test_one_name_in_two_lists_is_refused(refusal: Refusal, first: str, second: str) -> None:
+def test_the_same_name_in_two_lists_is_refused(refusal: Refusal, first: str, second: str) -> None:
     said = refusal(second, **{first: "[money, billing]", second: "[shop, billing]"})
     assert said == f"billing is already in {first}: type another name, such as other_billing"
 
 
-def test_a_default_that_collides_with_an_answer_is_refused_as_well(refusal: Refusal) -> None:
+def test_a_default_that_collides_with_an_answer_is_refused_too(refusal: Refusal) -> None:
     said = refusal("apps", apis="[frontend]")
     assert said == "frontend is already in apis: type another name, such as other_frontend"
 
@@ -165,14 +165,14 @@ def test_a_default_that_collides_with_an_answer_is_refused_as_well(refusal: Refu
 @pytest.mark.parametrize(
     ("question", "example"), [("project_name", "Shop"), ("description", "Orders and invoices.")]
 )
-def test_a_text_that_is_no_line_is_refused(
+def test_a_text_that_is_not_one_line_is_refused(
     refusal: Refusal, question: str, example: str, text: str
 ) -> None:
     assert refusal(question, **{question: text}) == LINE + example
 
 
 @pytest.mark.parametrize("slug", SLUGS)
-def test_a_slug_in_another_shape_is_refused(refusal: Refusal, slug: str) -> None:
+def test_an_invalid_slug_is_refused(refusal: Refusal, slug: str) -> None:
     assert refusal("slug", slug=slug) == SLUG
 
 
@@ -186,7 +186,7 @@ def test_a_repository_that_is_not_owner_and_name_is_refused(
 @pytest.mark.parametrize(
     "registry", ["ghcr.io", "docker.io/shop", "127.0.0.1:5000/a/b-c", "localhost"]
 )
-def test_the_host_of_any_registry_is_taken_with_or_without_accounts(
+def test_any_registry_host_is_accepted_with_or_without_an_account(
     ask: Callable[..., Any], registry: str
 ) -> None:
     assert ask(registry=registry)["registry"] == registry
@@ -196,7 +196,7 @@ def test_the_host_of_any_registry_is_taken_with_or_without_accounts(
     "registry",
     ["", "shop", "Ghcr.io/shop", "https://ghcr.io/shop", "ghcr.io/", "ghcr.io/a:b", "a b.c"],
 )
-def test_a_registry_in_another_shape_is_refused(refusal: Refusal, registry: str) -> None:
+def test_an_invalid_registry_is_refused(refusal: Refusal, registry: str) -> None:
     said = refusal("registry", registry=registry)
     assert said.startswith("Type the registry's host in lower case")
     assert said.endswith("such as: ghcr.io/example")
@@ -218,7 +218,7 @@ def copy(template: Path, destination: Path, question: str, answer: str) -> tuple
 
 
 @pytest.mark.parametrize(("question", "answer", "sentence"), TYPED)
-def test_the_command_s_last_line_says_what_to_type_and_nothing_is_written(
+def test_the_last_line_of_the_command_says_what_to_type_and_nothing_is_written(
     template: Path, tmp_path: Path, question: str, answer: str, sentence: str
 ) -> None:
     status, said = copy(template, tmp_path / "shop", question, answer)
@@ -242,7 +242,7 @@ def test_the_command_s_last_line_says_what_to_type_and_nothing_is_written(
         ),
     ],
 )
-def test_what_is_no_choice_is_refused_with_the_choices(
+def test_an_unknown_choice_is_refused_with_the_valid_ones(
     ask: Callable[..., Any], tmp_path: Path, question: str, answer: str, said: str
 ) -> None:
     with pytest.raises(ValueError) as error:
@@ -251,7 +251,9 @@ def test_what_is_no_choice_is_refused_with_the_choices(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_list_that_is_no_yaml_is_refused_where_it_ends(template: Path, tmp_path: Path) -> None:
+def test_a_list_that_is_not_yaml_is_refused_with_its_position(
+    template: Path, tmp_path: Path
+) -> None:
     data = ("--defaults", "--data", "apis=[shop")
     done = run(BIN / "copier", "copy", *data, template, tmp_path / "shop", cwd=tmp_path)
     assert done.returncode != 0

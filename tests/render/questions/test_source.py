@@ -30,7 +30,7 @@ MANIFEST = "{{ pipeline }}pyproject.toml.jinja"
         (".", f"file://{Path.cwd().resolve()}"),
     ],
 )
-def test_what_was_typed_becomes_an_address(
+def test_the_typed_source_becomes_an_address_for_uv(
     render: Callable[..., str], typed: str, url: str
 ) -> None:
     rule = "{% from 'source.jinja' import url with context %}{{ url() }}"
@@ -52,14 +52,14 @@ def package(project: Path) -> dict[str, Any]:
     return found
 
 
-def test_a_template_without_a_repository_is_taken_from_its_folder(
+def test_a_template_without_a_repository_is_used_from_its_folder(
     source: Project, tmp_path: Path
 ) -> None:
     run_copy(str(source.path), tmp_path / "shop", defaults=True, quiet=True)
     assert package(tmp_path / "shop") == {"path": str(source.path), "editable": True}
 
 
-def test_an_update_moves_the_commit_and_keeps_the_team_s_address_and_versions(
+def test_an_update_changes_the_commit_and_keeps_the_address_and_versions(
     source: Project, tmp_path: Path
 ) -> None:
     source.git("init", "--quiet")

@@ -40,13 +40,13 @@ OTHERS = re.compile(r"(services|apps|libs)/|\.gitignore|LICENSE|\.copier-answers
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 
 
-def test_the_sets_have_every_choice_that_there_is(renderings: Renderings) -> None:
+def test_the_sets_cover_every_choice(renderings: Renderings) -> None:
     found = {tuple(capabilities(name)) for name in renderings}
     assert found == set(map(tuple, CHOICES))
 
 
 @pytest.mark.parametrize("capability", OWN)
-def test_the_files_of_a_capability_are_there_where_it_is_on_and_nowhere_else(
+def test_the_files_of_a_capability_exist_only_if_it_is_on(
     renderings: Renderings, capability: str
 ) -> None:
     pattern = re.compile(OWN[capability][0])
@@ -62,9 +62,7 @@ def test_the_files_of_a_capability_are_there_where_it_is_on_and_nowhere_else(
 
 
 @pytest.mark.parametrize("capability", OWN)
-def test_nothing_speaks_of_a_capability_that_is_off(
-    renderings: Renderings, capability: str
-) -> None:
+def test_no_file_mentions_a_capability_that_is_off(renderings: Renderings, capability: str) -> None:
     words = re.compile(OWN[capability][1], re.MULTILINE)
     assert any(words.search(text.decode()) for text in renderings["everything"].values())
     said = {}
@@ -96,7 +94,7 @@ def test_a_project_without_capabilities_and_members_has_fewer_than_28_files(
     assert len(renderings["no-capability"]) < 28
 
 
-def test_ci_fits_on_a_screen_where_it_is_not_planned(renderings: Renderings) -> None:
+def test_ci_without_a_plan_is_short(renderings: Renderings) -> None:
     for name, files in renderings.items():
         lines = files[".github/workflows/ci.yml"].count(b"\n")
         assert (lines < 47) == ("many-machines" not in capabilities(name)), name

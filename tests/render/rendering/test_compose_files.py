@@ -85,7 +85,9 @@ def test_containers_are_confined(project: Project, environment: str) -> None:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_services_start_when_what_they_need_is_healthy(project: Project, environment: str) -> None:
+def test_services_start_when_their_dependencies_are_healthy(
+    project: Project, environment: str
+) -> None:
     found = services(project, environment)
     members = {path.name for path in project.path.glob("services/*")}
     apps = {path.name for path in project.path.glob("apps/*")}
@@ -118,7 +120,7 @@ def test_outside_development_images_are_digests_and_the_database_is_not_publishe
         assert {port["host_ip"] for port in ports} <= {"127.0.0.1"}
 
 
-def test_in_development_everything_that_is_published_is_published_on_loopback(
+def test_in_development_all_ports_are_published_on_loopback(
     project: Project,
 ) -> None:
     found = services(project, "development")
@@ -129,7 +131,7 @@ def test_in_development_everything_that_is_published_is_published_on_loopback(
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_a_required_variable_that_is_missing_is_asked_for_by_name_and_meaning(
+def test_a_missing_required_variable_is_named_with_its_meaning(
     project: Project, environment: str
 ) -> None:
     needed = required(project, environment)

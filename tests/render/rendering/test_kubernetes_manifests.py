@@ -89,7 +89,7 @@ def pods(found: list[Object]) -> dict[str, Object]:
 
 
 @pytest.mark.parametrize("entry", ["ingress", "gateway"])
-def test_the_newest_versions_of_kubernetes_take_everything(
+def test_the_newest_versions_of_kubernetes_accept_all_manifests(
     objects: Any, root: Path, entry: str
 ) -> None:
     environment = {"ingress": "production", "gateway": "staging"}[entry]
@@ -133,7 +133,9 @@ def test_pods_are_confined_and_replaced_without_a_gap(objects: Any, environment:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_reference_leads_to_what_it_names(objects: Any, root: Path, environment: str) -> None:
+def test_every_reference_leads_to_an_existing_object(
+    objects: Any, root: Path, environment: str
+) -> None:
     found = objects(environment, ADDED, KUBE_ENTRY="ingress", **hosts(root))
     templates = pods(found)
     accounts, maps = of(found, "ServiceAccount"), of(found, "ConfigMap") | of(found, "Secret")
@@ -176,7 +178,7 @@ def test_every_reference_leads_to_what_it_names(objects: Any, root: Path, enviro
             assert isinstance(port, int) or any(port in each for each in ports.values()), name
 
 
-def test_probes_ask_for_routes_that_there_are(objects: Any, root: Path) -> None:
+def test_probes_use_existing_routes(objects: Any, root: Path) -> None:
     health = root / "libs/runtime/src/runtime/health.py"
     text = health.read_text(encoding="utf-8") if health.exists() else ""
     routes = set(re.findall(r'Route\("([^"]+)"', text))
@@ -187,7 +189,7 @@ def test_probes_ask_for_routes_that_there_are(objects: Any, root: Path) -> None:
             assert asked["port"] == "http" and asked["path"] == "/" or asked["path"] in routes, name
 
 
-def test_the_image_of_an_app_reads_what_its_pod_gets(objects: Any, root: Path) -> None:
+def test_the_image_of_an_app_reads_the_variables_of_its_pod(objects: Any, root: Path) -> None:
     caddyfile = (root / "deploy/Caddyfile").read_text(encoding="utf-8")
     apps = [
         container
@@ -214,9 +216,7 @@ def test_pods_get_the_declared_variables_and_no_others(objects: Any, root: Path)
     assert "postgresql://" not in manifests.text(manifests.masked(found))
 
 
-def test_the_pull_policy_and_the_replicas_are_what_the_environment_says(
-    objects: Any, root: Path
-) -> None:
+def test_the_environment_sets_the_pull_policy_and_the_replicas(objects: Any, root: Path) -> None:
     members = bake.images(root)
     counts = {f"REPLICAS_{member.name.upper()}": "7" for member in members}
     found = objects("production", KUBE_PULL_POLICY="Never", **counts)
@@ -242,7 +242,7 @@ def test_a_published_member_without_a_host_is_refused(objects: Any, root: Path) 
         objects("staging", KUBE_ENTRY="ingress")
 
 
-def test_trivy_finds_nothing_in_what_a_cluster_gets(
+def test_trivy_finds_nothing_in_the_manifests(
     objects: Any, root: Path, shared: Shared, tmp_path: Path
 ) -> None:
     if root.name != "default":

@@ -67,7 +67,7 @@ def parsed(texts: Texts, parse: Callable[[str], object]) -> None:
     assert faults == []
 
 
-def test_the_matrix_meets_every_pair_of_answers_in_few_sets() -> None:
+def test_the_matrix_covers_every_pair_of_answers_in_few_sets() -> None:
     assert 12 <= len(MATRIX) <= 24
     assert len(SETS) == len(MATRIX) + len(BY_HAND) + len(LEFT)
 
@@ -85,7 +85,7 @@ def test_every_set_renders_its_members_and_no_others(renderings: Renderings) -> 
         assert members == expected, name
 
 
-def test_a_first_copy_warns_of_nothing(template: Path, tmp_path: Path) -> None:
+def test_a_first_copy_shows_no_warning(template: Path, tmp_path: Path) -> None:
     done = copy(template, tmp_path / "shop", apis=[], workers=[], apps=[], capabilities=[])
     assert done.returncode == 0 and "Warning" not in done.stdout, done.stdout
 
@@ -117,7 +117,7 @@ def test_all_python_compiles_for_the_lowest_version(texts: Texts) -> None:
     parsed(having(texts, ".py"), lambda text: ast.parse(text, feature_version=(3, 11)))
 
 
-def test_lines_end_with_line_feeds_and_nothing_before_them(texts: Texts) -> None:
+def test_lines_end_with_a_line_feed_and_no_white_space(texts: Texts) -> None:
     assert those(texts, lambda text: "\r" in text) == []
     assert those(texts, lambda text: re.search(r"[ \t]+$", text, re.MULTILINE)) == []
 
@@ -128,14 +128,12 @@ def test_files_end_with_one_newline(texts: Texts) -> None:
     assert those(texts, lambda text: text.startswith(("\n", "\ufeff"))) == []
 
 
-def test_no_file_is_empty_unless_python_wants_it_so(texts: Texts) -> None:
+def test_no_file_is_empty_unless_python_needs_it(texts: Texts) -> None:
     empty = [place for place in those(texts, lambda text: not text.strip())]
     assert {place.rsplit("/", 1)[-1] for place in empty} <= EMPTY, empty
 
 
-def test_no_folder_is_empty_but_those_that_wait_for_members(
-    renderings: Renderings, home: Path
-) -> None:
+def test_no_folder_is_empty_except_those_for_members(renderings: Renderings, home: Path) -> None:
     folders = [path for name in renderings for path in (home / name).rglob("*") if path.is_dir()]
     empty = {path.relative_to(home) for path in folders if not any(path.iterdir())}
     assert {str(Path(*path.parts[1:])) for path in empty} <= {"services", "apps", "libs"}
@@ -150,7 +148,7 @@ def test_file_names_are_plain_and_differ_in_more_than_case(
     assert [path for path in home.rglob("*") if path.is_symlink()] == []
 
 
-def test_no_file_names_a_registry_or_a_place_of_this_machine(texts: Texts) -> None:
+def test_no_file_names_a_registry_or_a_path_of_this_machine(texts: Texts) -> None:
     public = r"\b(?:pypi|pythonhosted|npmjs|yarnpkg)\.(?:org|com)\b"
     own = [re.escape(host) for host in registries_of_this_machine()]
     pattern = re.compile(
@@ -186,7 +184,7 @@ def test_at_most_a_third_of_the_template_is_jinja_and_a_project_stays_small(
     assert len(renderings["default"]) <= 185
 
 
-def test_odd_texts_arrive_as_they_were_typed(renderings: Renderings) -> None:
+def test_unusual_texts_are_rendered_unchanged(renderings: Renderings) -> None:
     files = {path: text.decode("utf-8") for path, text in renderings["odd-texts"].items()}
     assert yaml.safe_load(files[".copier-answers.yml"])["project_name"] == ODD
     assert title(files["apps/frontend/index.html"]) == ODD
@@ -243,7 +241,7 @@ CHANGES: dict[str, tuple[object, set[str]]] = {
 
 
 @pytest.mark.parametrize("question", CHANGES)
-def test_an_answer_changes_what_it_names_and_nothing_else(
+def test_an_answer_changes_only_the_files_that_depend_on_it(
     renderings: Renderings, template: Path, tmp_path: Path, question: str
 ) -> None:
     answer, expected = CHANGES[question]
@@ -299,7 +297,7 @@ def python(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -
     return environment / "bin" / "python"
 
 
-def test_every_set_keeps_the_contract_of_variables(
+def test_every_set_agrees_with_the_contract_of_variables(
     renderings: Renderings, home: Path, python: Path, tmp_path: Path
 ) -> None:
     [packages] = python.parent.parent.glob("lib/*/site-packages")

@@ -42,7 +42,7 @@ def services() -> Iterator[Services]:
 @pytest.mark.parametrize(
     "name", [*DAILY, *(pytest.param(name, marks=pytest.mark.nightly) for name in NIGHTLY)]
 )
-def test_all_stages_are_green_and_add_nothing_to_the_tree_but_the_lock(
+def test_all_stages_are_green_and_add_only_the_lock_to_the_tree(
     template: Path, tmp_path: Path, services: Services, name: str
 ) -> None:
     need(engine(), "a container engine")

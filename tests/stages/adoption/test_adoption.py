@@ -113,7 +113,7 @@ def test_a_copy_into_a_repository_overwrites_nothing_and_adds_few_files(
     assert {name for name in added if not name.startswith(OURS)} == own
 
 
-def test_a_plan_names_every_member_and_what_is_in_none(adoption: Adoption) -> None:
+def test_a_plan_names_every_member_and_all_files_outside_of_members(adoption: Adoption) -> None:
     found = re.findall(r"^  (\S+) +(\S+) +(?:web|Python) ", adoption.shown, re.MULTILINE)
     assert {name for name, _ in found} == MEMBERS
     assert dict(found)["ruffed"] == "tools/ruffed"
@@ -135,7 +135,7 @@ def test_a_plan_without_a_terminal_is_only_shown(adoption: Adoption) -> None:
     assert adoption.checked == 1
 
 
-def test_what_is_written_is_what_the_plan_lists(adoption: Adoption) -> None:
+def test_adoption_writes_exactly_what_the_plan_lists(adoption: Adoption) -> None:
     now = texts(adoption.project)
     changed = {name for name, text in adoption.before.items() if now.get(name) != text}
     assert changed == CHANGED
@@ -158,7 +158,7 @@ def test_every_stage_is_green_as_the_repository_is(adoption: Adoption, services:
     assert "flake8" in known["lint(oldlib)"]
 
 
-def test_a_planted_fault_turns_each_stage_of_each_member_red(
+def test_a_planted_fault_makes_each_stage_of_each_member_red(
     project: Project, services: Services
 ) -> None:
     places = {name: FOLDERS.get(name, name) for name in MEMBERS}
@@ -192,7 +192,7 @@ def test_a_second_run_finds_nothing_to_do(adoption: Adoption) -> None:
     assert "Nothing to do" in done.stdout
 
 
-def test_work_that_is_not_committed_is_not_mixed_with_what_is_written(project: Project) -> None:
+def test_adoption_is_refused_with_uncommitted_changes(project: Project) -> None:
     shutil.rmtree(project.path / "site/config")
     project.write("flat/uv.lock", "")
     done = adopt(project, "--yes")
@@ -200,7 +200,7 @@ def test_work_that_is_not_committed_is_not_mixed_with_what_is_written(project: P
     assert "uncommitted" in done.stdout and "site/config" in done.stdout
 
 
-def test_a_new_folder_is_a_member_after_another_run(project: Project, services: Services) -> None:
+def test_a_second_run_adds_a_new_folder_as_a_member(project: Project, services: Services) -> None:
     repositories.web(project, "late/site")  # a second one of that name
     project.write("late/site/yarn.lock", "# yarn lockfile v1\n\n\n")
     project.commit("feat: late")
@@ -215,7 +215,7 @@ def test_a_new_folder_is_a_member_after_another_run(project: Project, services: 
     }
 
 
-def test_an_update_brings_our_files_and_leaves_theirs(
+def test_an_update_changes_our_files_and_not_theirs(
     project: Project, template: Path, tmp_path: Path
 ) -> None:
     newer = tmp_path / "template"

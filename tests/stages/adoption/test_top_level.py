@@ -48,7 +48,7 @@ def project(
     return found
 
 
-def test_folders_of_poetry_and_requirements_are_members_once_they_are_migrated(
+def test_folders_of_poetry_and_requirements_are_members_after_migration(
     project: Project, services: Services
 ) -> None:
     before = texts(project)
@@ -67,7 +67,7 @@ def test_folders_of_poetry_and_requirements_are_members_once_they_are_migrated(
     assert set(ended(output).values()) == {"success"}
 
 
-def test_what_is_below_a_member_that_is_the_root_belongs_to_the_nearest_member(
+def test_files_below_a_root_member_belong_to_the_nearest_member(
     project: Project, services: Services
 ) -> None:
     project.commit("ci: adopted")
@@ -79,7 +79,7 @@ def test_what_is_below_a_member_that_is_the_root_belongs_to_the_nearest_member(
     assert results["lint(worker)"] == "aborted"
 
 
-def test_an_interrupted_recording_is_completed_by_the_next_run(
+def test_the_next_run_completes_an_interrupted_recording(
     project: Project, services: Services
 ) -> None:
     manifest = (project.path / ".pipeline/pyproject.toml").read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ def test_an_interrupted_recording_is_completed_by_the_next_run(
 
 
 @pytest.mark.parametrize("name", ["noxfile.py", "tasks.py"])
-def test_a_name_that_the_stages_need_is_asked_for_before_anything_is_written(
+def test_a_taken_file_name_is_reported_before_anything_is_written(
     template: Path, tmp_path: Path, name: str
 ) -> None:
     project = repositories.poetry(tmp_path / "letters")
@@ -107,7 +107,7 @@ def test_a_name_that_the_stages_need_is_asked_for_before_anything_is_written(
     assert project.git("status", "--porcelain") == ""
 
 
-def test_a_new_folder_and_an_empty_repository_are_no_adoption(
+def test_a_new_folder_and_an_empty_repository_are_not_adopted(
     template: Path, tmp_path: Path
 ) -> None:
     project = Project(tmp_path / "shop")
@@ -121,9 +121,7 @@ def test_a_new_folder_and_an_empty_repository_are_no_adoption(
     assert (project.path / "services/backend/pyproject.toml").exists()
 
 
-def test_setuptools_finds_the_only_package_of_a_root_as_before(
-    template: Path, tmp_path: Path
-) -> None:
+def test_setuptools_still_finds_the_only_package_of_a_root(template: Path, tmp_path: Path) -> None:
     """It refuses a root with a second folder that could be a package."""
     project = Project(tmp_path / "letters")
     project.write("pyproject.toml", repositories.manifest("letters", more=SETUPTOOLS))

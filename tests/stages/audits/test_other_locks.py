@@ -84,7 +84,7 @@ def test_another_managers_lock_has_the_same_three_outcomes(
     assert run(frontend, absent_services().environment).how == "skipped"
 
 
-def test_an_entry_that_no_registry_knows_is_no_audit_and_the_rest_is_asked_about(
+def test_an_entry_unknown_to_registries_is_not_audited_and_the_rest_is(
     frontend: Subject, run: Audit
 ) -> None:
     (frontend.member.path / "package-lock.json").unlink()
@@ -97,7 +97,7 @@ def test_an_entry_that_no_registry_knows_is_no_audit_and_the_rest_is_asked_about
         assert "vulnerable" in run(frontend, services.environment).words
 
 
-def test_a_workspace_is_audited_with_what_the_lock_at_its_root_holds(
+def test_a_workspace_is_audited_with_the_lock_at_its_root(
     frontend: Subject, project: Path, run: Audit
 ) -> None:
     lock = frontend.member.path / "package-lock.json"

@@ -18,7 +18,7 @@ from slipway_ops.stages.audit import audits
 from support import clean_environment
 
 
-def test_a_sound_lock_is_clean_and_the_last_words_say_who_was_asked(
+def test_a_clean_lock_is_reported_with_the_name_of_the_service(
     subject: Subject, run: Audit
 ) -> None:
     with advisory_services() as services:
@@ -28,7 +28,7 @@ def test_a_sound_lock_is_clean_and_the_last_words_say_who_was_asked(
     assert services.asked
 
 
-def test_a_vulnerable_package_fails_with_what_to_do_about_it_and_nothing_is_written(
+def test_a_vulnerable_package_fails_with_the_next_step_and_writes_nothing(
     subject: Subject, project: Path, run: Audit
 ) -> None:
     before = _digest(project)
@@ -38,7 +38,7 @@ def test_a_vulnerable_package_fails_with_what_to_do_about_it_and_nothing_is_writ
     assert _digest(project) == before
 
 
-def test_a_page_in_place_of_a_service_is_no_audit_and_fails_in_ci(
+def test_an_html_page_instead_of_an_answer_is_not_an_audit_and_fails_in_ci(
     subject: Subject, run: Audit
 ) -> None:
     with advisory_services(subject.advisory, behavior="html") as services:
@@ -46,7 +46,7 @@ def test_a_page_in_place_of_a_service_is_no_audit_and_fails_in_ci(
     was_no_audit(subject, result, _host(services), "not JSON")
 
 
-def test_an_absent_service_is_named_and_ends_the_session_as_skipped(
+def test_an_absent_service_is_named_and_the_session_is_skipped(
     subject: Subject, run: Audit
 ) -> None:
     services = absent_services()
@@ -58,7 +58,7 @@ def test_an_absent_service_is_named_and_ends_the_session_as_skipped(
     assert "In CI this fails" in result.said
 
 
-def test_a_service_that_never_finishes_is_no_audit_after_the_time_allowed_and_leaves_no_process(
+def test_a_service_that_never_finishes_ends_in_a_timeout_and_leaves_no_process(
     subject: Subject, run: Audit
 ) -> None:
     begin = time.monotonic()
@@ -70,7 +70,7 @@ def test_a_service_that_never_finishes_is_no_audit_after_the_time_allowed_and_le
         assert not _processes_with(services.address)
 
 
-def test_settings_of_npm_that_leave_things_out_make_no_audit_green(
+def test_npm_settings_that_omit_packages_do_not_make_an_audit_green(
     frontend: Subject, run: Audit
 ) -> None:
     advisory = Advisory("npm", "@tools/kit", "GHSA-kkkk-kkkk-kkkk")
@@ -80,7 +80,7 @@ def test_settings_of_npm_that_leave_things_out_make_no_audit_green(
     assert result.how == "failed" and "@tools/kit" in result.words
 
 
-def test_the_registry_of_npms_own_settings_is_asked_and_named(
+def test_the_registry_in_the_settings_of_npm_is_used_and_named(
     frontend: Subject, run: Audit
 ) -> None:
     services = absent_services()
@@ -90,7 +90,7 @@ def test_the_registry_of_npms_own_settings_is_asked_and_named(
     assert result.how == "skipped" and f"{_host(services)} did not answer" in result.words
 
 
-def test_a_fix_within_the_range_is_an_update_and_one_beyond_it_an_install(
+def test_a_fix_inside_the_range_is_an_update_and_outside_it_an_install(
     frontend: Subject, run: Audit
 ) -> None:
     kit = Advisory("npm", "@tools/kit", "GHSA-kkkk-kkkk-kkkk", fixed="1.2.0")
@@ -128,7 +128,7 @@ def test_an_interrupted_audit_leaves_no_process() -> None:
     assert not _processes_with(long)
 
 
-def test_the_last_lines_of_a_run_of_nox_say_that_this_was_no_audit(
+def test_the_last_lines_of_nox_say_that_nothing_was_audited(
     frontend: Subject, project: Path
 ) -> None:
     (project / "noxfile.py").write_text(

@@ -6,7 +6,7 @@ import pytest
 from stages.cache.stage import Stage
 
 
-def test_turbo_548_and_14059_a_variable_that_is_not_declared_does_not_reach_a_session(
+def test_turbo_548_and_14059_an_undeclared_variable_does_not_reach_a_session(
     stage: Stage,
 ) -> None:
     said = stage.green("-s", "lint(core)", SECRET_MODE="fast", TZ="Asia/Tokyo", SHOP_MODE="slow")
@@ -17,9 +17,7 @@ def test_turbo_548_and_14059_a_variable_that_is_not_declared_does_not_reach_a_se
 
 
 @pytest.mark.parametrize("named", ["by option", "by variable"])
-def test_nx_27965_a_key_is_made_when_its_session_starts_not_before_another_wrote_its_inputs(
-    named: str, stage: Stage
-) -> None:
+def test_nx_27965_a_key_is_made_when_its_session_starts(named: str, stage: Stage) -> None:
     stage.write("libs/core/after_format", "BUG\n")  # `format` puts it into the code
     stage.green("-s", "lint(core)")
     if named == "by option":
@@ -30,7 +28,7 @@ def test_nx_27965_a_key_is_made_when_its_session_starts_not_before_another_wrote
 
 
 @pytest.mark.parametrize("change", ["setup.cfg", "noxfile.py", "pyproject.toml"])
-def test_turbo_affected_a_change_at_the_root_touches_every_member(
+def test_turbo_affected_a_change_at_the_root_affects_every_member(
     change: str, stage: Stage
 ) -> None:
     file = stage.path / change

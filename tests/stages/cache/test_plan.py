@@ -41,7 +41,7 @@ def plan(stage: Stage, **variables: str) -> dict[str, Any]:
     return found | {"said": said}
 
 
-def test_where_nothing_is_known_everything_is_planned_and_the_title_always(planned: Stage) -> None:
+def test_without_records_everything_is_planned_and_the_title_always(planned: Stage) -> None:
     found = plan(planned)
     said = found.pop("said")
     assert list(found) == ["title", "lint", "test", "scan", "build"] and found["title"] == ["title"]
@@ -54,7 +54,7 @@ def test_where_nothing_is_known_everything_is_planned_and_the_title_always(plann
     assert page == "25 of 25 sessions run, in 5 groups; what does not took 0 s.\n"
 
 
-def test_what_has_not_changed_is_not_planned_and_it_is_said(planned: Stage) -> None:
+def test_unchanged_sessions_are_not_planned_and_are_named(planned: Stage) -> None:
     planned.green()
     found = plan(planned)
     assert "lint(core) does not run: unchanged since" in found.pop("said")
@@ -68,7 +68,7 @@ def test_what_has_not_changed_is_not_planned_and_it_is_said(planned: Stage) -> N
     assert "scan(web)" not in found["scan"]
 
 
-def test_without_titles_the_quickest_session_is_planned_where_nothing_has_changed(
+def test_without_titles_and_changes_the_quickest_session_is_planned(
     planned: Stage,
 ) -> None:
     planned.replace("pyproject.toml", "recipe = 2", 'recipe = 2\ncapabilities = ["many-machines"]')
@@ -80,7 +80,7 @@ def test_without_titles_the_quickest_session_is_planned_where_nothing_has_change
     assert [len(sessions) for sessions in found.values()] == [1], "GitHub accepts no empty matrix"
 
 
-def test_what_is_planned_is_what_nox_then_runs(planned: Stage) -> None:
+def test_nox_runs_exactly_the_planned_sessions(planned: Stage) -> None:
     planned.green()
     planned.write("services/api/src/api/__init__.py", "other\n")
     found = plan(planned)
@@ -97,7 +97,7 @@ def test_without_results_everything_is_planned(planned: Stage) -> None:
     assert "1 of 25 sessions run, in 1 group;" in plan(planned, RESULTS="read")["said"]
 
 
-def test_since_limits_a_plan_to_what_a_branch_touches(planned: Stage) -> None:
+def test_since_limits_a_plan_to_the_members_that_a_branch_changes(planned: Stage) -> None:
     planned.git("switch", "--quiet", "--create", "feat/it")
     planned.write("libs/solo/src/solo/__init__.py", "other\n")
     found = plan(planned, SINCE="main")
@@ -105,13 +105,13 @@ def test_since_limits_a_plan_to_what_a_branch_touches(planned: Stage) -> None:
     assert found["lint"] == ["lint(solo)", "lint(repo)"]
 
 
-def test_a_plan_since_what_git_does_not_know_is_red_and_gives_nothing_on(planned: Stage) -> None:
+def test_a_plan_since_an_unknown_commit_is_red_and_has_no_output(planned: Stage) -> None:
     output = planned.path.parent / "output"
     said = planned.red("-s", "plan", SINCE="origin/mian", GITHUB_OUTPUT=str(output))
     assert "SINCE is 'origin/mian'" in said and not output.exists()
 
 
-def test_a_limit_that_no_plan_can_keep_is_red_and_gives_nothing_on(planned: Stage) -> None:
+def test_an_impossible_limit_is_red_and_has_no_output(planned: Stage) -> None:
     planned.replace("pyproject.toml", "allowed = []", "allowed = []\ngroups = 4")
     output = planned.path.parent / "output"
     said = planned.red("-s", "plan", GITHUB_OUTPUT=str(output))
@@ -119,7 +119,7 @@ def test_a_limit_that_no_plan_can_keep_is_red_and_gives_nothing_on(planned: Stag
     assert not output.exists()
 
 
-def test_a_project_says_how_many_groups_and_how_long(planned: Stage) -> None:
+def test_a_project_sets_the_number_and_the_length_of_groups(planned: Stage) -> None:
     planned.replace("pyproject.toml", "allowed = []", "allowed = []\nminutes = 1\ngroups = 9")
     found = plan(planned)
     found.pop("said")
@@ -129,7 +129,7 @@ def test_a_project_says_how_many_groups_and_how_long(planned: Stage) -> None:
     ]
 
 
-def test_a_session_of_ones_own_that_nox_runs_by_itself_is_planned(planned: Stage) -> None:
+def test_an_own_session_that_nox_runs_by_default_is_planned(planned: Stage) -> None:
     planned.replace("noxfile.py", '"scan", "build"]', '"scan", "build", "docs"]')
     planned.write(
         "noxfile.py",
@@ -139,7 +139,7 @@ def test_a_session_of_ones_own_that_nox_runs_by_itself_is_planned(planned: Stage
     assert plan(planned)["docs"] == ["docs"]
 
 
-def test_a_group_runs_side_by_side_and_skips_what_is_unchanged(planned: Stage) -> None:
+def test_a_group_runs_in_parallel_and_skips_unchanged_sessions(planned: Stage) -> None:
     chosen = "lint(core),lint(solo),lint(api)"
     said = planned.green(NOXSESSION=chosen)
     assert planned.results(said) == dict.fromkeys(chosen.split(","), "success")

@@ -42,7 +42,7 @@ def test_nothing_runs_twice_and_a_fault_is_found_at_once(bench: Project) -> None
     assert [name for name, how in ended.items() if how == "success"] == ["build(backend)"]
 
 
-def test_a_lint_that_depends_on_what_others_declare_is_not_kept(bench: Project) -> None:
+def test_a_lint_that_depends_on_undeclared_packages_is_not_stored(bench: Project) -> None:
     bench.write(
         "libs/runtime/src/runtime/fault.py",
         '"""A."""\n\nimport fastapi\n\n__all__ = ["fastapi"]\n',
@@ -52,7 +52,7 @@ def test_a_lint_that_depends_on_what_others_declare_is_not_kept(bench: Project) 
         assert "runtime imports fastapi and does not declare it: the result is not kept" in said
 
 
-def test_sessions_access_nothing_that_is_not_in_their_keys(bench: Project) -> None:
+def test_sessions_access_only_what_is_in_their_keys(bench: Project) -> None:
     need(strace(), "strace observes programs only on Linux, where ptrace is allowed")
     sessions = ("lint(backend)", "build(backend)", "test(frontend)", "build(frontend)")
     bench.green("-s", *sessions, RESULTS="trace")

@@ -17,7 +17,7 @@ from support import BIN
 CORE = "libs/core/src/core/__init__.py"
 
 
-def test_what_has_not_changed_is_skipped_with_the_time_and_what_it_took(stage: Stage) -> None:
+def test_an_unchanged_session_is_skipped_with_its_time_and_duration(stage: Stage) -> None:
     first = stage.green()
     assert set(stage.results(first).values()) == {"success"}
     again = stage.green("--report", ".nox/report.json")
@@ -27,7 +27,7 @@ def test_what_has_not_changed_is_skipped_with_the_time_and_what_it_took(stage: S
         assert re.fullmatch(r"unchanged since \d\d:\d\d, took \d+\.\d s then", session["reason"])
 
 
-def test_one_report_at_the_end_says_what_ran_what_did_not_and_what_that_saved(stage: Stage) -> None:
+def test_a_summary_says_what_ran_what_was_skipped_and_the_saved_time(stage: Stage) -> None:
     stage.green("-s", "lint", "test")
     stage.write(CORE, "BUG\n")
     lines = stage.red("-s", "lint", "test").splitlines()
@@ -43,7 +43,7 @@ def test_one_report_at_the_end_says_what_ran_what_did_not_and_what_that_saved(st
     )
 
 
-def test_a_failed_run_ends_with_why_and_with_the_command_for_just_that(stage: Stage) -> None:
+def test_a_failed_run_ends_with_the_reason_and_the_command_for_it(stage: Stage) -> None:
     stage.write(CORE, "BUG\n")
     for words in (["-s", "lint"], ["-s", "lint(core)", "lint(repo)"]):
         *above, last = stage.red(*words).splitlines()
@@ -63,14 +63,14 @@ def test_the_table_says_why_a_session_did_not_check_anything(stage: Stage) -> No
     assert lines[-1].endswith(": 6 not audited.")
 
 
-def test_a_failure_is_never_kept(stage: Stage) -> None:
+def test_a_failure_is_never_stored(stage: Stage) -> None:
     stage.write(CORE, "BUG\n")
     stage.red("-s", "lint(core)")
     stage.red("-s", "lint(core)")
     assert not (stage.path / ".nox/results/lint(core)").exists()
 
 
-def test_a_session_that_skips_itself_is_not_kept(stage: Stage) -> None:
+def test_a_session_that_skips_itself_is_not_stored(stage: Stage) -> None:
     flag = stage.path.parent / "no-service"
     flag.touch()
     assert "NOT AUDITED" in stage.green("-s", "scan(core)")
@@ -78,7 +78,7 @@ def test_a_session_that_skips_itself_is_not_kept(stage: Stage) -> None:
     assert "skipped" not in stage.green("-s", "scan(core)")
 
 
-def test_what_has_not_changed_takes_no_process_of_its_own_and_one_miss_runs_alone(
+def test_skipped_sessions_start_no_process_and_a_single_miss_runs_alone(
     stage: Stage,
 ) -> None:
     stage.green()
@@ -94,7 +94,7 @@ def test_what_has_not_changed_takes_no_process_of_its_own_and_one_miss_runs_alon
     assert [name for name, _, _ in stage.ran()].count("lint(repo)") == 1
 
 
-def test_a_stage_that_some_members_do_not_have_is_no_miss_of_theirs(stage: Stage) -> None:
+def test_members_without_a_stage_are_not_a_miss_of_it(stage: Stage) -> None:
     line = "nox.options.parallel = nox_api.at_a_time()\n"
     stage.replace("noxfile.py", line, "")
     every, some = '@each("python", "web", "repo")\ndef lint', '@each("python")\ndef lint'
@@ -105,14 +105,14 @@ def test_a_stage_that_some_members_do_not_have_is_no_miss_of_theirs(stage: Stage
     assert "Starting session" not in stage.green()
 
 
-def test_what_has_not_changed_is_skipped_side_by_side_too(stage: Stage) -> None:
+def test_unchanged_sessions_are_skipped_in_parallel_runs_too(stage: Stage) -> None:
     stage.green()
     stage.ran()
     said = stage.green("-j", "2")
     assert stage.ran() == [] and set(stage.results(said).values()) == {"skipped"}
 
 
-def test_sessions_side_by_side_take_fewer_processes_each(stage: Stage) -> None:
+def test_parallel_sessions_use_fewer_processes_each(stage: Stage) -> None:
     cores = os.cpu_count() or 1
     assert f"processes: {cores}" in stage.green("-s", "test(core)")
     assert f"processes: {max(1, cores // min(cores, 6))}" in stage.green(
@@ -120,7 +120,7 @@ def test_sessions_side_by_side_take_fewer_processes_each(stage: Stage) -> None:
     )
 
 
-def test_listing_decides_nothing(stage: Stage) -> None:
+def test_listing_sessions_does_not_look_up_results(stage: Stage) -> None:
     stage.green("-l")
     assert not (stage.path / ".nox/inputs.json").exists()
     listed = json.loads(stage.run(BIN / "nox", "-l", "--json", RESULTS="nonsense").stdout)
@@ -132,7 +132,7 @@ def test_listing_decides_nothing(stage: Stage) -> None:
     [("on", True, True), ("", True, True), ("off", False, False), ("read", True, False),
      ("write", False, True)],
 )  # fmt: skip
-def test_one_variable_says_what_is_done_with_results(
+def test_one_variable_controls_the_use_of_results(
     mode: str, skips: bool, keeps: bool, stage: Stage
 ) -> None:
     stage.green("-s", "lint(core)")
@@ -141,13 +141,13 @@ def test_one_variable_says_what_is_done_with_results(
     assert (stage.path / ".nox/results/lint(solo)").exists() == keeps
 
 
-def test_another_value_of_it_is_refused_with_those_there_are(stage: Stage) -> None:
+def test_an_unknown_value_of_it_is_refused_with_the_valid_ones(stage: Stage) -> None:
     said = stage.red("-s", "lint(core)", RESULTS="always")
     assert said.strip() == "RESULTS is 'always', and can be on, off, read, write, verify, trace."
 
 
 @pytest.mark.parametrize("words", [(), ("-j", "2")], ids=["in a row", "side by side"])
-def test_verify_runs_what_would_be_skipped_and_fails_where_that_was_a_lie(
+def test_verify_runs_skipped_sessions_and_fails_if_skipping_was_wrong(
     words: tuple[str, ...], stage: Stage
 ) -> None:
     names = ("lint(core)", "build(api)", "lint(solo)")
@@ -163,31 +163,31 @@ def test_verify_runs_what_would_be_skipped_and_fails_where_that_was_a_lie(
     assert said.count("would have been skipped (unchanged since") >= 2 and "and fails" in said
 
 
-def test_verify_says_nothing_of_what_was_not_kept(stage: Stage) -> None:
+def test_verify_does_not_mention_sessions_without_a_stored_result(stage: Stage) -> None:
     stage.write(CORE, "BUG\n")
     said = stage.red("-s", "lint(core)", RESULTS="verify")
     assert "would have been skipped" not in said and "BUG in src/core" in said
 
 
-def test_words_for_the_tools_are_a_part_of_the_key(stage: Stage) -> None:
+def test_arguments_for_the_tools_are_part_of_the_key(stage: Stage) -> None:
     stage.green("-s", "lint(core)")
     assert "unchanged" not in stage.green("-s", "lint(core)", "--", "libs/core/src")
     assert "unchanged" in stage.green("-s", "lint(core)", "--", "libs/core/src")
     assert "unchanged" in stage.green("-s", "lint(core)")
 
 
-def test_a_run_that_only_installs_is_no_success_that_counts(stage: Stage) -> None:
+def test_a_run_that_only_installs_does_not_count_as_a_success(stage: Stage) -> None:
     stage.green("--install-only", "-s", "lint(core)")
     assert "unchanged" not in stage.green("-s", "lint(core)")
 
 
-def test_sessions_of_the_delivery_have_every_variable_and_are_never_kept(stage: Stage) -> None:
+def test_delivery_sessions_have_every_variable_and_are_never_stored(stage: Stage) -> None:
     for _ in range(2):
         assert "DEPLOY_KEY=a-key" in stage.green("-s", "deploy", DEPLOY_KEY="a-key")
     assert "DEPLOY_KEY=a-key" in stage.green("-s", "lint(core)", "deploy", DEPLOY_KEY="a-key")
 
 
-def test_since_limits_sessions_to_what_a_branch_touches_and_what_depends_on_it(
+def test_since_limits_sessions_to_changed_members_and_their_dependents(
     stage: Stage,
 ) -> None:
     stage.git("switch", "--quiet", "--create", "feat/it")
@@ -206,7 +206,7 @@ def test_since_limits_sessions_to_what_a_branch_touches_and_what_depends_on_it(
     assert "untouched" not in stage.green("-s", "lint", SINCE="main")
 
 
-def test_since_a_shorter_baseline_touches_the_members_that_it_is_about(stage: Stage) -> None:
+def test_since_a_shorter_baseline_affects_only_its_members(stage: Stage) -> None:
     for session in ("lint(solo)", "test(worker)"):
         baseline.write(stage.path, session, "tool", {"a.py: F401 unused": 2})
     stage.commit()
@@ -219,14 +219,14 @@ def test_since_a_shorter_baseline_touches_the_members_that_it_is_about(stage: St
     assert "untouched" not in stage.green("-s", "lint", SINCE="main")
 
 
-def test_since_what_git_does_not_know_is_refused_with_what_to_type(stage: Stage) -> None:
+def test_since_an_unknown_commit_is_refused_with_what_to_type(stage: Stage) -> None:
     said = stage.red("-s", "lint", SINCE="origin/mian")
     assert said.strip().startswith("SINCE is 'origin/mian'") and "git fetch" in said
     shutil.rmtree(stage.path / ".git")
     assert "SINCE is 'main'" in stage.red("-s", "lint", SINCE="main")
 
 
-def test_it_works_without_git_and_without_commits(stage: Stage) -> None:
+def test_results_work_without_git_and_without_commits(stage: Stage) -> None:
     shutil.rmtree(stage.path / ".git")
     stage.green()
     assert set(stage.results(stage.green()).values()) == {"skipped"}
@@ -235,7 +235,7 @@ def test_it_works_without_git_and_without_commits(stage: Stage) -> None:
     assert set(stage.results(stage.green()).values()) == {"skipped"}
 
 
-def test_a_folder_that_cannot_be_written_costs_one_line_and_no_result(stage: Stage) -> None:
+def test_an_unwritable_folder_is_one_warning_and_changes_no_result(stage: Stage) -> None:
     results = stage.path / ".nox/results"
     results.parent.mkdir(exist_ok=True)
     results.write_text("a file where the folder should be", encoding="utf-8")

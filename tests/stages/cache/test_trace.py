@@ -63,7 +63,7 @@ def does(stage: Stage, *lines: str) -> None:
     stage.write("libs/solo/tests/test_solo.py", TEST.replace("HERE", "\n    ".join(lines)))
 
 
-def test_a_file_that_is_not_declared_is_found_with_its_program_and_the_line_to_add(
+def test_an_undeclared_file_is_found_with_its_program_and_the_line_to_add(
     traced: Stage,
 ) -> None:
     does(traced, f'assert pathlib.Path("../../{CONTRACT}").read_text()')
@@ -111,7 +111,7 @@ def test_an_address_and_a_program_are_found_unless_they_are_excluded(
     traced.green("-s", SESSION, RESULTS="trace")
 
 
-def test_what_would_have_been_skipped_wrongly_says_since_when_runs_may_be_wrong(
+def test_a_wrong_skip_says_since_when_runs_may_be_wrong(
     stage: Stage,
 ) -> None:
     stage.green("-s", "lint(core)")
@@ -124,7 +124,7 @@ def test_what_would_have_been_skipped_wrongly_says_since_when_runs_may_be_wrong(
     stage.red("-s", "lint(core)")
 
 
-def test_where_programs_cannot_be_observed_nothing_runs(stage: Stage, tmp_path: Path) -> None:
+def test_nothing_runs_if_programs_cannot_be_observed(stage: Stage, tmp_path: Path) -> None:
     fake = tmp_path / "strace"
     fake.write_text("#!/bin/sh\necho forbidden >&2; exit 1\n", encoding="utf-8")
     fake.chmod(0o755)

@@ -56,7 +56,7 @@ def test_every_option_in_a_document_is_one_of_its_command(
     assert seen > 5
 
 
-def test_the_document_of_environments_names_one_only_after_commands_that_take_it(
+def test_the_guide_names_an_environment_only_for_commands_that_accept_one(
     rendered: Project, options: dict[str, set[str]]
 ) -> None:
     file = rendered.path / "docs/environments.md"
@@ -64,7 +64,7 @@ def test_the_document_of_environments_names_one_only_after_commands_that_take_it
     assert named and named <= {task for task, own in options.items() if "--environment" in own}
 
 
-def test_a_deployment_in_the_document_of_releases_names_where_and_for_production_what(
+def test_deployments_in_the_guide_name_the_environment_and_the_version(
     rendered: Project,
 ) -> None:
     text = (rendered.path / "docs/releases.md").read_text(encoding="utf-8")
@@ -77,7 +77,7 @@ def test_a_deployment_in_the_document_of_releases_names_where_and_for_production
 
 
 @pytest.mark.parametrize("folder", [REPOSITORY, TEMPLATE], ids=["this repository", "a project"])
-def test_a_pull_request_does_not_ask_for_what_the_release_writes(folder: Path) -> None:
+def test_the_pull_request_template_does_not_ask_for_a_changelog(folder: Path) -> None:
     [file] = folder.glob(".github/pull_request_template.md*")
     text = file.read_text(encoding="utf-8")
     assert "CHANGELOG" not in text

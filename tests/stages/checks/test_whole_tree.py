@@ -12,9 +12,7 @@ from slipway_ops.checks.whole_tree import findings
 from support import Project, render
 
 
-def test_names_are_those_of_every_session_also_of_those_that_only_run_when_named(
-    rendered: Project, known: Names
-) -> None:
+def test_names_include_sessions_that_do_not_run_by_default(rendered: Project, known: Names) -> None:
     assert known.defaults == {"lint", "test", "scan", "build"}
     assert {"lint", "lint(repo)", "test(backend)", "format(frontend)", "publish"} <= known.sessions
     assert {"backend", "python", "web", "repo"} <= known.tags
@@ -27,12 +25,12 @@ def test_the_default_project_is_clean(rendered: Project, known: Names) -> None:
 
 
 @pytest.mark.parametrize("name", ["three-of-each", "odd-texts"])
-def test_projects_of_other_answers_are_clean(name: str, template: Path, tmp_path: Path) -> None:
+def test_projects_with_other_answers_are_clean(name: str, template: Path, tmp_path: Path) -> None:
     project = render(template, tmp_path / "shop", **SETS[name])
     assert findings(project.path, names(project.path)) == []
 
 
-def test_lint_of_the_tree_runs_every_check(bench: Project) -> None:
+def test_lint_of_repo_runs_every_check(bench: Project) -> None:
     bench.write(
         ".github/workflows/fault.yml",
         "on: [push,pull_request_target]\njobs:\n  test:\n    runs-on: ubuntu-24.04\n"
@@ -62,7 +60,7 @@ def test_lint_of_the_tree_runs_every_check(bench: Project) -> None:
         assert place in output, output[-6000:]
 
 
-def test_a_stage_that_returns_at_once_is_red_itself(bench: Project) -> None:
+def test_a_stage_that_returns_at_once_is_red(bench: Project) -> None:
     bench.replace(
         "noxfile.py", '    """Format, style, types', '    return\n    """Format, style, types'
     )

@@ -18,31 +18,31 @@ pytestmark = [pytest.mark.xdist_group("docs"), pytest.mark.timeout(900)]
 
 STORY = "tests/stages/life/test_story.py::test_the_life_of_a_project"
 SETUP = "python3 -m venv .venv && .venv/bin/pip install --quiet uv && .venv/bin/uv run nox -s setup"
-DEPLOYED = "tests/engine/containers/test_deploy.py::test_one_digest_goes_from_staging_to_production"
+DEPLOYED = (
+    "tests/engine/containers/test_deploy.py::test_the_same_digest_runs_in_staging_and_production"
+)
 BUILT = (
     "tests/engine/containers/test_deploy.py::"
     "test_development_is_built_here_and_a_task_survives_the_end_of_its_agent"
 )
 LOST = (
     "tests/engine/containers/test_lost_host.py::"
-    "test_who_follows_the_document_has_the_data_on_a_new_host"
+    "test_the_steps_of_the_document_restore_the_data_on_a_new_host"
 )
 COMPLETED = (
     "tests/stages/operations/test_completion.py::"
     "test_the_tab_key_completes_tasks_words_and_flags"
 )
-OBSERVED = (
-    "tests/engine/observability/test_stack.py::test_every_replica_is_found_without_being_named"
-)
+OBSERVED = "tests/engine/observability/test_stack.py::test_prometheus_finds_every_replica"
 STAGES = (
     "tests/render/rendering/test_stages_of_sets.py::"
-    "test_all_stages_are_green_and_add_nothing_to_the_tree_but_the_lock"
+    "test_all_stages_are_green_and_add_only_the_lock_to_the_tree"
 )
 GUIDE = "tests/stages/adoption/test_guide.py::test_every_command_of_the_guide_does_what_it_says"
 # Commands that other tests type, because they need a container engine, or all stages.
 ELSEWHERE = {
     SETUP: STORY,
-    "uv run nox -s setup": "tests/stages/life/test_story.py::test_with_uv_one_command_is_enough",
+    "uv run nox -s setup": "tests/stages/life/test_story.py::test_one_command_is_enough_if_uv_is_installed",
     "nox -s setup": "tests/stages/test_hooks.py::"
     "test_the_hooks_of_this_repository_are_green_and_catch_faults",
     "nox": STAGES,
@@ -59,7 +59,7 @@ ELSEWHERE = {
     "inv down": BUILT,
     "inv up --observability": OBSERVED,
     "inv env.check staging": "tests/stages/environments/test_environments.py::"
-    "test_an_environment_is_made_filled_in_checked_used_and_compared",
+    "test_an_environment_can_be_made_filled_in_checked_used_and_compared",
     "inv image.push": DEPLOYED,
     "inv deploy staging": DEPLOYED,
     "inv status staging": DEPLOYED,
@@ -77,7 +77,7 @@ ELSEWHERE = {
     "inv upgrade": "tests/stages/operations/test_upgrade.py::"
     "test_an_upgrade_writes_both_locks_within_their_ranges",
     "BASELINE=record nox -s lint scan test": "tests/stages/test_baseline.py::"
-    "test_what_was_found_before_is_green_and_then_unchanged",
+    "test_known_findings_are_green_and_then_the_session_is_skipped",
 }
 # Programs that act on GitHub, with an account.
 ON_GITHUB = re.compile(r"gh (variable|secret|pr) ")
@@ -157,7 +157,7 @@ def docs(rendered: Project) -> Path:
     return rendered.path / "docs"
 
 
-def test_a_page_has_no_block_that_no_test_reads(rendered: Project) -> None:
+def test_every_block_of_a_page_is_read_by_a_test(rendered: Project) -> None:
     read = {"start.md", "adopt.md", "baseline.md", "troubleshooting.md"}
     for page in (REPOSITORY / "docs").glob("*.md"):
         assert not commands(page) or page.name in read, page.name
@@ -173,12 +173,12 @@ def test_a_page_has_no_block_that_no_test_reads(rendered: Project) -> None:
 
 
 @pytest.mark.parametrize("place", sorted(set(ELSEWHERE.values())))
-def test_the_tests_that_type_the_other_commands_exist(place: str) -> None:
+def test_the_tests_that_run_the_other_commands_exist(place: str) -> None:
     file, _, name = place.partition("::")
     assert f"def {name}" in (REPOSITORY / file).read_text(encoding="utf-8")
 
 
-def test_start(reader: Reader, template: Path, tmp_path: Path) -> None:
+def test_the_start_guide(reader: Reader, template: Path, tmp_path: Path) -> None:
     page = REPOSITORY / "docs/start.md"
     [made, entered, *rest] = commands(page)
     source = f"--defaults --vcs-ref=HEAD {template}"
@@ -201,7 +201,7 @@ def test_start(reader: Reader, template: Path, tmp_path: Path) -> None:
     assert reader.project.git("log", "-1", "--format=%s").strip() == "feat: a greeting"
 
 
-def test_stages_and_members(reader: Reader, docs: Path) -> None:
+def test_the_guides_to_stages_and_members(reader: Reader, docs: Path) -> None:
     reader.read(docs / "stages.md")
     pilots = reader.project.path / "services/pilots"
     uses = {"git rm -r --quiet services/pilots": lambda: reader.project.commit("feat: pilots")}
@@ -210,7 +210,7 @@ def test_stages_and_members(reader: Reader, docs: Path) -> None:
     assert not (reader.project.path / "libs/money").exists()
 
 
-def test_environments_and_what_to_do_about_them(reader: Reader, docs: Path) -> None:
+def test_the_guides_to_environments_and_troubleshooting(reader: Reader, docs: Path) -> None:
     reader.read(REPOSITORY / "docs/troubleshooting.md")
     reader.type("rm .env.development")
     reader.read(docs / "environments.md")
@@ -219,20 +219,20 @@ def test_environments_and_what_to_do_about_them(reader: Reader, docs: Path) -> N
     reader.read(REPOSITORY / "docs/baseline.md")
 
 
-def test_contributing(reader: Reader, docs: Path, tmp_path: Path) -> None:
+def test_the_contributing_guide(reader: Reader, docs: Path, tmp_path: Path) -> None:
     reader.type(f"git init --quiet --bare {tmp_path}/origin.git")
     reader.type(f"git remote remove origin; git remote add origin {tmp_path}/origin.git")
     reader.read(docs / "CONTRIBUTING.md")
     assert reader.project.git("ls-remote", "--heads", "origin", "feat/refunds")
 
 
-def test_the_example_is_deleted(reader: Reader, docs: Path) -> None:
+def test_the_guide_to_deleting_the_example(reader: Reader, docs: Path) -> None:
     reader.read(docs / "example.md")
     kept = {file.partition("/")[0] for file in reader.project.git("ls-files").splitlines()}
     assert not kept & {"apps", "services", "libs"}
 
 
-def test_an_update_with_a_conflict(
+def test_the_update_guide_with_a_conflict(
     template: Path, services: Services, docs: Path, tmp_path: Path
 ) -> None:
     source, shop = Project(tmp_path / "template"), Project(tmp_path / "shop")

@@ -27,7 +27,7 @@ def built(copy: Project) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_every_page_is_there_and_those_of_a_project_are_its_own(copy: Project) -> None:
+def test_the_site_has_every_page_including_those_of_a_project(copy: Project) -> None:
     site = copy.path / "dist/docs"
     pages = {str(page.relative_to(site)) for page in site.rglob("*.html")}
     assert {"index.html", "start.html", "reference.html", "messages.html"} <= pages
@@ -38,7 +38,7 @@ def test_every_page_is_there_and_those_of_a_project_are_its_own(copy: Project) -
     assert 'href="project/docs/environments.html"' in start
 
 
-def test_the_site_needs_nothing_from_this_machine(copy: Project) -> None:
+def test_the_site_contains_no_path_of_this_machine(copy: Project) -> None:
     for page in (copy.path / "dist/docs").rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         assert not re.search(r"file://|/(?:root|tmp|home)/", text), page.name
@@ -64,6 +64,6 @@ def test_a_link_that_leads_nowhere_is_an_error(copy: Project, page: str, link: s
     assert status != 0 and "myst.xref_missing" in said, said
 
 
-def test_it_is_published_by_the_session_that_is_tested_here(copy: Project) -> None:
+def test_the_workflow_publishes_the_site_of_this_session(copy: Project) -> None:
     workflow = (copy.path / ".github/workflows/docs.yml").read_text(encoding="utf-8")
     assert "run: nox -s docs" in workflow and "path: dist/docs" in workflow

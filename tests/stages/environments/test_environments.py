@@ -60,7 +60,7 @@ def edit(project: Project, name: str, **changed: str | None) -> None:
     file.write_text("".join(f"{key}={value}\n" for key, value in found.items()), encoding="utf-8")
 
 
-def test_an_environment_is_made_filled_in_checked_used_and_compared(shop: Project) -> None:
+def test_an_environment_can_be_made_filled_in_checked_used_and_compared(shop: Project) -> None:
     assert "inv env.init staging" in inv(shop, "env.list")
     assert "No environment is active" in inv(shop, "env.current", status=1)
     said = inv(shop, "env.init", "development")
@@ -135,7 +135,7 @@ BREACHES: list[dict[str, tuple[str | None, str]]] = [
 ]
 
 
-def test_every_breach_of_the_contract_is_named_once_and_no_value_is_shown(shop: Project) -> None:
+def test_every_error_in_a_file_is_named_once_and_no_value_is_shown(shop: Project) -> None:
     environment_files.initialize(shop.path, "staging")
     edit(shop, "staging", AGENTS_LLM_URL="https://llm.example/v1", AGENTS_LLM_MODEL="large")
     edit(shop, "staging", LOGS_KEY="VnVhQ2ZHY0JDZGJrUW0==")  # base64, as Elastic's keys
@@ -159,7 +159,7 @@ def test_without_a_file_the_values_come_from_the_process(shop: Project) -> None:
     assert environment_check.findings(shop.path, "staging", given) == []
 
 
-def test_whatever_disagrees_with_the_settings_is_found(shop: Project) -> None:
+def test_files_that_disagree_with_the_settings_are_found(shop: Project) -> None:
     assert list(contract_check.findings(shop.path)) == []
     field = "    queue: str = Field("
     more = '    tone: str = Field(description="How it answers.")\n' + field

@@ -21,7 +21,7 @@ def hub() -> Iterator[Double]:
 
 
 @pytest.mark.xdist_group("bench")  # one .venv for all
-def test_inv_protect_applies_the_rules_of_a_project_and_check_ends_with_1_where_they_differ(
+def test_inv_protect_applies_the_rules_and_check_exits_with_1_if_they_differ(
     bench: Project, hub: Double
 ) -> None:
     bench.green("-s", "setup")
@@ -45,7 +45,7 @@ def test_inv_protect_applies_the_rules_of_a_project_and_check_ends_with_1_where_
 
 
 @pytest.mark.xdist_group("bench")  # one .venv for all
-def test_the_report_session_of_a_project_keeps_the_issue_and_is_red_when_github_refuses(
+def test_the_report_session_updates_the_issue_and_fails_if_github_refuses(
     bench: Project, hub: Double
 ) -> None:
     bench.green("-s", "setup")

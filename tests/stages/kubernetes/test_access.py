@@ -125,7 +125,7 @@ def commands(program: str) -> list[str]:
     return [line for block in blocks for line in block.splitlines() if line.startswith(program)]
 
 
-def test_what_the_guide_creates_is_taken_by_kubectl_and_by_the_schemas(
+def test_kubectl_and_the_schemas_accept_the_objects_of_the_guide(
     project: Path, shared: Shared
 ) -> None:
     path = f"{kubectl.folder(shared)}{os.pathsep}{os.environ['PATH']}"

@@ -24,7 +24,7 @@ PARTS = {  # of the Role, that this cluster has no objects of, or that this test
 
 
 class Killed(BaseException):
-    """What a run ends with that is killed: nothing that it could catch."""
+    """The run is killed; it cannot catch this."""
 
 
 def names(world: World) -> list[str]:
@@ -55,7 +55,7 @@ def test_versions_are_deployed_recorded_and_rolled_back_with_the_rights_of_a_dep
     assert kinds == {(group, resource) for _, group, resource in world.api.used}
 
 
-def test_a_version_that_is_not_healthy_is_replaced_by_what_ran_before(world: World) -> None:
+def test_an_unhealthy_version_is_replaced_by_the_previous_one(world: World) -> None:
     world.api.sick = {digest("v1.1.0")}
     with pytest.raises(SlipwayError, match="nothing before") as first:
         world.deploy("v1.1.0")
@@ -67,7 +67,7 @@ def test_a_version_that_is_not_healthy_is_replaced_by_what_ran_before(world: Wor
     assert world.running == digest("v1.0.0") and names(world) == ["v1.0.0"]
 
 
-def test_a_migration_that_fails_leaves_everything_alone(world: World) -> None:
+def test_a_failed_migration_changes_nothing_else(world: World) -> None:
     world.deploy("v1.0.0")
     world.api.failing = {digest("v1.1.0")}
     with pytest.raises(SlipwayError, match="the last line of migrate-2"):
@@ -75,7 +75,7 @@ def test_a_migration_that_fails_leaves_everything_alone(world: World) -> None:
     assert world.running == digest("v1.0.0") and names(world) == ["v1.0.0"]
 
 
-def test_a_changed_value_replaces_pods_and_what_is_unused_is_removed(world: World) -> None:
+def test_a_changed_value_replaces_pods_and_unused_objects_are_removed(world: World) -> None:
     world.deploy("v1.0.0")
     before = set(world.api.named("Secret"))
     assert all(secret["metadata"]["labels"] for secret in world.api.named("Secret").values())
@@ -91,7 +91,7 @@ def test_a_changed_value_replaces_pods_and_what_is_unused_is_removed(world: Worl
     assert world.api.named("ScaledObject")["agents"]["spec"]["minReplicaCount"] == 3
 
 
-def test_what_somebody_changed_is_drift_and_up_takes_it_back(world: World) -> None:
+def test_a_change_by_hand_is_drift_and_up_reverts_it(world: World) -> None:
     world.deploy("v1.0.0")
     container = world.api.named("Deployment")["backend"]["spec"]["template"]["spec"]["containers"]
     container[0]["image"] = "registry.example.com/other:latest"
@@ -107,7 +107,7 @@ def test_what_somebody_changed_is_drift_and_up_takes_it_back(world: World) -> No
 @pytest.mark.parametrize(
     "missing", [("patch", "batch", "jobs"), ("create", "", "configmaps"), ("list", "", "services")]
 )
-def test_a_missing_right_is_named_and_what_was_done_is_known(
+def test_a_missing_right_is_named_and_the_unfinished_deployment_is_recorded(
     world: World, missing: tuple[str, str, str]
 ) -> None:
     world.deploy("v1.0.0")
@@ -161,7 +161,9 @@ def held(world: World, holder: str) -> dict[str, Any]:
     return found
 
 
-def test_of_two_at_once_one_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_of_two_simultaneous_deployments_is_refused(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(lease, "PATIENCE", 0.3)
     found, count = held(world, "ann@example deploys v9 [1]"), iter(range(10**6))
 
@@ -188,7 +190,7 @@ def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "_take", taken)
 
 
-def test_the_lock_of_a_run_that_died_is_taken_over(
+def test_the_lock_of_a_killed_run_is_taken_over(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held(world, "ann@example deploys v9 [1]")
@@ -198,7 +200,7 @@ def test_the_lock_of_a_run_that_died_is_taken_over(
     assert world.api.named("Lease")[lease.NAME]["spec"]["holderIdentity"] == ""
 
 
-def test_a_run_whose_lock_somebody_took_changes_nothing_more(
+def test_a_run_that_lost_its_lock_changes_nothing_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEWAL", 0.01)
@@ -223,7 +225,7 @@ def killed_after(commands: int) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("commands", [4, 7, 9, 11, 13, 15, 17])
-def test_after_a_kill_at_any_step_the_same_command_completes_it(
+def test_the_same_command_completes_a_deployment_killed_at_any_step(
     world: World, commands: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.deploy("v1.0.0")

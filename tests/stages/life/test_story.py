@@ -107,7 +107,7 @@ def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
     assert shop.git("status", "--porcelain") == ""
 
 
-def test_with_uv_one_command_is_enough(rendered: Project, tmp_path: Path) -> None:
+def test_one_command_is_enough_if_uv_is_installed(rendered: Project, tmp_path: Path) -> None:
     rendered.git("clone", "--quiet", str(rendered.path), str(tmp_path / "shop"))
     shop = Project(tmp_path / "shop")
     done = shop.run("uv", "run", "nox", "-s", "lint(runtime)")

@@ -46,7 +46,7 @@ def refused(project: Project, *words: str) -> str:
     return done.stdout
 
 
-def test_a_product_without_capabilities_is_checked_whole_and_keeps_its_edits_as_it_grows(
+def test_a_product_without_capabilities_is_checked_and_keeps_edits_when_it_grows(
     small: Project, template: Path
 ) -> None:
     sessions = small.green("-l")

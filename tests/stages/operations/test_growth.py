@@ -127,12 +127,12 @@ def test_without_environments_no_variables_are_named(shop: Shop) -> None:
     assert shop.add("second") == []
 
 
-def test_a_capability_waits_for_an_update_that_asks_for_them(shop: Shop) -> None:
+def test_a_capability_needs_a_template_that_has_capabilities(shop: Shop) -> None:
     told = shop.refused(lambda: growth.enable(shop.path, "images"), SlipwayError)
     assert "copier update" in told
 
 
-def test_adding_twice_completes_what_the_first_time_did_not_get_to(shop: Shop) -> None:
+def test_adding_again_completes_an_interrupted_addition(shop: Shop) -> None:
     shop.add("second")
     lock = (shop.path / "uv.lock").read_bytes()
     shop.git("checkout", "--quiet", "uv.lock")
@@ -144,7 +144,7 @@ def test_adding_twice_completes_what_the_first_time_did_not_get_to(shop: Shop) -
     assert shop.git("status", "--porcelain") == ""
 
 
-def test_a_name_or_kind_that_is_refused_changes_nothing(shop: Shop) -> None:
+def test_an_invalid_name_or_kind_changes_nothing(shop: Shop) -> None:
     told = shop.refused(lambda: shop.add("Bad"), SlipwayError)
     assert "Bad has upper case: type bad" in told
     assert "Traceback" not in told and "--data" not in told, "only what to do"
@@ -152,7 +152,7 @@ def test_a_name_or_kind_that_is_refused_changes_nothing(shop: Shop) -> None:
     assert "api, worker, app, library" in told
 
 
-def test_a_template_that_is_gone_changes_nothing(shop: Shop) -> None:
+def test_a_missing_template_changes_nothing(shop: Shop) -> None:
     answers = (shop.path / ".copier-answers.yml").read_text(encoding="utf-8")
     shop.write(".copier-answers.yml", re.sub("_src_path: .*", "_src_path: /nowhere", answers))
     shop.commit("chore: moved")
@@ -164,14 +164,14 @@ def test_uncommitted_work_is_not_mixed_with_new_files(shop: Shop) -> None:
     assert "git stash" in shop.refused(lambda: shop.add("second"), SlipwayError)
 
 
-def test_edits_that_conflict_are_named_and_no_marks_are_left(shop: Shop) -> None:
+def test_conflicting_edits_are_named_and_no_conflict_markers_are_left(shop: Shop) -> None:
     shop.write("README.md", "The APIs of ours: first\n")
     shop.commit("docs: ours")
     told = shop.refused(lambda: shop.add("second"), SlipwayError)
     assert "README.md" in told and "copier update" in told and "uv lock" in told
 
 
-def test_without_a_network_nothing_half_done_stays(
+def test_without_a_network_nothing_changes(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_OFFLINE", "1")
@@ -180,7 +180,7 @@ def test_without_a_network_nothing_half_done_stays(
     assert "not-in-this-cache" in told and "Nothing was changed" in told
 
 
-def test_ctrl_c_while_it_installs_leaves_nothing_and_takes_no_edit_away(
+def test_ctrl_c_during_the_installation_adds_nothing_and_loses_no_edit(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.commit("chore: nothing")
@@ -197,7 +197,7 @@ def test_ctrl_c_while_it_installs_leaves_nothing_and_takes_no_edit_away(
     assert not shop.locked("second")
 
 
-def test_a_member_that_is_removed_goes_with_its_edits(shop: Shop) -> None:
+def test_a_removed_member_is_deleted_with_its_edits(shop: Shop) -> None:
     shop.write("services/first/Dockerfile", "FROM scratch\nUSER 1\n")
     shop.write("services/first/ours.md", "Ours.\n")
     shop.commit("feat: ours")

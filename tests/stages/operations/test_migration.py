@@ -19,7 +19,7 @@ def versions(project: Project) -> dict[str, str]:
     return {p["name"]: p["version"] for p in lock["package"] if "registry" in p["source"]}
 
 
-def test_an_update_removes_the_old_pipeline_names_edits_and_keeps_what_was_locked(
+def test_an_update_removes_the_old_pipeline_names_edits_and_keeps_the_lock(
     template: Path, tmp_path: Path
 ) -> None:
     commit = run("git", "rev-parse", "--verify", f"{BEFORE}^{{commit}}", cwd=REPOSITORY)

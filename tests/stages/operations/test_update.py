@@ -123,7 +123,7 @@ def test_an_update_to_more_members_keeps_every_edit_and_leaves_no_conflict(
     assert changed == named | own, "all else is new files"
 
 
-def test_an_update_adds_whole_members_and_leaves_a_service_made_by_hand_alone(
+def test_an_update_adds_complete_members_and_keeps_a_service_made_by_hand(
     project: Project,
 ) -> None:
     before = {"backend", "agents", "frontend", "runtime", "pilots"}
@@ -153,7 +153,7 @@ def test_new_members_wait_for_uv_lock_and_then_their_stages_are_green(
     assert project.tree() == tree
 
 
-def test_a_member_that_nobody_edited_goes_with_its_name(project: Project) -> None:
+def test_an_unedited_member_is_deleted_if_its_name_is_removed(project: Project) -> None:
     update(project, workers=[])
     assert conflicts(project) == ""
     assert not (project.path / "services" / "agents").exists()
@@ -166,7 +166,7 @@ def test_a_member_that_nobody_edited_goes_with_its_name(project: Project) -> Non
     project.green("-s", "lint(repo)", "test(backend)", "test(pilots)")
 
 
-def test_of_a_member_that_goes_what_people_added_stays_and_git_keeps_what_they_edited(
+def test_added_files_of_a_removed_member_stay_and_git_keeps_its_edits(
     project: Project,
 ) -> None:
     ours = "export const harbor = 'north';\n"

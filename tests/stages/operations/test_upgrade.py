@@ -22,7 +22,7 @@ def test_an_upgrade_writes_both_locks_within_their_ranges(bench: Project) -> Non
     bench.green("-s", "build(frontend)", "build(runtime)")
 
 
-def test_an_upgrade_that_is_not_possible_says_why(bench: Project) -> None:
+def test_an_impossible_upgrade_says_why(bench: Project) -> None:
     bench.replace("apps/frontend/package.json", '"react": "^', '"react": "^99')
     done = bench.run(BIN / "inv", "upgrade")
     assert done.returncode == 1

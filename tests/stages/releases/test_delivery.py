@@ -10,7 +10,7 @@ from stages.releases.world import MEMBERS, World, put_image
 from unit.images.memory_registry import PASSWORD, USER
 
 
-def test_a_commit_is_published_once_and_what_is_there_is_named_for_signing(shop: World) -> None:
+def test_a_commit_is_published_once_and_its_images_are_named_for_signing(shop: World) -> None:
     commit = shop.merge("feat: refunds")
     status, said = shop.deliver("publish", DOCKER_HOST="tcp://127.0.0.1:9")
     assert status == 0, said  # no engine is asked: nothing is built
@@ -20,7 +20,7 @@ def test_a_commit_is_published_once_and_what_is_there_is_named_for_signing(shop:
     assert found == {f"{shop.registry}/shop/{m}": shop.digest(m, tag) for m in MEMBERS}
 
 
-def test_only_what_is_missing_of_a_commit_is_built(shop: World) -> None:
+def test_only_missing_images_of_a_commit_are_built(shop: World) -> None:
     commit = shop.merge("feat: refunds", images=False)
     put_image(f"{shop.registry}/shop/agents", f"sha-{commit[:12]}", commit)
     before = shop.digest("agents", f"sha-{commit[:12]}")
@@ -60,7 +60,7 @@ def test_a_job_that_lacks_something_says_what_to_set_up(
     assert "a key" not in said
 
 
-def test_a_login_is_undone_and_a_wrong_one_is_named_without_its_password(
+def test_a_login_is_removed_and_a_wrong_one_is_named_without_its_password(
     shop: World, tmp_path: Path
 ) -> None:
     (tmp_path / "docker").mkdir()

@@ -51,7 +51,7 @@ def doubts(history: History, version: str) -> str:
 
 
 @pytest.mark.parametrize("released", ["commit", "tag-only"], indirect=True)
-def test_what_a_release_made_is_not_doubted(released: History) -> None:
+def test_a_tag_made_by_a_release_is_trusted(released: History) -> None:
     assert doubts(released, "v1.0.0") == ""
     # Nor on a branch for corrections, which begins before the entry of its version.
     released.git("reset", "--quiet", "--hard", "v1.0.0")
@@ -69,7 +69,7 @@ def test_what_a_release_made_is_not_doubted(released: History) -> None:
     ],
     indirect=["released"],
 )
-def test_a_tag_made_by_hand_is_doubted_for_a_reason(
+def test_a_tag_made_by_hand_is_reported_with_the_reason(
     released: History, words: list[str], at: str, named: str
 ) -> None:
     released.git("tag", *words, "v9.0.0", at)
@@ -77,7 +77,7 @@ def test_a_tag_made_by_hand_is_doubted_for_a_reason(
     assert named in doubts(released, "v9.0.0")
 
 
-def test_a_version_that_counts_from_a_tag_made_by_hand_says_so(released: History) -> None:
+def test_the_next_version_says_if_it_counts_from_a_tag_made_by_hand(released: History) -> None:
     older = released.git("rev-parse", "--short", "v1.0.0^").strip()
     released.git("tag", "v9.0.0", older)
     released.git("push", "--quiet", "origin", "v9.0.0")

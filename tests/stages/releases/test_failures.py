@@ -165,9 +165,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("where", BREAKS)
-def test_a_release_that_was_ended_goes_on_with_the_next_run_and_is_completed(
-    where: str, shop: World
-) -> None:
+def test_the_next_run_completes_an_interrupted_release(where: str, shop: World) -> None:
     commit = shop.merge("feat: refunds")
     tagged: tuple[str, str] | None = None
 

@@ -98,7 +98,7 @@ def test_the_next_version_follows_from_the_commits_since_the_last(shop: World) -
     assert state.stamp == "1.0.1"
 
 
-def test_candidates_come_before_their_version_and_are_no_part_of_the_changelogs_headings(
+def test_candidates_come_before_their_version_and_have_no_changelog_heading(
     shop: World,
 ) -> None:
     commit = shop.merge("feat: refunds")
@@ -165,7 +165,7 @@ def test_an_older_version_is_completed_by_its_name(shop: World) -> None:
     assert status == 1 and "latest is not a version" in said, said
 
 
-def test_a_tag_that_somebody_made_by_hand_is_completed_or_refused(shop: World) -> None:
+def test_the_release_of_a_tag_made_by_hand_is_completed_or_refused(shop: World) -> None:
     commit = shop.merge("feat: refunds")
     # A tag that is only here is nobody's version.
     shop.git("tag", "v7.0.0")
@@ -188,7 +188,7 @@ def test_a_tag_that_somebody_made_by_hand_is_completed_or_refused(shop: World) -
     assert shop.reference("refs/tags/v1.3.0") == taken and len(shop.hub.releases) == 1
 
 
-def test_people_tag_and_release_by_the_same_steps(shop: World) -> None:
+def test_a_release_by_hand_takes_the_same_steps(shop: World) -> None:
     shop.merge("feat: refunds")
     status, said = shop.inv("tag", where=None, **TOKEN_FREE)
     assert status == 0 and "v1.0.0 is pushed" in said, said
@@ -200,7 +200,7 @@ def test_people_tag_and_release_by_the_same_steps(shop: World) -> None:
     assert status == 1 and "1.0.0 is not a version" in said, said
 
 
-def test_a_merge_during_a_release_changes_nothing_of_it(shop: World) -> None:
+def test_a_merge_during_a_release_does_not_affect_it(shop: World) -> None:
     commit = shop.merge("feat: refunds")
     other = shop.path.parent / "other"
     shop.git("clone", "--quiet", str(shop.origin), str(other))
@@ -239,7 +239,7 @@ def test_a_merge_during_a_release_changes_nothing_of_it(shop: World) -> None:
     assert shop.release()[0] == 0
 
 
-def test_a_commit_that_a_later_version_holds_is_not_released_again(shop: World) -> None:
+def test_a_commit_that_a_later_version_includes_is_not_released_again(shop: World) -> None:
     first = shop.merge("fix: rounding")
     shop.merge("feat: refunds", images=False)
     shop.tag("v1.0.0")
@@ -249,9 +249,7 @@ def test_a_commit_that_a_later_version_holds_is_not_released_again(shop: World) 
     assert list(shop.state().tags) == ["v1.0.0"]
 
 
-def test_of_two_releases_at_once_one_makes_the_version_and_the_other_says_so(
-    shop: World, tmp_path: Path
-) -> None:
+def test_one_of_two_simultaneous_releases_makes_the_version(shop: World, tmp_path: Path) -> None:
     shop.merge("feat: refunds")
     second = tmp_path / "second"
     shop.git("clone", "--quiet", str(shop.origin), str(second))
@@ -312,7 +310,7 @@ def untouched(shop: World) -> None:
     ],
     ids=["no origin", "no answer", "not merged", "not published"],
 )
-def test_what_cannot_be_released_is_refused_before_anything_is_done(
+def test_an_impossible_release_is_refused_before_anything_changes(
     arrange: Callable[[World], object], told: str, shop: World
 ) -> None:
     shop.merge("feat: refunds", images=False)
@@ -324,7 +322,7 @@ def test_what_cannot_be_released_is_refused_before_anything_is_done(
     assert shop.hub.writes == []
 
 
-def test_a_draft_and_a_file_whose_upload_ended_are_put_right(shop: World) -> None:
+def test_a_draft_and_an_interrupted_upload_are_completed(shop: World) -> None:
     shop.merge("feat: refunds")
     shop.tag("v1.0.0")
     assert shop.release()[0] == 0
@@ -337,7 +335,7 @@ def test_a_draft_and_a_file_whose_upload_ended_are_put_right(shop: World) -> Non
     assert number not in shop.hub.assets
 
 
-def test_what_comes_next_is_known_at_once_in_a_history_of_a_thousand_commits(shop: World) -> None:
+def test_the_next_version_is_found_quickly_among_a_thousand_commits(shop: World) -> None:
     shop.merge("feat: refunds", images=False)
     shop.git("tag", "v1.0.0")
     stream, parent = [], "refs/heads/main^0"

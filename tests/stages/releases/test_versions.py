@@ -29,7 +29,7 @@ def released(history: History) -> History:
     ],
     ids=lambda value: value if isinstance(value, str) else value[0].split("\n")[0],
 )
-def test_what_a_commit_asks_for_is_what_is_said_of_it(
+def test_each_type_of_commit_makes_the_documented_version(
     messages: list[str], version: str, released: History
 ) -> None:
     for message in messages:

@@ -57,7 +57,7 @@ def test_a_manager_installs_its_lock_and_runs_the_members_own_scripts(
     assert "test got --only one;" in tiny.green("-s", "test(web)", "--", "--only", "one")
 
 
-def test_yarn_without_node_modules_runs_the_tools_that_it_has(tmp_path: Path) -> None:
+def test_yarn_without_node_modules_runs_its_tools(tmp_path: Path) -> None:
     tiny = projects.project(
         tmp_path / "tiny",
         {"devDependencies": {"prettier": "3.6.2"}},
@@ -118,20 +118,20 @@ def test_a_build_that_writes_outside_of_its_member_names_the_files(tmp_path: Pat
     assert "wrote outside of apps/web: astray.html" in output
 
 
-def test_a_node_that_is_not_here_is_named_with_the_file_that_says_so(tmp_path: Path) -> None:
+def test_a_missing_version_of_node_is_named_with_the_file_that_requires_it(tmp_path: Path) -> None:
     tiny = make("npm", tmp_path / "tiny")
     tiny.write("apps/web/.nvmrc", "16.1\n")
     assert "Node ^16.1 (apps/web/.nvmrc) is needed" in tiny.red("-s", "test(web)")
 
 
-def test_a_lint_that_repairs_is_no_lint(tmp_path: Path) -> None:
+def test_a_lint_that_changes_files_fails(tmp_path: Path) -> None:
     tiny = make("npm", tmp_path / "tiny")
     tiny.replace("apps/web/package.json", "node check.mjs lint", "touch src/new.js dist")
     output = tiny.red("-s", "lint(web)")
     assert "lint of web changed apps/web/src/new.js" in output
 
 
-def test_what_lies_at_the_root_of_a_workspace_counts_in_the_key(tmp_path: Path) -> None:
+def test_files_at_the_root_of_a_workspace_are_in_the_key(tmp_path: Path) -> None:
     tiny = make("pnpm", tmp_path / "tiny")
     tiny.green("-s", "test(web)")
     assert "unchanged since" in tiny.green("-s", "test(web)")

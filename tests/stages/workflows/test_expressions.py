@@ -56,7 +56,7 @@ def test_a_step_runs_after_the_states_that_its_condition_names(
     assert {state for state in states if condition(text, CONTEXTS, state)} == runs_after
 
 
-def test_what_stands_alone_keeps_its_kind_and_what_stands_in_a_text_becomes_text() -> None:
+def test_a_value_keeps_its_type_alone_and_becomes_text_inside_a_text() -> None:
     assert insert({"a": "${{ 1 == 1 }}", "b": ["x ${{ 1 == 1 }}"]}, CONTEXTS) == {
         "a": True,
         "b": ["x true"],
@@ -64,6 +64,6 @@ def test_what_stands_alone_keeps_its_kind_and_what_stands_in_a_text_becomes_text
 
 
 @pytest.mark.parametrize("text", ["github.sha +", "nobody.name", "unknown('a')", "(1", ""])
-def test_what_is_not_understood_is_an_error_and_never_a_value(text: str) -> None:
+def test_an_unknown_expression_is_an_error(text: str) -> None:
     with pytest.raises(ExpressionError):
         evaluate(text, CONTEXTS)

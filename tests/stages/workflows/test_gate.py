@@ -70,7 +70,7 @@ def proposal(_proposal: Proposal) -> Iterator[Proposal]:
     _proposal.project.git("reset", "--quiet", "--hard", "main")
 
 
-def test_a_green_tree_gives_a_green_gate_and_a_table_of_every_stage(proposal: Proposal) -> None:
+def test_a_green_tree_has_a_green_gate_and_a_table_of_every_stage(proposal: Proposal) -> None:
     ran = proposal.run()
     assert ran.results == {"stage": "success", "gate": "success"}, ran.log
     for stage in STAGES[1:]:
@@ -124,7 +124,7 @@ ANNOTATIONS = {
 
 
 @pytest.mark.parametrize("stage", FAULTS)
-def test_a_fault_of_one_stage_gives_a_red_gate_and_the_table_says_where(
+def test_a_fault_in_one_stage_makes_the_gate_red_and_the_table_says_where(
     stage: str, proposal: Proposal
 ) -> None:
     for file, text in FAULTS[stage].items():
@@ -143,21 +143,21 @@ def test_a_fault_of_one_stage_gives_a_red_gate_and_the_table_says_where(
 
 
 @pytest.mark.parametrize("title", ["Refunds!", 'Revert "feat: refunds"'])
-def test_a_title_of_which_no_version_comes_gives_a_red_gate(title: str, proposal: Proposal) -> None:
+def test_an_invalid_title_makes_the_gate_red(title: str, proposal: Proposal) -> None:
     ran = proposal.run(title=title, only="title")
     assert ran.results == {"stage": "failure", "gate": "failure"}, ran.log
     assert "Correct the pull request's title" in ran.logs["stage (title)"]
     assert "| title |  | ❌" in ran.summaries["stage (title)"]
 
 
-def test_a_title_is_data_and_never_a_command(proposal: Proposal, tmp_path: Path) -> None:
+def test_a_title_is_never_run_as_a_command(proposal: Proposal, tmp_path: Path) -> None:
     planted = tmp_path / "planted"
     ran = proposal.run(title=f'feat: "; touch {planted}; echo `touch {planted}`', only="title")
     assert ran.results["gate"] == "success", ran.log
     assert not planted.exists()
 
 
-def test_the_merge_queue_and_main_have_no_title_and_are_not_stopped_by_it(
+def test_the_merge_queue_and_main_need_no_title(
     proposal: Proposal,
 ) -> None:
     proposal.project.git("branch", "--force", "gh-readonly-queue/main/pr-1")
@@ -173,7 +173,7 @@ def test_only_success_opens_the_gate(result: str, proposal: Proposal) -> None:
     assert ran.workflow(CI).results["gate"] == "failure"
 
 
-def test_a_stage_that_cannot_begin_without_a_lock_closes_the_gate(proposal: Proposal) -> None:
+def test_a_stage_without_a_lock_makes_the_gate_red(proposal: Proposal) -> None:
     (proposal.project.path / "uv.lock").unlink()
     proposal.project.commit("feat: refunds")
     ran = proposal.run(only="lint")

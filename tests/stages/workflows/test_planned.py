@@ -149,7 +149,7 @@ def succeeded(ran: Ran) -> set[str]:
     ) - {"plan", "report"}
 
 
-def test_without_the_variable_every_stage_is_a_job_as_it_was(repository: Repository) -> None:
+def test_without_the_variable_every_stage_is_a_job(repository: Repository) -> None:
     repository.plan = ""
     given = {f"stage ({stage})": "success" for stage in ("scan", "build")}
     ran = repository.run(given=given)
@@ -171,13 +171,13 @@ def test_without_the_variable_every_stage_is_a_job_as_it_was(repository: Reposit
     assert repository.artifacts == {}
 
 
-def test_nothing_is_planned_where_the_variable_is_off(repository: Repository) -> None:
+def test_nothing_is_planned_if_the_variable_is_off(repository: Repository) -> None:
     repository.plan = "off"
     ran = repository.run(given={"stage": "success"})
     assert ran.results["plan"] == "skipped" and ran.results["gate"] == "success"
 
 
-def test_a_pull_request_runs_what_it_changes_and_leaves_nothing_for_main(
+def test_a_pull_request_runs_only_changed_sessions_and_stores_nothing(
     repository: Repository,
 ) -> None:
     repository.plan = "off"
@@ -203,7 +203,7 @@ def test_a_pull_request_runs_what_it_changes_and_leaves_nothing_for_main(
     assert "| lint | texts | \u2705 success" in table and "unchanged" not in table
 
 
-def test_many_groups_run_everything_once_and_the_next_plan_has_the_records_of_all(
+def test_many_groups_run_everything_once_and_the_next_plan_has_all_records(
     repository: Repository,
 ) -> None:
     limit(repository, "minutes = 1")
@@ -249,7 +249,7 @@ def test_many_groups_run_everything_once_and_the_next_plan_has_the_records_of_al
     repository.project.git("switch", "--quiet", "feat/more")
 
 
-def test_one_group_and_none(repository: Repository) -> None:
+def test_a_plan_can_have_one_group_or_none(repository: Repository) -> None:
     repository.project.replace("noxfile.py", '["lint", "test"]', '["lint"]')
     repository.project.commit("ci: lint")
     assert merge(repository).results["gate"] == "success"
@@ -264,7 +264,7 @@ def test_one_group_and_none(repository: Repository) -> None:
     assert ran.results["stage"] == "success", "the title is always checked"
 
 
-def test_a_wrong_title_gives_a_red_gate_with_a_plan_too(repository: Repository) -> None:
+def test_an_invalid_title_makes_the_gate_red_with_a_plan_too(repository: Repository) -> None:
     given = dict.fromkeys(("stage (lint)", "stage (test)"), "success")
     ran = repository.run(title="More!", given=given)
     assert ran.results["plan"] == "success" and groups(ran) == ["title"], ran.log
@@ -272,7 +272,7 @@ def test_a_wrong_title_gives_a_red_gate_with_a_plan_too(repository: Repository) 
     assert ran.results["stage"] == ran.results["gate"] == "failure"
 
 
-def test_a_fault_in_one_member_gives_a_red_gate(repository: Repository) -> None:
+def test_a_fault_in_one_member_makes_the_gate_red(repository: Repository) -> None:
     change(repository, TEXTS, "BUG = 1\n")
     ran = repository.run()
     assert ran.results == {
@@ -291,7 +291,7 @@ def test_a_fault_in_one_member_gives_a_red_gate(repository: Repository) -> None:
     assert ran.results["gate"] == "failure", "also where a plan says nothing"
 
 
-def test_a_plan_that_fails_gives_a_red_gate_and_nothing_runs(repository: Repository) -> None:
+def test_a_failed_plan_makes_the_gate_red_and_nothing_runs(repository: Repository) -> None:
     limit(repository, "groups = 0")
     ran = repository.run()
     assert ran.results == {
@@ -305,21 +305,19 @@ def test_a_plan_that_fails_gives_a_red_gate_and_nothing_runs(repository: Reposit
 
 
 @pytest.mark.parametrize("result", ["failure", "cancelled"])
-def test_a_plan_that_did_not_end_gives_a_red_gate(result: str, repository: Repository) -> None:
+def test_an_unfinished_plan_makes_the_gate_red(result: str, repository: Repository) -> None:
     ran = repository.run(given={"plan": result})
     assert ran.results["stage"] == "skipped" and ran.results["gate"] == "failure"
 
 
 @pytest.mark.parametrize("result", ["failure", "cancelled", "skipped"])
-def test_groups_that_did_not_succeed_give_a_red_gate(result: str, repository: Repository) -> None:
+def test_unsuccessful_groups_make_the_gate_red(result: str, repository: Repository) -> None:
     given = {"plan": "success", "stage": result}
     assert repository.run(given=given).results["gate"] == "failure"
 
 
 @pytest.mark.parametrize("result", ["failure", "cancelled"])
-def test_one_group_that_did_not_succeed_gives_a_red_gate(
-    result: str, repository: Repository
-) -> None:
+def test_one_unsuccessful_group_makes_the_gate_red(result: str, repository: Repository) -> None:
     given = {"plan": "success", "stage (title)": result}
     given |= {f"stage ({stage})": "success" for stage in ("lint", "test", "scan", "build")}
     assert repository.run(given=given).results["gate"] == "failure"
@@ -328,7 +326,7 @@ def test_one_group_that_did_not_succeed_gives_a_red_gate(
 
 
 @pytest.mark.parametrize("result", ["success", "skipped"])
-def test_where_a_plan_says_nothing_every_stage_runs_whole(
+def test_every_stage_runs_completely_if_the_plan_has_no_output(
     result: str, repository: Repository
 ) -> None:
     given = {"plan": result}
@@ -349,9 +347,7 @@ def test_a_group_that_fails_on_main_does_not_lose_the_records_of_the_others(
 
 
 @pytest.mark.parametrize("result", ["failure", "cancelled", "skipped"])
-def test_staging_takes_only_what_the_stages_were_green_for(
-    result: str, repository: Repository
-) -> None:
+def test_staging_gets_only_commits_with_green_stages(result: str, repository: Repository) -> None:
     given = {"stages": result, "release": "success", "production": "success"}
     runner = Runner(
         repository.project.path, "push", variables={"RELEASES": "on", "PLAN": "on"}, given=given

@@ -13,7 +13,7 @@ from support import render
 ON_MAIN = re.compile(r"(^|&& |\{\{ )github\.ref == 'refs/heads/main'( &&|$)")
 
 
-def test_cve_2025_36852_what_main_reads_only_main_has_written(
+def test_cve_2025_36852_main_reads_only_results_that_main_has_written(
     template: Path, tmp_path: Path
 ) -> None:
     found = []

@@ -1,4 +1,4 @@
-"""Fixtures of the audits: a small project, the two audits to try on it, how they are run."""
+"""Fixtures for audits: a small project, the two audits, and functions that run them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 def run_recorded(
     project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Audit:
-    """Runs an audit with recorded tools, without CI unless given: how its session ended."""
+    """Runs an audit with recorded tools, without CI unless given; returns how its session ended."""
     run = audit_in(project, [], capsys)
 
     def run_audit(subject: Subject, tools: Tools, **variables: str) -> Result:

@@ -1,4 +1,4 @@
-"""What pip-audit 2.10 and npm 11 write, in place of their processes.
+"""The output of pip-audit 2.10 and npm 11, in place of their processes.
 
 tests/stages/audits starts the real ones, once for each outcome.
 """
@@ -16,7 +16,7 @@ from doubles import KNOWN_FOR_YEARS, Advisory, Behavior
 from slipway_ops.stages.audit import audits
 
 REAL = audits.run_tool
-HOST = "advisories.example"  # nobody asks it
+HOST = "advisories.example"  # nothing connects to it
 # The end of what each said on stderr, by what the service did.
 PIP_AUDIT: dict[Behavior, str] = {
     "error": "requests.exceptions.HTTPError: 500 Server Error: Internal Server Error for url: "

@@ -1,4 +1,4 @@
-"""A small project with locks made by hand, and a session that keeps its messages."""
+"""A small project with locks made by hand, and a session that records its messages."""
 
 from __future__ import annotations
 
@@ -118,12 +118,12 @@ FILES = {
 
 
 class Ended(Exception):
-    """A session was ended: its arguments are "failed" or "skipped", and the last words."""
+    """A session has ended: its arguments are "failed" or "skipped", and the last message."""
 
 
 @dataclass
 class Session:
-    """The part of a nox session that the audits use; it remembers what was said."""
+    """The part of a nox session that the audits use; it records messages."""
 
     bin_paths: list[str]
     env: dict[str, str | None] = field(default_factory=dict)
@@ -143,7 +143,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Result:
-    """How a session ended, its last words, what was logged before them and what was printed."""
+    """How a session ended, its last message, the messages before it, and what was printed."""
 
     how: str
     words: str
@@ -165,5 +165,5 @@ Audit = Callable[..., Result]
 
 
 def read_json(path: Path) -> Any:
-    """A JSON file's content, to change it."""
+    """The content of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))

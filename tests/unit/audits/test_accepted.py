@@ -1,4 +1,4 @@
-"""`audit.toml`: findings that are accepted for a while."""
+"""`audit.toml`: findings that are accepted until a date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outcomes of an audit: clean, vulnerable, not audited, by what the tools wrote."""
+"""The outcomes of an audit, from the output of the tools: clean, vulnerable, not audited."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ REASONS: dict[str, str] = {
 
 
 def fails_with_what_to_do(subject: Subject, result: Result) -> None:
-    """The session failed and names the package, the advisory and the next command."""
+    """Asserts that the session failed and names the package, the advisory and the next command."""
     assert result.how == "failed"
     name = subject.member.name
     assert name in result.words and subject.advisory.package in result.words

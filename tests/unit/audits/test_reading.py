@@ -1,4 +1,4 @@
-"""What the tools write, read without them; and the doubles, held against what they stand for."""
+"""Reading the output of the tools; and the doubles, compared with the real services."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is new and what is fixed, the file, and the floor of coverage."""
+"""New and fixed findings, the file of the baseline, and the minimum coverage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which command a session runs, and what it writes down, with a program in place of flake8."""
+"""The command that a session runs, and what it records, with a program in place of flake8."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SYS = "a.py\t2\t1\tF401\t'sys' imported but unused\n"
 
 @dataclass
 class Session:
-    """As much of a session as is used.
+    """The part of a session that is used.
 
     Attributes:
         as_it_is: the commands that ran unchanged.
@@ -37,13 +37,13 @@ class Session:
     said: list[str] = field(default_factory=list)
 
     def run(self, *command: str, **options: Any) -> None:
-        """Notes a command, and fails as the program does whose output cannot be read."""
+        """Records a command, and fails like a program whose output cannot be read."""
         self.as_it_is.append(command)
         if not Path(command[1]).read_text(encoding="utf-8").startswith(("a.py", "#")):
             raise CommandFailed("Returned code 1")
 
     def log(self, text: str) -> None:
-        """Notes a text."""
+        """Records a text."""
         self.said.append(text)
 
     warn = log
@@ -62,7 +62,7 @@ def _member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(session: Session, *outputs: str) -> Session:
-    """Runs the program in a session once for each of the texts that it is to write."""
+    """Runs the program in a session, once for each text that it writes."""
     comparison.RUNS.clear()
     for number, text in enumerate(outputs):
         name = f"{number}.txt"
@@ -77,9 +77,7 @@ def test_without_a_baseline_a_command_runs_unchanged() -> None:
 
 
 @pytest.mark.parametrize("name", ["format(api)", "lint"])
-def test_only_stages_of_members_have_a_baseline(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_stages_of_members_have_a_baseline(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BASELINE", "record")
     assert run(Session(name), OS).as_it_is
     assert not Path("baseline.json").exists()

@@ -1,6 +1,6 @@
-"""What tools really wrote is read as findings; what cannot be read is never green.
+"""Findings are read from recorded output of the tools; unreadable output is never green.
 
-`recorded.json` holds the output of each tool for code with faults, for clean code and for code that
+`recorded.json` has the output of each tool for code with mistakes, for clean code and for code that
 it cannot parse.
 """
 

@@ -25,6 +25,6 @@ def _green(shared: Shared) -> Path:
 
 @pytest.fixture
 def monorepo(_green: Path, tmp_path: Path) -> Monorepo:
-    """The monorepo, green and recorded, in a folder of its own."""
+    """The monorepo, green and recorded, in its own folder."""
     shutil.copytree(_green, tmp_path / "shop", symlinks=True)
     return Monorepo(tmp_path / "shop")

@@ -1,12 +1,12 @@
-"""A small monorepo with sessions that take no time, and a second opinion on what each depends on.
+"""A small monorepo with fast sessions, and a second list of the inputs of each session.
 
     monorepo = Monorepo.at(tmp_path / "shop")
     assert monorepo.run() == monorepo.sessions
     monorepo.write("services/api/src/api.py", "BUG")
     assert "test(api)" in monorepo.run() and monorepo.red == {"test(api)", …}
 
-Here a session fails when anything that it reads says BUG. What it reads is written down again,
-from what the real tools read, so that a mistake in the keys is seen as a wrong skip.
+A session fails if one of its inputs contains BUG. The inputs are listed here again, as the real
+tools read them, so that a mistake in the keys shows as a wrong skip.
 """
 
 from __future__ import annotations
@@ -106,10 +106,10 @@ class Monorepo:
 
     Attributes:
         environment: the variables from outside.
-        said: the messages about records that do not count.
+        said: the messages about invalid records.
         red: the sessions that failed in the last run.
         during: what happens while a session runs: a context around it.
-        uses: what [tool.slipway.uses] says, for the second opinion.
+        uses: the content of [tool.slipway.uses], for the second list.
     """
 
     path: Path
@@ -121,7 +121,7 @@ class Monorepo:
 
     @classmethod
     def at(cls, path: Path, lock: str | None = None) -> Monorepo:
-        """Writes it into a new folder, with a lock that is made if none is given."""
+        """Writes it into a new folder; makes a lock if none is given."""
         made = cls(path)
         for name, text in FILES.items():
             made.write(name, text)
@@ -138,7 +138,7 @@ class Monorepo:
         (self.path / name).write_text(text, encoding="utf-8")
 
     def replace(self, name: str, old: str, new: str) -> None:
-        """Replaces a text that must stand in the file."""
+        """Replaces a text that must be in the file."""
         text = (self.path / name).read_text(encoding="utf-8")
         assert old in text, f"{old!r} is not in {name}"
         self.write(name, text.replace(old, new, 1))
@@ -159,7 +159,7 @@ class Monorepo:
         return {f"{stage}({name})" for stage in cache_key.STAGES for name in self.members}
 
     def results(self, mode: str = "") -> Results:
-        """What is kept, as a run of nox opens it."""
+        """The stored results, as a run of nox opens them."""
         return Results(self.path, self.environment | {"RESULTS": mode}, self.said.append)
 
     def run(self, *words: str, mode: str = "") -> set[str]:
@@ -185,7 +185,7 @@ class Monorepo:
         return ran
 
     def passes(self, stage: str, member: Member) -> bool:
-        """Runs a session; returns whether it succeeds. A build leaves a file behind."""
+        """Runs a session; returns whether it succeeds. A build writes a file."""
         if stage == "build" and member.kind != "repo":
             at = (
                 self.path / "dist" / member.name
@@ -197,11 +197,11 @@ class Monorepo:
         return self.would_pass(stage, member)
 
     def would_pass(self, stage: str, member: Member) -> bool:
-        """Whether nothing that a session reads says BUG."""
+        """Whether no input of a session contains BUG."""
         return not any("BUG" in text for text in self.read(stage, member).values())
 
     def read(self, stage: str, member: Member) -> Mapping[str, str]:
-        """What a session reads, by name: files, tables of pyproject.toml, variables."""
+        """The inputs of a session, by name: files, tables of pyproject.toml, variables."""
         seen = {"TZ", "SHOP_MODE", *(("AUDIT_OSV_URL",) if stage == "scan" else ())}
         variables = {n: value for n, value in self.environment.items() if n in seen}
         if member.kind == "repo":
@@ -250,7 +250,7 @@ class Monorepo:
         return [version.rpartition("/")[2] for version in manifest.get("dependencies", {}).values()]
 
     def unknown(self) -> dict[str, str]:
-        """What lies at the root and anybody may read: ignore files, links, what is not known."""
+        """Files at the root that any tool may read: ignore files, links, unknown files."""
         found: dict[str, str] = {}
         for name in (".gitignore", "shared", "setup.cfg"):
             path = self.path / name
@@ -262,7 +262,7 @@ class Monorepo:
 
     @staticmethod
     def texts(folder: Path) -> dict[str, str]:
-        """The files below a folder, without what sessions leave behind, and its empty folders."""
+        """The files below a folder and its empty folders, without the output of sessions."""
         found: dict[str, str] = {}
         seen: set[str] = set()
         for place, folders, files in os.walk(folder, followlinks=True):

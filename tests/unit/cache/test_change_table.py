@@ -1,4 +1,4 @@
-"""After each of the changes that the benchmark shows the runners, what had to run has run."""
+"""After each change of the benchmark, all needed sessions run."""
 
 from __future__ import annotations
 

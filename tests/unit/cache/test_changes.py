@@ -1,4 +1,4 @@
-"""For each kind of change: the sessions that run are those that may come to another result."""
+"""After each kind of change, only the sessions run whose result could change."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def variable(name: str, value: str) -> Callable[[Monorepo, pytest.MonkeyPatch], 
 
 
 def locked(name: str) -> Callable[[Monorepo, pytest.MonkeyPatch], object]:
-    """Another file of a locked version, as where an index has got a new wheel."""
+    """Another file of a locked version, as if an index had a new wheel."""
 
     def change(monorepo: Monorepo, _: pytest.MonkeyPatch) -> None:
         text = (monorepo.path / "uv.lock").read_text("utf-8")
@@ -61,7 +61,7 @@ def locked(name: str) -> Callable[[Monorepo, pytest.MonkeyPatch], object]:
 
 
 def known(session: str) -> Callable[[Monorepo, pytest.MonkeyPatch], object]:
-    """One finding more in baseline.json."""
+    """One more finding in baseline.json."""
     return lambda m, _: baseline.write(m.path, session, "tool", {"a.py: F401 unused": 1})
 
 

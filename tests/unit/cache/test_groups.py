@@ -1,4 +1,4 @@
-"""What CI has to run is divided into groups for machines: none too long, and none too many."""
+"""The work of CI is divided into groups for machines, with limits on their length and number."""
 
 from __future__ import annotations
 
@@ -144,11 +144,11 @@ def test_limits_are_optional() -> None:
     assert limits({"groups": JOBS, "minutes": 0.5}) == (JOBS, 30.0)
 
 
-# --- what is known -------------------------------------------------------------------------------
+# --- known durations -----------------------------------------------------------------------------
 
 
 def record(records: Records, session: str, seconds: float, key: str = "") -> None:
-    """Stores a success; with another key it is of another state."""
+    """Stores a success, by default with the current key."""
     fields = {"session": {"name": session, "words": "[]"}, "files": {"a": key}}
     records.store(Record(session, fields, 0.0, seconds, {}))
 
@@ -181,7 +181,7 @@ def test_merged_records_of_machines_keep_the_same_limit(tmp_path: Path) -> None:
     Records(tmp_path / "nothing", pytest.fail).tidy()
 
 
-# --- what is given on ----------------------------------------------------------------------------
+# --- output --------------------------------------------------------------------------------------
 
 
 def test_groups_are_the_matrix_of_a_job() -> None:

@@ -1,4 +1,4 @@
-"""Mistakes of caches that others paid for, each with the place where it was made."""
+"""Known mistakes of other caches, each with its issue."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ CORE = "libs/core/src/core/__init__.py"
 
 
 @pytest.mark.parametrize("name", ["Makefile", "data/a.bin", ".hidden", "src/core/a.sql", "a b.txt"])
-def test_trezor_24605_every_file_of_a_member_is_an_input(
-    name: str, monorepo: Monorepo
-) -> None:
+def test_trezor_24605_every_file_of_a_member_is_an_input(name: str, monorepo: Monorepo) -> None:
     monorepo.write(f"libs/core/{name}", "new\n")
     assert {f"{s}(core)" for s in cache_key.STAGES} <= monorepo.run()
 

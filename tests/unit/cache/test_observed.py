@@ -1,4 +1,4 @@
-"""What a session accesses is in its key, in a place that is harmless by rule, or a finding."""
+"""Each access of a session is in its key, harmless by a rule, or a finding."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from support import BIN, clean_environment, need, run, strace as can_trace
 
 @dataclass
 class Watched:
-    """A monorepo of which one session at a time is observed."""
+    """A monorepo in which one session at a time is observed."""
 
     monorepo: Monorepo
     temporary: Path = field(default_factory=lambda: Path("/nowhere"))
 
     def findings(self, session: str, *accesses: tuple[str, str], program: str = "tool") -> set[str]:
-        """What is found when a session accesses these: how, and a path from the root."""
+        """The findings if a session makes these accesses: how, and a path from the root."""
         found = {Access(how, self.absolute(what)): f"cmd > {program}" for how, what in accesses}
         return self._findings(session, found)
 
     def of_command(self, session: str, *command: str | Path) -> set[str]:
-        """What is found when a session runs a command in the folder of its member."""
+        """The findings if a session runs a command in the folder of its member."""
         need(can_trace(), "strace observes programs only on Linux, where ptrace is allowed")
         member = self.monorepo.members[session.rstrip(")").partition("(")[2]]
         file = self.monorepo.path.parent / "strace.txt"
@@ -73,7 +73,7 @@ def watched(monorepo: Monorepo) -> Watched:
 
 @pytest.fixture(scope="module")
 def still(_green: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """Another one, which tests leave as it is."""
+    """Another one, which tests do not change."""
     folder = tmp_path_factory.mktemp("still")
     shutil.copytree(_green, folder / "shop", symlinks=True)
     monorepo = Monorepo(folder / "shop")
@@ -109,7 +109,9 @@ def still(_green: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
         f"{sys.base_prefix}/lib/os.py",
     ],
 )
-def test_an_access_that_is_in_the_key_or_harmless_is_not_a_finding(what: str, still: Watched) -> None:
+def test_an_access_that_is_in_the_key_or_harmless_is_not_a_finding(
+    what: str, still: Watched
+) -> None:
     what = os.path.expanduser(what)
     path = Path(still.absolute(what))
     how = "looked up" if path.is_dir() else "read" if path.exists() else "missed"
@@ -274,7 +276,7 @@ def test_findings_name_the_path_the_program_and_the_line_to_add(monorepo: Monore
     assert '"git" = ' in text and '"~/.npmrc" = ' in text
 
 
-# Each of these is a fix of test_wrong_skips.py, taken back: what was missing in the key is found.
+# Each of these reverts a fix of test_wrong_skips.py: the input that was missing in the key is found.
 
 
 def test_without_the_fix_an_ignore_file_at_the_root_is_found(

@@ -1,4 +1,4 @@
-"""Records that are broken, foreign or shared cost a run at most, and never skip what would fail."""
+"""Broken, foreign or shared records cause at most one more run, and never a wrong skip."""
 
 from __future__ import annotations
 
@@ -62,9 +62,7 @@ def test_a_run_that_records_a_baseline_neither_uses_nor_stores_results(
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_an_invalid_record_is_a_miss_and_one_line_says_so(
-    kind: str, monorepo: Monorepo
-) -> None:
+def test_an_invalid_record_is_a_miss_and_one_line_says_so(kind: str, monorepo: Monorepo) -> None:
     file = record_of(monorepo, "lint(core)")
     content = BROKEN[kind](file)
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -157,7 +155,9 @@ def test_a_full_disk_leaves_no_incomplete_record(monorepo: Monorepo) -> None:
     assert "lint(core)" in monorepo.run()
 
 
-def test_a_run_that_is_killed_while_it_writes_leaves_the_old_or_the_new_record(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_while_it_writes_leaves_the_old_or_the_new_record(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "results" / "a.json"
     json_files.write(file, {"round": 0, "filling": "x" * 200_000})
     code = (
@@ -180,7 +180,7 @@ def test_a_run_that_is_killed_while_it_writes_leaves_the_old_or_the_new_record(t
 
 
 def _at_once(count: int, work: Callable[[Path], object], path: Path) -> None:
-    """Does something in several processes that start together."""
+    """Calls a function in several processes at the same time."""
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(count)
 

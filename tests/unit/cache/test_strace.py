@@ -1,4 +1,4 @@
-"""What strace writes is read as what programs have accessed."""
+"""The accesses of programs are read from the output of strace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slipway_ops.errors import SlipwayError
 
 
 def accesses(text: str) -> dict[tuple[str, str], str]:
-    """What is found in the output of strace for `tool`, which was started in /shop/api."""
+    """The accesses in the output of strace for `tool`, which was started in /shop/api."""
     found = Accesses()
     found.read(text.strip().splitlines(), "/shop/api", "tool")
     return {(access.how, access.what): program for access, program in found.found.items()}

@@ -1,4 +1,4 @@
-"""Results that were once kept although something that they depend on had changed."""
+"""Bugs of the past: results that were kept although an input had changed."""
 
 from __future__ import annotations
 
@@ -166,10 +166,8 @@ def test_a_document_affects_only_repo(monorepo: Monorepo) -> None:
 @pytest.mark.parametrize(
     "version", ["file:../ui", "link:../ui", "portal:../ui", "workspace:*", "*"]
 )
-def test_a_local_package_that_an_app_depends_on_counts(
-    version: str, monorepo: Monorepo
-) -> None:
-    vite = {"devDependencies": {"vite": "^8"}}  # what it builds is known, and kept
+def test_a_local_package_that_an_app_depends_on_counts(version: str, monorepo: Monorepo) -> None:
+    vite = {"devDependencies": {"vite": "^8"}}  # its output is known, and stored
     monorepo.write("apps/ui/package.json", json.dumps({"name": "@shop/ui", **vite}))
     monorepo.write("apps/ui/package-lock.json", "{}\n")
     monorepo.write("apps/ui/src/index.ts", "ui\n")

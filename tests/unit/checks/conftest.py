@@ -23,7 +23,7 @@ MEMBERS = {"backend", "agents", "frontend", "runtime", "repo"}
 
 @pytest.fixture(scope="session")
 def known() -> Names:
-    """What nox and invoke have in the default project, as far as these tests need it."""
+    """The sessions and tasks of the default project that these tests need."""
     others = {"format", "title", "plan", "report", "publish", "deploy", "smoke", "release"}
     of_members = {f"{stage}({member})" for stage in STAGES for member in MEMBERS}
     tasks = {"protect", "env.use", "env.init", "up"}

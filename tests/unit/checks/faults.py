@@ -1,8 +1,7 @@
-"""Faults of workflows: what is planted where, and what must be found.
+"""Mistakes in workflows: the planted text, and the findings.
 
-By what is wrong: the file, a text in it, the text in its place, and all that must be found: its
-place, and a name that the text has. Places and names are regular expressions where one is not
-enough.
+For each mistake: the file, a text in it, the text that replaces it, and all findings: the place,
+and a name in the message. Places and names are regular expressions where one is not enough.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ runs:
     - uses: ./.github/workflows/ci.yml
       with: { python-version: "3.13" }
 """
-# Texts in ci.yml at which faults are planted.
+# Texts in ci.yml that are replaced.
 JOB, STEP, IF = "    timeout-minutes: 30\n", "- run: nox --report", "    if: always()\n"
 PLANNED = """matrix: ${{ fromJSON(needs.plan.outputs.groups || '{"stage":["title", "lint", """
 PLANNED += """"test", "scan", "build"]}') }}"""
@@ -59,7 +58,7 @@ GROUPS = """
 # Places.
 GATE, STAGE, PLAN, RECORDS = (f"{CI}, job {job}" for job in ("gate", "stage", "plan", "records"))
 RAN = f"{STAGE}, step 3"
-# What is found in several faults.
+# Findings of several mistakes.
 UNGATED: Found = [(GATE, "job plan"), (GATE, "job stage"), (PLAN, "condition")]
 JUDGE: Found = [(GATE, "toJSON(needs)")]
 ALWAYS: Found = [(GATE, "always()")]
@@ -68,7 +67,7 @@ ONE_STEP: Found = [(PLAN, "output `groups`")]
 
 
 def unrun(*stages: str) -> Found:
-    """Stages that no job runs."""
+    """The findings for stages that no job runs."""
     return [(CI, f"stage {stage} ") for stage in sorted(stages)]
 
 
@@ -202,7 +201,7 @@ FAULTS: dict[str, Fault] = {
         [(RAN, "NOXSESSION")],
     ),
     "variables that are made at run time": (CI, JOB, f"{JOB}    env: {ALL}\n", [(RAN, ALL)]),
-    # A plan leaves out only what need not run, and whoever plans does not decide.
+    # A plan leaves out only unchanged sessions, and nothing else can leave out a session.
     "a plan that fails and is not seen": (
         CI,
         UNPLANNED,
@@ -314,7 +313,7 @@ FAULTS: dict[str, Fault] = {
             "always() && github.ref != 'refs/heads/main'",
         )
     },
-    # Red stays red, and nothing is switched off.
+    # A failure stays a failure, and no check is turned off.
     "a job that may fail": (
         CI,
         JOB,
@@ -382,7 +381,7 @@ FAULTS: dict[str, Fault] = {
         '"3.12"',
         [(f"{SETUP}, step 2", "3.12")],
     ),
-    # What is called is known and pinned.
+    # Actions are known and pinned.
     "an action by a tag": checkout("actions/checkout@v7"),
     "an action by a branch": checkout("actions/checkout@main"),
     "an action by a short commit": checkout("actions/checkout@3d3c42e"),

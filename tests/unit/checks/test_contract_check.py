@@ -54,7 +54,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def found(project: Project) -> list[tuple[str, str]]:
-    """What is found, as place and text."""
+    """The findings, as place and text."""
     return [(each.place, each.text) for each in contract_check.findings(project.path)]
 
 

@@ -1,4 +1,4 @@
-"""Dashboards and rules ask for metrics that exist, and each alert is explained and tested."""
+"""Dashboards and rules use existing metrics, and each alert has a runbook and tests."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ TEMPLATE = REPOSITORY / "template"
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A copy of what the check reads, to plant faults in."""
+    """A copy of the files that the check reads, in which mistakes are planted."""
     for name in ("deploy", "docs"):
         shutil.copytree(TEMPLATE / name, tmp_path / name)
     return tmp_path
 
 
 def catalogue(root: Path) -> list[dict[str, Any]]:
-    """A registry that has just what the dashboards and rules ask for."""
+    """A registry with exactly the metrics of the dashboards and rules."""
     used = {
         n for _, expression in metrics.expressions(root) for n in metrics.metrics_of(expression)
     }

@@ -1,4 +1,4 @@
-"""What documents, hooks and settings name exists: what does not is found with its line."""
+"""Names in documents, hooks and settings that do not exist are found with their line."""
 
 from __future__ import annotations
 
@@ -131,9 +131,7 @@ def members(tmp_path: Path) -> Project:
         ('frontend = "backend"', "not a list"),
     ],
 )
-def test_a_used_path_that_does_not_exist_is_found(
-    line: str, name: str, members: Project
-) -> None:
+def test_a_used_path_that_does_not_exist_is_found(line: str, name: str, members: Project) -> None:
     members.write("pyproject.toml", f"[tool.slipway.uses]\n{line}\n")
     [found] = uses.findings(members.path)
     assert found.place.startswith("pyproject.toml") and name in found.text

@@ -1,4 +1,4 @@
-"""A project that others have names nothing that only one machine has."""
+"""A shared project must not name addresses that only one machine can reach."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ELSEWHERE = "https://git.example.com/team/slipway.git"
 
 
 def project(folder: Path, source: str, template: str, origin: str) -> Project:
-    """A repository with these lines; without an origin if that is empty."""
+    """A repository with these lines; without an origin if it is empty."""
     made = Project(folder)
     text = f'[tool.slipway]\nrecipe = 2\n[tool.uv.sources.slipway-ops]\n{source}\nrev = "1"\n'
     made.write("pyproject.toml", text)

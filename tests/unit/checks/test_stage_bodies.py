@@ -1,4 +1,4 @@
-"""Stages that check nothing or less, and floors of coverage that are gone, are found."""
+"""Stages that check less or nothing, and missing coverage minimums, are found."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ PYTEST = "        nox_api.run(session, *command)\n"
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Project:
-    """The files of a project in which stages and floors are written, with one member of each."""
+    """The files of a project that contain stages and coverage minimums, with one member of each kind."""
     project = Project(tmp_path)
     for name, text in {
         "noxfile.py": NOXFILE,
@@ -80,7 +80,7 @@ def shop(tmp_path: Path) -> Project:
 
 
 def found(project: Project) -> list[Finding]:
-    """What is found in the stages of a project."""
+    """The findings in the stages of a project."""
     return list(stage_bodies.findings(project.path, STAGES))
 
 
@@ -88,7 +88,7 @@ def test_stages_that_check_something_and_have_minimums_are_clean(shop: Project) 
     assert found(shop) == []
 
 
-# A text in noxfile.py, the text in its place, and what the finding must name.
+# A text in noxfile.py, the text that replaces it, and a name in the finding.
 NOTHING = {
     "a return at once": (ENTER, f"    return\n{ENTER}", "test can end here"),
     "a return for one member": (

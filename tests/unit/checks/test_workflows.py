@@ -1,4 +1,4 @@
-"""CI runs what people run: each way to lose that is found, with its file, job and step."""
+"""CI runs the same commands as people: every difference is found with its file, job and step."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def check(documents: dict[str, Document], known: Names, table: dict[str, Any]) -
 
 
 def replaced(text: str, *pairs: tuple[str, str]) -> str:
-    """A text with others in it, which must be there, replaced."""
+    """A text with some parts replaced, which must be there."""
     for old, new in pairs:
         assert old in text, old
         text = text.replace(old, new)
@@ -55,7 +55,7 @@ def replaced(text: str, *pairs: tuple[str, str]) -> str:
 
 
 def assert_found(found: list[Finding], expected: list[tuple[str, str]]) -> None:
-    """Exactly these places, each with this name in its text."""
+    """Asserts that the findings have exactly these places, each with this name in its text."""
     assert [each.place for each in found] == [place for place, _ in expected], found
     for each, (_, name) in zip(found, expected, strict=True):
         assert name in each.text
@@ -233,9 +233,7 @@ def test_workflows_name_only_sessions_and_capabilities_that_the_project_has(
     assert {name for name in table["allowed"] if " " not in name} == actions | own
 
 
-def test_the_needs_of_a_gate_may_be_a_single_name(
-    check: Check, texts: dict[str, str]
-) -> None:
+def test_the_needs_of_a_gate_may_be_a_single_name(check: Check, texts: dict[str, str]) -> None:
     assert check({CI: replaced(texts[CI], ("needs: [stage]", "needs: stage"))}) == []
 
 

@@ -1,4 +1,4 @@
-"""What is done with backups, without a database: what counts, what is removed, what is refused."""
+"""Backups, without a database: which count, which are removed, which are refused."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Host:
 
     Attributes:
         stack: the environment on it.
-        backups: what is there, the latest first.
-        databases: those that restores have kept or left.
+        backups: all backups, the latest first.
+        databases: the databases that restores have kept or left.
         ran: the scripts, with their arguments.
     """
 
@@ -53,7 +53,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    """The host of production, where nothing was deployed and nothing was saved."""
+    """The host of production, without deployments and backups."""
     (tmp_path / "pyproject.toml").write_text(MANIFEST, encoding="utf-8")
     made = Host(Stack(tmp_path, "production", {"RUNTIME_DATABASE_URL": URL}))
     monkeypatch.setattr(Database, "script", made.script)
@@ -65,7 +65,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
 
 
 def removed(host: Host, script: str = "remove.sh") -> list[str]:
-    """The words of a script that removes something."""
+    """The arguments of a script that removes something."""
     return [word for name, *words in host.ran if name == script for word in words]
 
 

@@ -1,4 +1,4 @@
-"""A Docker host in memory, which knows the few commands that deployments give."""
+"""A Docker host in memory, which knows the few commands that deployments use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIDNIGHT = datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2)))
 
 
 class Killed(BaseException):
-    """What a run ends with that is killed: nothing that it could catch."""
+    """The run is killed; it cannot catch this."""
 
 
 @dataclass
@@ -30,13 +30,14 @@ class DockerHost:
         containers: as `docker inspect` has them.
         services: as `docker compose config` has them; those of members get their images.
         sick: the digests that are not healthy.
-        routes: what the proxy was given last.
+        routes: the last routes of the proxy.
         memory: the free memory of the host, in bytes.
         broken: the versions whose migration fails.
-        requested: what the last smoke test requested.
-        wrong: what the next smoke test finds.
+        requested: the requests of the last smoke test.
+        wrong: the findings of the next smoke test.
         clock: moves by a minute with each volume.
-        lives: after so many commands the run is killed, before the command takes effect or after.
+        lives: the number of commands after which the run is killed, before or after the command
+            takes effect.
     """
 
     root: Path
@@ -135,7 +136,7 @@ class DockerHost:
         self.containers.append(found)
 
     def seen(self, container: dict[str, Any]) -> dict[str, Any]:
-        """A container as it is now."""
+        """The current state of a container."""
         if container["State"]["Status"] != "running":
             return container
         if any(container["Config"]["Image"].endswith(digest) for digest in self.sick):
@@ -190,7 +191,7 @@ def digest(version: str) -> str:
 def container(
     service: str, image: str, status: str = "healthy", version: str = "v1.0.0", number: int = 1
 ) -> dict[str, Any]:
-    """What docker knows of a container."""
+    """The data of a container, as docker has it."""
     state: dict[str, object] = {"Status": "running", "Health": {"Status": status}}
     if status.startswith("exited"):
         state = {"Status": "exited", "ExitCode": int(status.split()[1])}

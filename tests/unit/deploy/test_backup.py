@@ -1,4 +1,4 @@
-"""A deployment goes on only once the data are safe."""
+"""A deployment continues only after the backup of the data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The load that deployments are measured with: it sees what people would see."""
+"""The load that measures deployments counts every error that a user would see."""
 
 from __future__ import annotations
 

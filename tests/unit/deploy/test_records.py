@@ -1,4 +1,4 @@
-"""What the Docker host remembers of deployments."""
+"""The records of deployments on the Docker host."""
 
 from __future__ import annotations
 

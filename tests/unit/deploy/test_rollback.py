@@ -1,4 +1,4 @@
-"""Where a rollback goes, and what is left of a deployment that failed or was killed."""
+"""The version that a rollback chooses, and the state after a failed or killed deployment."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_failed_migration_leaves_the_records_as_they_were(host: DockerHost) ->
 def test_a_deployment_killed_at_any_command_can_be_rolled_back(
     host: DockerHost, sick: bool, after: bool
 ) -> None:
-    # v1.2.0 ran once and was left: the one that must not be taken for what ran last.
+    # v1.2.0 ran once and was replaced: it must not count as the version that ran last.
     for version in ("v1.0.0", "v1.2.0", "v1.1.0"):
         host.deploy(version)
     host.sick = {digest("v1.2.0")} if sick else set()
@@ -194,7 +194,7 @@ def _state(host: DockerHost) -> dict[str, Any]:
 
 
 def _dies(host: DockerHost, fresh: dict[str, Any], lives: int, after: bool, what: Any) -> bool:
-    """Whether a command is killed that lives for so many docker commands; on a host put back."""
+    """Runs a command that is killed after so many docker commands, on a restored host."""
     host.volumes, host.containers = dict(fresh["volumes"]), copy.deepcopy(fresh["containers"])
     host.lives, host.after = lives, after
     try:

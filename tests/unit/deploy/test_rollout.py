@@ -27,7 +27,7 @@ def proxied(host: DockerHost) -> DockerHost:
 
 
 def roll_out(host: DockerHost, version: str, images: str = "") -> list[str]:
-    """Makes staging run a version, with the images of another one; returns what was said."""
+    """Makes staging run a version, with the images of another one; returns the output."""
     stack = compose.stack(host.root, "staging")
     given = {"backend": digest(images or version)}
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""The smoke test: what it requests after a deployment, and which answers it does not accept."""
+"""The smoke test: its requests after a deployment, and the answers that it refuses."""
 
 from __future__ import annotations
 

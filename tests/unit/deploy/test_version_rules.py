@@ -1,4 +1,4 @@
-"""Which versions staging and production take, and what they are made of."""
+"""The versions that staging and production accept, and their images."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Project:
         }
 
     def stage(self, digests: dict[str, str]) -> None:
-        """Writes down that staging has run these images."""
+        """Records that staging has run these images."""
         self.staged.append(Record("sha-0123456789ab", digests, self.commit, "ann"))
 
 

@@ -1,8 +1,8 @@
 """Runs a supervisor over the programs that its argument describes, as `inv dev` does.
 
-The argument is JSON: how many seconds programs get to end in (`grace`), and the `programs`, each
-with its `name`, its `command`, and perhaps `once`, `last`, `ready`: a file that appears then, and
-`code`: the folder with its code.
+The argument is JSON: how many seconds programs have to end (`grace`), and the `programs`, each
+with its `name`, its `command`, and optionally `once`, `last`, `ready` (a file that the program
+creates when it is ready) and `code` (the folder with its code).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The supervisor with stand-ins for programs: what it shows, and that it leaves nothing behind."""
+"""The supervisor with small test programs: its output, and that it leaves no process."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_line_has_the_aligned_name_of_its_program_in_front(start: Start) -
     with start(api="print('one'); " + SLEEP, frontend=SLEEP) as run:
         run.wait_for("frontend | up")
         run.wait_for("api      | one\n")
-        run.wait_for("api      | up\n")  # the other may speak in between
+        run.wait_for("api      | up\n")  # the other may write in between
         run.wait_for("dev      | Ready\n")
 
 
@@ -99,7 +99,7 @@ def test_only_terminals_get_colors_and_no_color_is_respected(
     red = "print('\\x1b[31mred\\x1b[0m')\n"
     with start(api=code + red + SLEEP, web=SLEEP, tty=tty, env=env) as run:
         run.wait_for("Ready")
-        for word in ("red", "wanted", "web |"):  # each program starts to print when it likes
+        for word in ("red", "wanted", "web |"):  # programs start to print in any order
             run.wait_for(word)
         if colored:
             prefixes = set(re.findall(r"^(\x1b\[\d+m)(?:api|web|dev) \|\x1b\[0m ", run.text, re.M))

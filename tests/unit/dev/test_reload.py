@@ -1,4 +1,4 @@
-"""The supervisor starts a program again when its code has changed, and stays sound."""
+"""The supervisor restarts a program if its code has changed, and keeps working."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def start(tmp_path: Path) -> Start:
 
 
 def save(file: Path, code: str) -> None:
-    """Saves as editors do: a new file takes the place of the old one."""
+    """Saves as editors do: a new file replaces the old one."""
     new = file.with_suffix(".new")
     new.write_text(code, encoding="utf-8")
     new.replace(file)
@@ -60,9 +60,7 @@ def ready(place: Path) -> str:
     return f"import pathlib; pathlib.Path({str(place / 'ready')!r}).touch()\n"
 
 
-def test_only_the_program_whose_code_changed_restarts(
-    start: Start, tmp_path: Path
-) -> None:
+def test_only_the_program_whose_code_changed_restarts(start: Start, tmp_path: Path) -> None:
     with start(api="print('one')" + WAIT, agents="print('first')" + WAIT) as run:
         run.wait_for("| one")
         run.wait_for("| first")
@@ -106,9 +104,7 @@ def test_a_syntax_error_is_shown_and_the_next_save_starts_the_program(
         assert run.left() == []
 
 
-def test_a_program_that_dies_after_a_restart_ends_everything(
-    start: Start, tmp_path: Path
-) -> None:
+def test_a_program_that_dies_after_a_restart_ends_everything(start: Start, tmp_path: Path) -> None:
     begin = ready(tmp_path / "api")
     with start(api=begin + WAIT, web="print('web')" + WAIT) as run:
         run.wait_for("Ready")
@@ -118,9 +114,7 @@ def test_a_program_that_dies_after_a_restart_ends_everything(
         assert run.left() == []
 
 
-def test_a_program_finishes_its_work_before_it_restarts(
-    start: Start, tmp_path: Path
-) -> None:
+def test_a_program_finishes_its_work_before_it_restarts(start: Start, tmp_path: Path) -> None:
     with start(api=POLITE) as run:
         run.wait_for("api | one")
         save(tmp_path / "api/main.py", "print('two')" + WAIT)
@@ -128,9 +122,7 @@ def test_a_program_finishes_its_work_before_it_restarts(
         assert run.text.index("bye") < run.text.index("two")
 
 
-def test_a_program_that_does_not_end_is_killed_and_restarted(
-    start: Start, tmp_path: Path
-) -> None:
+def test_a_program_that_does_not_end_is_killed_and_restarted(start: Start, tmp_path: Path) -> None:
     stubborn = "import signal; signal.signal(15, signal.SIG_IGN); print('one')" + WAIT
     with start(grace=1, api=stubborn) as run:
         run.wait_for("api | one")
@@ -170,9 +162,7 @@ def test_a_restart_leaves_no_process_of_the_old_program(
         assert run.left(patience=8) == []
 
 
-def test_a_signal_during_a_restart_ends_everything(
-    start: Start, tmp_path: Path
-) -> None:
+def test_a_signal_during_a_restart_ends_everything(start: Start, tmp_path: Path) -> None:
     slow = POLITE.replace("sys.exit(print('bye'))", "(time.sleep(2), sys.exit(print('bye')))")
     with start(api=slow) as run:
         run.wait_for("api | one")

@@ -1,4 +1,4 @@
-"""What `inv dev` says before it starts anything, in small projects that are not rendered."""
+"""The errors and tables of `inv dev` before it starts anything, in small projects."""
 
 from __future__ import annotations
 

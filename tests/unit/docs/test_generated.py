@@ -1,4 +1,4 @@
-"""Reference and messages are what the code says, and nothing is left out of them."""
+"""The generated pages reference and messages are current and complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from support import REPOSITORY, run
 
 DOCS, PACKAGE = REPOSITORY / "docs", REPOSITORY / "src/slipway_ops"
-# Variables that processes of one run hand to each other, and those of other programs.
+# Variables that processes of one run pass to each other, and those of other programs.
 OTHERS = {"SLIPWAY_DIARY", "SLIPWAY_BESIDE", "SLIPWAY_SHOWN", "NOXSESSION"} | {
     *("PATH", "TERM", "XDG_CACHE_HOME", "UV_CACHE_DIR", "HOME", "COLUMNS"),
     *(
@@ -33,7 +33,7 @@ OTHERS = {"SLIPWAY_DIARY", "SLIPWAY_BESIDE", "SLIPWAY_SHOWN", "NOXSESSION"} | {
 @pytest.mark.parametrize("page", ["reference", "messages"])
 def test_generated_pages_are_current(page: str) -> None:
     committed = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-    # In a process of its own: invoke takes the help of a task's parameters away when it is asked.
+    # In a separate process, because invoke removes the help of a task's parameters when it reads it.
     code = f"import sys, generate; sys.stdout.write(generate.{page}())"
     done = run(sys.executable, "-c", code, cwd=DOCS)
     assert committed == done.stdout, "Type: python docs/generate.py"
@@ -83,7 +83,7 @@ def test_every_message_in_troubleshooting_exists_in_the_code() -> None:
 
 
 def quotes(text: str) -> list[str]:
-    """What is quoted in a text, without what only names a result."""
+    """The quoted messages in a text, without quoted results."""
     return [quote for quote in re.findall(r'"([^"]+)"', text) if quote != "not audited"]
 
 

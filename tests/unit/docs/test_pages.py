@@ -1,4 +1,4 @@
-"""Every page begins with what its reader will have, and every decision says when and whether."""
+"""Every page begins with its result for the reader; every decision has a date and a status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A misspelled word and a phrase that nobody says are found by lint."""
+"""Lint finds misspelled words and uncommon phrases."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support import BIN, REPOSITORY, Project
 
 
 def typos(text: str) -> tuple[int, str]:
-    """What typos says of a text, with the configuration of this repository."""
+    """The output of typos for a text, with the configuration of this repository."""
     words = (BIN / "typos", "--config", REPOSITORY / "_typos.toml", "--format", "brief", "-")
     done = shell.ask(*words, cwd=REPOSITORY, text=text)
     return done.returncode, done.stdout

@@ -1,4 +1,4 @@
-"""What `inv doctor` finds on a machine and in an environment, and the command that it names."""
+"""The problems that `inv doctor` finds on a machine and in an environment, and their fixes."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ URL = "postgresql://app:x@database/app"  # pragma: allowlist secret
 
 
 def info(**more: object) -> str:
-    """What `docker info` says, with something else in it."""
+    """The output of `docker info`, with some changes."""
     now = datetime.now(UTC).isoformat().replace("+00:00", "") + "123Z"
     return json.dumps(GOOD | {"SystemTime": now} | more)
 
 
 def to_fix(checks: Iterable[Check]) -> dict[str, str]:
-    """What has to be fixed: {what: the command}."""
+    """The problems to fix: {problem: the command}."""
     return {check.what: check.remedy for check in checks if check.is_well is False}
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project on a machine that has all that it needs."""
+    """A project on a machine that has everything that it needs."""
     (tmp_path / "pyproject.toml").write_text(MANIFEST, encoding="utf-8")
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**11))
     monkeypatch.setattr(registry_login, "stored_login", lambda _: "a login")
@@ -71,7 +71,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def says(monkeypatch: pytest.MonkeyPatch, text: str, reason: str = "") -> None:
-    """Lets docker answer on this machine."""
+    """Sets the answers of docker on this machine."""
     done = subprocess.CompletedProcess(["docker"], bool(reason), text, reason)
     monkeypatch.setattr(shell, "ask", lambda *_, **__: done)
 
@@ -128,7 +128,7 @@ def test_a_check_that_cannot_run_is_neither_passed_nor_failed(
 
 @pytest.fixture
 def production(root: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """Production, in which all is well."""
+    """A healthy production environment."""
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
         return subprocess.CompletedProcess(command, 0, info(), "")

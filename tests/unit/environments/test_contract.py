@@ -1,4 +1,4 @@
-"""The contract is what Settings classes and members say, and files are generated from it."""
+"""The contract comes from Settings classes and members, and files are generated from it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls) -> None:
-        """Refuses everything, as the runtime words it."""
+        """Refuses everything, with the message of the runtime."""
         lines = ["API_MODE: Take fast or slow.", "API_PORT and API_MODE differ.", "All is wrong."]
         assert os.environ == {"API_ENVIRONMENT": "staging", "APP_VERSION": "0.0.0", "API_PORT": "1"}
         raise ValueError("\n".join([*lines, "Correct the environment and start again."]))

@@ -155,7 +155,7 @@ CALLS = ("mkdir", "symlink", "replace", "rename", "unlink", "rmdir", "lstat", "s
 
 
 def use_and_die(root: Path, after: int) -> int:
-    """Uses staging in a process of its own that dies at a call of the system; its exit status."""
+    """Runs `env.use staging` in a process that is killed at a system call; its exit status."""
     left = after
 
     def dying(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -195,7 +195,7 @@ def test_if_env_use_is_killed_the_old_or_the_new_environment_is_active(
         seen.add((status, text))
         if status == 0:
             break
-        # Back to where it was, but for what the killed run has left behind.
+        # Restores the state, except for files that the killed run has left.
         (tmp_path / ".env").unlink()
         (tmp_path / ".env").symlink_to(".env.development")
     assert (9, "NAME=development\n") in seen, "it was never killed before the switch"

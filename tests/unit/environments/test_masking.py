@@ -1,4 +1,4 @@
-"""What `inv env.show` and `inv env.diff` let be seen of secrets and URLs; in memory."""
+"""What `inv env.show` and `inv env.diff` show of secrets and URLs; in memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ M = masking.MASK
         ("URL", f"https://llm.example/?token={HIDDEN} {HIDDEN}", M),
         ("URL", f"https://llm.example\\{HIDDEN}:1/", M),
         ("URL", f"https://[{HIDDEN}", M),
-        ("URL", f"http:/app:{HIDDEN}@llm.example", M),  # pydantic takes it for a URL
+        ("URL", f"http:/app:{HIDDEN}@llm.example", M),  # pydantic accepts it as a URL
         ("URL", "ssh://deploy@staging.example", "ssh://deploy@staging.example"),
         ("URL", f"ssh://deploy:{HIDDEN}@staging.example", f"ssh://{M}@staging.example"),
         ("URL", "unix:///var/run/docker.sock", "unix:///var/run/docker.sock"),

@@ -1,4 +1,4 @@
-"""What the tests against GitHub's double share."""
+"""Fixtures of the tests with a double of GitHub."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support import REPOSITORY
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
-    """A running double, which this process asks past any proxy."""
+    """A running double, which this process reaches without a proxy."""
     with double(variables={"RELEASE_APP_ID": "4242"}) as running:
         monkeypatch.setenv("NO_PROXY", "127.0.0.1")
         monkeypatch.setenv("no_proxy", "127.0.0.1")
@@ -23,6 +23,6 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Double]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with the rules of this repository, which are those of a new project."""
+    """A folder with the rules of this repository, which are the same as in a new project."""
     shutil.copytree(REPOSITORY / ".github", tmp_path / "shop" / ".github")
     return tmp_path / "shop"

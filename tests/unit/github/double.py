@@ -1,4 +1,4 @@
-"""A loopback double of GitHub's REST API with real state, held to the published schema.
+"""A loopback double of GitHub's REST API with state, which checks the published schema.
 
     with double() as hub:
         hub.disturb("POST", "/rulesets$", DROPPED_AFTER)
@@ -6,8 +6,8 @@
         assert hub.writes == ["PATCH ", "POST /rulesets"]
 
 It answers at `hub.address` as api.github.com does and below `/api/v3` as an Enterprise server
-does. Leaving the block raises if any request or any answer broke the schema, whatever the client
-made of it. It listens on a free port of 127.0.0.1 and ends with its `with` block.
+does. At its end the block raises if a request or an answer broke the schema, whatever the client
+did with it. It listens on a free port of 127.0.0.1 and ends with its `with` block.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ UPLOAD = "/repos/{owner}/{repo}/releases/{release_id}/assets"
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to a request in place of its answer.
+    """A fault that replaces the answer to a request.
 
     Attributes:
         status: of the answer; 0 for none: the connection is dropped.
-        body: JSON, held to the schema too; or a text, which is a page of somebody in between.
-        after: what was asked takes effect all the same.
-        hangs: nothing comes until the client or the test gives up.
-        then: is called before the answer goes out.
+        body: JSON, which must match the schema too; or a text, such as the page of a proxy.
+        after: the request takes effect anyway.
+        hangs: no answer comes until the client or the test gives up.
+        then: is called before the answer is sent.
     """
 
     status: int = 0
@@ -71,7 +71,7 @@ def refusing(
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: the path is as it was sent, the body decoded if it is JSON."""
+    """A request: its path as it was sent, and its body, decoded if it is JSON."""
 
     method: str
     path: str
@@ -84,8 +84,8 @@ class Double(Hub):
 
     Attributes:
         address: of the API, without a slash at its end.
-        requests: everything that was asked, in order.
-        violations: what broke the schema.
+        requests: all requests, in order.
+        violations: the errors against the schema.
     """
 
     address: str = ""
@@ -95,7 +95,7 @@ class Double(Hub):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for a process that shall speak to this double and nobody else."""
+        """Variables for a process that uses this double and no other server."""
         return {
             "GITHUB_API_URL": self.address,
             "GITHUB_REPOSITORY": self.name,
@@ -106,7 +106,7 @@ class Double(Hub):
 
     @property
     def writes(self) -> list[str]:
-        """What was asked but for GET, as `POST /rulesets`: the path below the repository."""
+        """All requests except GET, such as `POST /rulesets`: the path below the repository."""
         return [
             f"{each.method} {re.sub('^.*?/repos/[^/]+/[^/?]+', '', each.path)}"
             for each in self.requests
@@ -116,12 +116,12 @@ class Double(Hub):
     def disturb(
         self, method: str, pattern: str, fault: Fault, *, nth: int = 1, times: int = 1
     ) -> None:
-        """From the n-th request of a method whose path has the pattern on, this happens `times`."""
+        """Makes `times` requests fail, from the n-th of a method and a path pattern on."""
         due = [False] * (nth - 1) + [True] * times
         self._faults.append((method, re.compile(pattern), fault, due))
 
     def fault(self, method: str, path: str) -> Fault | None:
-        """What happens to this request, if anything; asking counts it."""
+        """The fault of this request, if it has one; each call counts the request."""
         met = [
             fault
             for wanted, pattern, fault, due in self._faults
@@ -159,7 +159,7 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             try:
                 outcome = self._outcome(double, data)
-            except Exception as problem:  # a defect of this double is not to look like GitHub's
+            except Exception as problem:  # an error of this double must not look like one of GitHub
                 double.violations.append(f"{self.command} {self.path}: {problem!r}")
                 outcome = DROPPED
         if outcome.hangs:
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = re.sub(rf"^{NUMBERED}(?=/|$)", f"/repos/{double.name}", url.path[len(prefix) :])
         sent = self.command
         if sent == "POST" and not published.find(sent, path) and published.find("PATCH", path):
-            self.command = "PATCH"  # GitHub takes POST for it; python-semantic-release sends that
+            self.command = "PATCH"  # GitHub accepts POST too, and python-semantic-release sends it
         found = published.find(self.command, path)
         kind = self.headers.get("Content-Type") or ""
         decoded = "json" in kind and (self.command, found and found[0]) != ("POST", UPLOAD)
@@ -256,12 +256,12 @@ class _Server(ThreadingHTTPServer):
         double.address = f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up early is an ordinary event here."""
+        """Ignores clients that disconnect early."""
 
 
 @contextmanager
 def double(**state: Any) -> Iterator[Double]:
-    """Runs a double whose state differs from the usual in what is named: see `Hub`.
+    """Runs a double; the arguments set its state, see `Hub`.
 
     Raises:
         AssertionError: at the end, if the schema was broken or a fault was never met.

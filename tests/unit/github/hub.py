@@ -1,4 +1,4 @@
-"""One repository as GitHub keeps it: what each endpoint does to it, and answers."""
+"""The state of one repository on GitHub, and the endpoints that change and return it."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ class Call:
     Attributes:
         base: the address of the API as the client named it.
         uploads: the address of the host for files.
-        values: what stands in the path, by the name in the template.
-        query: what stands behind it.
-        body: decoded if it is JSON, else as bytes.
+        values: the values in the path, by the name in the template.
+        query: the query of the URL.
+        body: decoded if it is JSON, otherwise as bytes.
         kind: the body's content type.
     """
 
@@ -58,13 +58,13 @@ class Call:
     kind: str
 
     def number(self, name: str) -> int:
-        """A value of the path that is a number; 0, which nothing has, if it is none."""
+        """A value of the path as a number; 0, which does not exist, if it is not a number."""
         return int(self.values[name]) if self.values[name].isdigit() else 0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A status with a body; a list goes out page by page."""
+    """A status with a body; a list is sent page by page."""
 
     status: int
     body: Any = None
@@ -90,11 +90,11 @@ class Hub:
 
     Attributes:
         administrator: whether the token is one of an administrator.
-        former: names that the repository had.
-        ignored: settings that GitHub takes without a word and leaves as they are.
+        former: old names of the repository.
+        ignored: settings that GitHub accepts without an error and does not change.
         variables: of Actions.
-        attested: digests of which Actions has signed where they come from.
-        refs: full names and the commits they point at.
+        attested: digests whose origin Actions has signed.
+        refs: full names and their commits.
     """
 
     name: str = "acme/shop"
@@ -148,7 +148,7 @@ def endpoint(method: str, below: str = "") -> Callable[[Endpoint], Endpoint]:
 
 
 def of(kept: dict[int, Document], number: int) -> Document:
-    """What has this number; refused if nothing has it."""
+    """The object with this number; refused if there is none."""
     if number not in kept:
         raise Refusal(404, "Not Found")
     return kept[number]

@@ -1,7 +1,7 @@
-"""GitHub's published OpenAPI schema (schema.json): do a request and an answer keep to it?
+"""Checks requests and answers against GitHub's published OpenAPI schema (schema.json).
 
-The document is OpenAPI 3.0, whose schemas are those of JSON Schema draft 4 but for `nullable`. It
-lets an object have keys that it does not list; in requests they are faults here.
+The document is OpenAPI 3.0. Its schemas are JSON Schema draft 4, except `nullable`. It allows keys
+that it does not list; in requests they are errors here.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ URL, TIME = "https://github.example/it", "2026-01-05T10:00:00Z"
 def find(method: str, path: str) -> tuple[str, dict[str, str]] | None:
     """The template of a path, such as `/repos/{owner}/{repo}`, with its values; None if unknown."""
     for template, methods in DOCUMENT["paths"].items():
-        # A ref is the one value that may hold slashes.
+        # Only a ref may contain slashes.
         pattern = template.replace("{ref}", "(?P<ref>.+)")
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
         if method.lower() in methods and (match := re.fullmatch(pattern, path)):
@@ -37,10 +37,10 @@ def find(method: str, path: str) -> tuple[str, dict[str, str]] | None:
 def request_faults(
     method: str, template: str, query: Mapping[str, str], body: object = None
 ) -> list[str]:
-    """What is wrong with a request, as sentences.
+    """The errors in a request, as sentences.
 
     Args:
-        body: decoded if it is JSON, else as bytes; None where there is none.
+        body: decoded if it is JSON, otherwise as bytes; None if there is none.
     """
     operation = _operation(method, template)
     known = {each["name"]: each for each in operation["parameters"] if each["in"] == "query"}
@@ -64,7 +64,7 @@ def request_faults(
 
 
 def answer_faults(method: str, template: str, status: int, body: object) -> list[str]:
-    """What is wrong with an answer, as sentences.
+    """The errors in an answer, as sentences.
 
     A status from 300 on that is not listed there has the form of GitHub's common errors.
     """
@@ -105,7 +105,7 @@ def _resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_typed(text: str, schema: Mapping[str, Any]) -> object:
-    """What a text in a query stands for; the text itself where it is not such value."""
+    """The value of a text in a query; the text itself if it has no other type."""
     if schema.get("type") == "integer" and text.isdigit():
         return int(text)
     return {"true": True, "false": False}.get(text, text) if schema["type"] == "boolean" else text

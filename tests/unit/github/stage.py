@@ -1,4 +1,4 @@
-"""`inv protect` as tests call it, and what it says of the rules of a new project."""
+"""`inv protect` as tests call it, and its output for the rules of a new project."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def applied(
     check: bool = False,
     sleep: Callable[[float], object] = rest,
 ) -> str:
-    """`inv protect`; returns what it says."""
+    """`inv protect`; returns its output."""
     said: list[str] = []
     api = rest_api.connect(root, hub.environment, sleep=sleep)
     rulesets.protect(root, api, check=check, say=said.append)

@@ -1,11 +1,11 @@
-"""Writes schema.json: what GitHub's published OpenAPI schema says of the endpoints used here.
+"""Writes schema.json: the part of GitHub's published OpenAPI schema for the endpoints used here.
 
     npm pack @octokit/openapi@23.0.2
     tar --extract --file octokit-openapi-23.0.2.tgz
     python tests/github/subset.py package/generated/api.github.com.json
 
-Prose, examples and extensions are left out. What schema.json itself says stays as it is when it is
-read in place of the package's file.
+Descriptions, examples and extensions are left out. If the input is schema.json itself, the output
+is the same.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a job learns from GitHub Actions and gives to it, and nothing elsewhere."""
+"""The data that a job gets from GitHub Actions and gives to it, and nothing outside of Actions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which repository, at which address, with which token: variables, `gh`, the remote `origin`."""
+"""The repository, the address and the token come from variables, `gh` and the remote `origin`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def origin(folder: Path, url: str) -> None:
 
 
 def token(api: rest_api.GitHub) -> str:
-    """What a request is signed with."""
+    """The authorization header of a request."""
     prepared = api._session.prepare_request(requests.Request("GET", f"{api.address}/"))
     return prepared.headers["Authorization"]
 
@@ -85,7 +85,9 @@ def test_names_may_have_dots_and_dashes(name: str, folder: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["", "../shop.git", "../../acme/shop.git", "/srv/git/acme/shop.git", "file:///srv/a/b"]
 )
-def test_without_a_remote_on_github_the_error_names_the_command_to_add_one(url: str, folder: Path) -> None:
+def test_without_a_remote_on_github_the_error_names_the_command_to_add_one(
+    url: str, folder: Path
+) -> None:
     if url:
         origin(folder, url)
     with pytest.raises(GitHubError) as refusal:
@@ -114,7 +116,9 @@ def test_variables_take_precedence_and_gh_is_asked_only_for_the_host(folder: Pat
         ("git@code.example.com:acme/shop", "code.example.com`, or set GH_ENTERPRISE_TOKEN"),
     ],
 )
-def test_without_a_token_the_error_names_both_ways_to_get_one(url: str, variable: str, folder: Path) -> None:
+def test_without_a_token_the_error_names_both_ways_to_get_one(
+    url: str, variable: str, folder: Path
+) -> None:
     origin(folder, url)
     with pytest.raises(GitHubError) as refusal:
         rest_api.connect(folder, {"GITHUB_TOKEN": ""})

@@ -1,4 +1,4 @@
-"""`inv protect` makes GitHub's rules those of .github: what it writes, and what it refuses."""
+"""`inv protect` applies the rules in .github to GitHub: what it writes, and what it refuses."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ def test_a_rule_that_github_stores_differently_is_an_error(hub: Double, root: Pa
     assert SETTINGS in why and "inv protect --check" in why
 
 
-# --- what breaks in the middle -------------------------------------------------------------------
+# --- interruptions -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("at", [1, 2])

@@ -1,4 +1,4 @@
-"""Whatever GitHub, the network or a file of rules answers: a cause, and what to do next."""
+"""Errors of GitHub, of the network or in a file of rules name the cause and the next step."""
 
 from __future__ import annotations
 
@@ -135,15 +135,13 @@ def test_a_renamed_repository_is_an_error_with_the_new_name(hub: Double, root: P
     assert "has_wiki" not in hub.settings
 
 
-def test_a_token_without_administrator_rights_is_refused_first(
-    hub: Double, root: Path
-) -> None:
+def test_a_token_without_administrator_rights_is_refused_first(hub: Double, root: Path) -> None:
     applied(hub, root)
     hub.administrator = False
     for check in (True, False):
         why = refused(hub, root, check=check)
         assert "its settings" in why and "GITHUB_TOKEN" in why
-    # As GitHub answers who may change settings but not this ruleset.
+    # The answer of GitHub if the user may change settings but not this ruleset.
     hub.administrator = True
     del hub.ruleset("main")["bypass_actors"]
     assert "who may bypass main" in refused(hub, root)
@@ -177,9 +175,7 @@ def test_an_invalid_file_of_rules_is_named_and_nothing_is_written(
     assert hub.writes == []
 
 
-def test_a_ruleset_without_a_target_is_for_branches(
-    hub: Double, root: Path
-) -> None:
+def test_a_ruleset_without_a_target_is_for_branches(hub: Double, root: Path) -> None:
     said = json.loads((root / MAIN).read_text(encoding="utf-8"))
     del said["target"]
     (root / MAIN).write_text(json.dumps(said), encoding="utf-8")

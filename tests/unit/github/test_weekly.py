@@ -1,4 +1,4 @@
-"""One issue says what the weekly scan found: opened, kept up to date, closed."""
+"""One issue lists the findings of the weekly scan: it is opened, updated and closed."""
 
 from __future__ import annotations
 

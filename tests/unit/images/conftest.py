@@ -1,4 +1,4 @@
-"""A registry and a project for each test, and no login of whoever runs the tests."""
+"""A registry and a project for each test, without the logins of the user who runs the tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LogIn = Callable[[str], None]
 
 @pytest.fixture(autouse=True)
 def log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LogIn:
-    """Makes docker's configuration, which is empty, hold a login for a host."""
+    """Adds a login for a host to the empty configuration of docker."""
     folder = tmp_path / "docker"
     folder.mkdir()
     monkeypatch.setenv("DOCKER_CONFIG", str(folder))
@@ -32,14 +32,14 @@ def log_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LogIn:
 
 @pytest.fixture
 def registry() -> Iterator[MemoryRegistry]:
-    """A registry that is empty."""
+    """An empty registry."""
     with memory_registry() as made:
         yield made
 
 
 @pytest.fixture
 def product(tmp_path: Path, registry: MemoryRegistry) -> Product:
-    """A project whose images belong into that registry."""
+    """A project that uses that registry."""
     return Product(tmp_path / "product", registry.host)
 
 

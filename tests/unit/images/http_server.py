@@ -1,4 +1,4 @@
-"""HTTP servers on loopback, whose answers a test decides."""
+"""HTTP servers on loopback with answers from the test."""
 
 from __future__ import annotations
 

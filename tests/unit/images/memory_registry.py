@@ -21,7 +21,7 @@ Disturb = Callable[[Request, bytes], bool]
 
 
 def undisturbed(request: Request, body: bytes) -> bool:
-    """Leaves every request to the registry."""
+    """Lets the registry answer every request."""
     return False
 
 
@@ -93,14 +93,14 @@ class MemoryRegistry:
 
 @contextmanager
 def memory_registry(disturb: Disturb = undisturbed) -> Iterator[MemoryRegistry]:
-    """A registry that is empty."""
+    """An empty registry."""
     made = MemoryRegistry(disturb=disturb)
     with serve(made) as made.host:
         yield made
 
 
 def index_of(image: Manifest) -> Manifest:
-    """An index of two platforms that both are this image."""
+    """An index of two platforms with the same image."""
     entry = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.body)}
     both = [entry | {"platform": {"os": "linux", "architecture": a}} for a in ("amd64", "arm64")]
     return Manifest.of(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": both})

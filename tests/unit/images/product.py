@@ -1,4 +1,4 @@
-"""A project of three members, each with an image, and the commands that its people type."""
+"""A project of three members, each with an image, and the commands of its users."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Product:
 
     Attributes:
         host: its registry, as `host:port`.
-        account: the folder of its images there, which nobody else has.
-        lines: what its last command said.
+        account: its own folder of images there.
+        lines: the output of its last command.
     """
 
     def __init__(self, root: Path, host: str) -> None:
@@ -58,7 +58,7 @@ class Product:
 
     @property
     def tag(self) -> str:
-        """The tag of the images of what is checked out."""
+        """The tag of the images of the current commit."""
         return "sha-" + self.git("rev-parse", "HEAD")[:12]
 
     def place(self, name: str, tag: str) -> str:

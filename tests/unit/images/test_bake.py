@@ -1,4 +1,4 @@
-"""What `docker buildx bake` builds, and what people read where it cannot work."""
+"""The builds of `docker buildx bake`, and the errors if it cannot work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promotion: the images of one tag get another one, all of them or none."""
+"""Promotion: all images of one tag get another tag, or none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pushing: which images reach the registry, under which tags, and what never moves."""
+"""Pushing: the images and tags in the registry, and the tags that never move."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from slipway_ops.shell import CommandError
 
 
 class Docker:
-    """The few commands of docker that a push gives, in front of a registry.
+    """The few commands of docker that a push uses, in front of a registry.
 
     Attributes:
         images: {reference: the image}.
         pushes: the references that were pushed, in order.
-        failures: what the next pushes fail with.
-        intruder: what somebody else pushes right after a push.
+        failures: the errors of the next pushes.
+        intruder: an image that somebody else pushes right after a push.
     """
 
     def __init__(self, product: Product, registry: MemoryRegistry) -> None:
@@ -64,7 +64,7 @@ class Docker:
 
 @pytest.fixture
 def docker(product: Product, registry: MemoryRegistry, monkeypatch: pytest.MonkeyPatch) -> Docker:
-    """An engine that has an image of every member; nobody waits between two tries."""
+    """An engine that has an image of every member; there is no pause between two tries."""
     made = Docker(product, registry)
     monkeypatch.setattr(shell, "docker", made)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
@@ -93,9 +93,7 @@ def test_only_the_named_members_are_pushed(product: Product, docker: Docker) -> 
     assert docker.pushes == [product.place("beta", product.tag)]
 
 
-def test_the_tag_of_a_commit_never_moves_to_another_image(
-    product: Product, docker: Docker
-) -> None:
+def test_the_tag_of_a_commit_never_moves_to_another_image(product: Product, docker: Docker) -> None:
     first = product.push(only=["gamma"])
     docker.build("other")
     for options in ({}, {"move": True}):

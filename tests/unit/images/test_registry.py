@@ -1,4 +1,4 @@
-"""The client of registries: what it reads and writes, and answers that it does not believe."""
+"""The client of registries: what it reads and writes, and the answers that it refuses."""
 
 from __future__ import annotations
 

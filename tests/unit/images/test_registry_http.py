@@ -1,4 +1,4 @@
-"""Registries that are busy, and those that are not there."""
+"""Busy and unreachable registries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from slipway_ops.images.registry_http import Connection
 
 
 class Clock:
-    """The time, which passes at once where somebody sleeps."""
+    """A clock whose time passes at once when somebody sleeps."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
@@ -88,9 +88,7 @@ def test_a_short_pause_is_waited_for_and_shown(
     assert f"{registry.host} is busy (429): waiting 1 s" in capsys.readouterr().err
 
 
-def test_all_requests_of_a_command_share_one_waiting_limit(
-    client: Client, clock: Clock
-) -> None:
+def test_all_requests_of_a_command_share_one_waiting_limit(client: Client, clock: Clock) -> None:
     with serve(lambda request, _: answer(request, 429, Retry_After="20")) as host:
         with ThreadPoolExecutor() as pool:
             asked = [pool.submit(client.digest_of, f"{host}/shop/m{n}:v1") for n in range(4)]
@@ -109,9 +107,7 @@ def test_an_unreachable_registry_is_an_error_with_the_next_step(
         Client(Connection()).digest_of("127.0.0.1:9/a/b:c")
 
 
-def test_a_dropped_connection_is_tried_again(
-    client: Client, registry: MemoryRegistry
-) -> None:
+def test_a_dropped_connection_is_tried_again(client: Client, registry: MemoryRegistry) -> None:
     image = registry.seed("shop/alpha:v1")
     cuts = iter([True])
 

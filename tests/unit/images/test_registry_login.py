@@ -1,4 +1,4 @@
-"""Where logins to registries are sent, and where never."""
+"""The hosts to which logins of registries are sent, and those to which they are not."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_login_is_sent_to_no_other_host_and_never_without_tls(realm: str, log_
 def test_a_login_is_sent_neither_to_another_realm_nor_through_a_proxy(
     client: Client, log_in: LogIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[str] = []  # by a proxy that every address without an own route leads to
+    seen: list[str] = []  # by the proxy
     realm = "http://127.0.0.1@host.example/token"
 
     def spy(request: Request, body: bytes) -> None:

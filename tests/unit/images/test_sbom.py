@@ -1,4 +1,4 @@
-"""What an image of an app is made of, where its lock is not npm's."""
+"""The list of packages in the image of an app whose lock is not npm's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each form of lock is read strictly: what cannot be read is named, and nothing is left out."""
+"""Each format of lock is read strictly: unreadable entries are named, and nothing is left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which Node a member needs, and where that is written."""
+"""The version of Node that a member needs, and the files that set it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which package manager a web member has, in which version, and whose lock it is."""
+"""The package manager of a web member, its version and its lock."""
 
 from __future__ import annotations
 
@@ -104,9 +104,7 @@ def test_an_unknown_format_is_an_error_that_asks_for_the_version(
         {"pnpm-workspace.yaml": "packages:\n  - 'apps/*'\n  - '!apps/old'\n"},
     ],
 )
-def test_packages_of_a_workspace_use_its_lock(
-    workspace: dict[str, str], tmp_path: Path
-) -> None:
+def test_packages_of_a_workspace_use_its_lock(workspace: dict[str, str], tmp_path: Path) -> None:
     web = write(tmp_path, **workspace, **{"pnpm-lock.yaml": PNPM.format("9.0")})
     assert package_manager.of(tmp_path, web).folder == tmp_path
 

@@ -1,4 +1,4 @@
-"""What a stage of a web member runs, and what it says where there is nothing."""
+"""The commands of a stage of a web member, and its message if there are none."""
 
 from __future__ import annotations
 

@@ -33,14 +33,14 @@ PIECES += [
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """What a renderer makes of a text, the inner parts as well."""
+    """The tokens of a rendered text, including nested ones."""
     for token in MARKDOWN.parse(text):
         yield token
         yield from token.children or []
 
 
 def dangers(text: str) -> list[str]:
-    """What a renderer would run or load."""
+    """The tokens that a browser would run or load."""
     found = []
     for token in tokens(text):
         if token.type.startswith("html") and token.content not in ("<code>", "</code>"):

@@ -1,4 +1,4 @@
-"""A refusal ends every command with its sentence."""
+"""Every command shows the message of an error and exits."""
 
 from __future__ import annotations
 

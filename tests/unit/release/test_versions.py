@@ -1,4 +1,4 @@
-"""What is said of the next version, and what of the changelog is about a version."""
+"""The text about the next version, and the entry of a version in the changelog."""
 
 from __future__ import annotations
 

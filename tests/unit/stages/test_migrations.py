@@ -1,4 +1,4 @@
-"""Migrations that the version that runs cannot work with, found by the real squawk."""
+"""The real squawk finds migrations that the running version cannot work with."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ UPDATE alembic_version SET version_num='0002' WHERE alembic_version.version_num 
 
 @pytest.fixture
 def member(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A member with squawk's settings, and an Alembic that says what was rendered before."""
+    """A member with squawk's settings, and an Alembic that prints prepared SQL."""
     (tmp_path / ".squawk.toml").write_bytes(SETTINGS.read_bytes())
     (tmp_path / "bin").mkdir()
     program = tmp_path / "bin" / "alembic"

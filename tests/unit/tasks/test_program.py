@@ -43,7 +43,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 @pytest.fixture
 def program(project: Project) -> Program:
-    """Our program in that project, with every operation."""
+    """Our program in that project, with every task."""
     made = Program(namespace)
     made.create_config()
     made.parse_core(["inv"])
@@ -184,7 +184,7 @@ def test_each_task_shows_examples_that_are_commands(program: Program) -> None:
         examples = re.findall(r"^    inv (.*)$", text.partition("\nExamples:\n")[2], re.MULTILINE)
         assert examples, f"{name} shows no example"
         for example in examples:
-            command = example.partition(" <")[0]  # what follows is the shell's
+            command = example.partition(" <")[0]  # the rest is for the shell
             assert [each.name for each in read(program, command)] == [name], example
 
 
