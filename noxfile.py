@@ -213,7 +213,7 @@ def report(session: nox.Session) -> None:
 
 @nox.session
 def release(session: nox.Session) -> None:
-    """For CI (you: inv release): makes the next version of the template, with its GitHub Release."""
+    """For CI (you: inv release): makes the next version of the template and its GitHub Release."""
     install(session, "test")
     session.run("inv", "release")
 

@@ -150,7 +150,7 @@ def svg(lines: list[Line], title: str, columns: int = 80) -> str:
 
 
 def _spans(line: Line) -> Iterator[str]:
-    """The parts of a line with the same style; each has a position, whatever the font's width is."""
+    """The parts of a line with the same style, each at a position that fits every font."""
     column = 0
     for (color, bold), group in groupby(line, key=lambda char: (_color(char), char.bold)):
         text = "".join(char.data for char in group)

@@ -21,7 +21,7 @@ DESKTOP, PHONE = (1280, 800), (390, 844)
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser; the test is skipped where there is none."""
+    """A browser; without one the test is skipped."""
     need(CHROMIUM is not None, "Chromium: apt-get install --no-install-recommends chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
@@ -30,7 +30,7 @@ def chromium() -> Iterator[Browser]:
 
 
 def open_page(browser: Browser, address: str, size: tuple[int, int] = DESKTOP) -> Page:
-    """A page in a window of that many pixels, which must be free of errors."""
+    """A page in a window of this size, which must be free of errors."""
     page = browser.new_page(viewport={"width": size[0], "height": size[1]})
     page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
     page.goto(address)
@@ -38,7 +38,7 @@ def open_page(browser: Browser, address: str, size: tuple[int, int] = DESKTOP) -
 
 
 def ask(page: Page, question: str, answer: str) -> None:
-    """Asks in the page of the example product, until an answer with that text is shown."""
+    """Asks a question on the example page, and waits for an answer with that text."""
     page.get_by_label("Your question").fill(question)
     page.get_by_role("button", name="Ask", exact=True).click()
     card = page.get_by_role("article", name=question)

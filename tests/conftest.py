@@ -17,13 +17,13 @@ from support import Project, Shared, render, snapshot
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Puts temporary folders where nested runs of pytest leave them alone.
+    """Sets the folder for temporary files, the signals, and the cache of compiled modules.
 
-    pytest closes its usual folder to other users each time it starts, and the projects' tests run
-    PostgreSQL as another user when they are run by root.  Signals that whoever started this run
-    has it ignore (nohup, a background job) are set back: each program of a test would inherit it.
-    Compiled modules are kept even where the environment forbids it: hundreds of tests start a
-    Python program, and most of them take twice as long without.
+    pytest closes its usual folder to other users each time it starts, and if root runs the tests of
+    a project, they run PostgreSQL as another user.  Signals that this run ignores (nohup, a
+    background job) are reset, because each program of a test would inherit that.  Compiled modules
+    are kept even if the environment forbids it, because hundreds of tests start a Python program,
+    and most of them take twice as long without.
     """
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
@@ -35,20 +35,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Makes the tests of the warm clone one group: it is warmed up once, not by each worker."""
+    """Puts the tests of the warm clone into one group, so that only one worker prepares it."""
     if "_bench" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.xdist_group("bench"))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Removes the temporary folders of a green run: gigabytes of environments."""
+    """Removes the temporary folders of a green run, which contain gigabytes of environments."""
     if exitstatus == 0 and not hasattr(session.config, "workerinput"):
         shutil.rmtree(session.config.option.basetemp, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    """What is made once for all workers: pytest-xdist gives each a folder beside the others."""
+    """The files that are made once for all workers."""
     own = tmp_path_factory.getbasetemp()
     return Shared(own.parent if hasattr(request.config, "workerinput") else own)
 
@@ -61,13 +61,13 @@ def template(shared: Shared) -> Path:
 
 @pytest.fixture(scope="session")
 def rendered(template: Path, shared: Shared) -> Project:
-    """The default project as it is rendered and committed; shared, so tests only read it."""
+    """The default project, rendered and committed. It is shared: tests must only read it."""
     return Project(shared.once("rendered/shop", lambda folder: render(template, folder)))
 
 
 @pytest.fixture(scope="session")
 def default_project(rendered: Project, shared: Shared) -> Project:
-    """The default project, committed and locked; shared, so tests read it or clone it."""
+    """The default project, committed and locked. It is shared: tests read it or clone it."""
 
     def make(folder: Path) -> None:
         shutil.copytree(rendered.path, folder, symlinks=True)
@@ -86,7 +86,7 @@ def _bench(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def bench(_bench: Project) -> Iterator[Project]:
-    """A clone of the default project with warm environments, put right again after the test."""
+    """A clone of the default project with its environments installed; restored after the test."""
     begin = _bench.git("rev-parse", "HEAD").strip()
     yield _bench
     _bench.restore(begin)

@@ -1,4 +1,4 @@
-"""Loopback doubles of the advisory services, spoken to by the real `pip-audit` and `npm`.
+"""Loopback doubles of the advisory services, for the real `pip-audit` and `npm`.
 
     advisory = Advisory("npm", "left-pad", "GHSA-aaaa-bbbb-cccc", fixed="1.3.0")
     with advisory_services(advisory) as services:
@@ -70,8 +70,8 @@ class Advisory:
         }
 
 
-# What every honest advisory service has known for years; `nox -s scan` asks for these two each
-# time, to tell a service that finds nothing from one that knows nothing.
+# Old advisories that every real service knows. `nox -s scan` asks for these two each time, to
+# distinguish a service that finds nothing from one that knows nothing.
 KNOWN_FOR_YEARS = (
     Advisory("PyPI", "pycrypto", "PYSEC-2018-97", aliases=("CVE-2018-6594",)),
     Advisory("npm", "growl", "GHSA-qh2h-chj9-jffq", fixed="1.10.0", severity="critical"),
@@ -80,14 +80,14 @@ KNOWN_FOR_YEARS = (
 
 @dataclass
 class Services:
-    """A running double: its address, the variables that point an audit at it, what it was asked."""
+    """A running double: its address, the variables for an audit, and the requests that it got."""
 
     address: str
     asked: list[tuple[str, Any]] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for a process that shall ask this double and nobody else."""
+        """Variables for a process that uses this double and no other service."""
         return {
             "AUDIT_OSV_URL": f"{self.address}/v1/query",
             "AUDIT_NPM_REGISTRY": f"{self.address}/",
@@ -126,7 +126,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._drip()
 
     def do_GET(self) -> None:
-        """A package document with the versions that the advisories speak of."""
+        """A package document with the versions in the advisories."""
         name = self.path.lstrip("/").replace("%2f", "/")
         versions = self.server.packages.get(name)
         if self.server.behavior != "honest" or versions is None:
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _drip(self) -> None:
-        """Send a byte now and then, so that no timeout of a single read ever fires."""
+        """Send a byte from time to time, so that no timeout of a single read occurs."""
         self.send_response(200)
         self.send_header("Content-Length", "1000000")
         self.end_headers()
@@ -191,7 +191,7 @@ class _Server(ThreadingHTTPServer):
         self.services = Services(f"http://127.0.0.1:{self.server_port}")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up early is an ordinary event here."""
+        """Ignore clients that disconnect early."""
 
 
 @contextmanager
@@ -200,7 +200,7 @@ def advisory_services(
     behavior: Behavior = "honest",
     packages: Packages | None = None,
 ) -> Iterator[Services]:
-    """Run a double that knows `advisories` (and what everybody has known for years).
+    """Run a double that knows `advisories` (and the old ones that every service knows).
 
     `behavior`: "ignorant" answers an empty object to everything, "silent" accepts and never
     answers, "dripping" answers a byte at a time, "error" is a 500, "html", "broken" and "shape"
@@ -220,7 +220,7 @@ def advisory_services(
 
 
 def absent_services() -> Services:
-    """Addresses on which nobody listens: every connection is refused."""
+    """Addresses on which no server listens: every connection is refused."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = cast(int, taken.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The real kubectl, out of a package that carries it: nothing is installed on the machine."""
+"""The real kubectl, from a package that contains it: nothing is installed on the machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests share: rendering the template as its users do, and acting in the result."""
+"""Helpers of all tests: rendering the template as users do, and running commands in a project."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ IDENTITY = {
     "GIT_COMMITTER_NAME": "Tester",
     "GIT_COMMITTER_EMAIL": "tester@example.com",
 }
-# What a project must not inherit from the run of this repository's own tests.
+# Variables that a project must not inherit from this test run.
 FOREIGN = (
     *("CI", "VIRTUAL_ENV", "NOX_", "UV_PROJECT", "PYTEST_", "COVERAGE_", "PYTHONPATH", "GIT_"),
     *("RESULTS", "SINCE", "SLIPWAY_"),
@@ -46,7 +46,7 @@ def clean_environment(**extra: str) -> dict[str, str]:
 def run(
     *command: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 1200
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command with output and errors in one text; never raises for its exit status."""
+    """Runs a command, with stdout and stderr in one text; never raises for its exit status."""
     return subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -61,14 +61,14 @@ def run(
 
 @dataclass(frozen=True)
 class Shared:
-    """The folder that all workers of a run share: what is expensive is made there once."""
+    """The folder that all workers of a run share, for results that are expensive to make."""
 
     base: Path
 
     def once(self, name: str, make: Callable[[Path], object]) -> Path:
-        """The folder `name`, which the first worker that asks makes; the others wait for it.
+        """The folder `name`: the first worker that asks makes it, the others wait for it.
 
-        `make` gets the path of the folder, which does not exist yet. What it made is for reading.
+        `make` gets the path of the folder, which does not exist yet. Tests must not change it.
         """
         folder, done = self.base / name, self.base / f"{name}.done"
         folder.parent.mkdir(exist_ok=True)
@@ -81,7 +81,7 @@ class Shared:
 
 
 def snapshot(destination: Path) -> Path:
-    """A git repository with this working tree's files, committed: what users would copy from.
+    """A git repository with this working tree's files, committed, as a source to copy from.
 
     Copies what git would add (tracked and new files), so that tests see uncommitted work too.
     """
@@ -131,7 +131,7 @@ def dump(value: object) -> str:
 
 @dataclass(frozen=True)
 class Project:
-    """A rendered project in a git repository of its own."""
+    """A rendered project in its own git repository."""
 
     path: Path
 
@@ -148,7 +148,7 @@ class Project:
     def green(self, *words: str, **env: str) -> str:
         """`nox …`, which must succeed; returns the output."""
         done = self.nox(*words, **env)
-        text, failed, _ = done.stdout.partition(" failed.\n")  # the session that failed first
+        text, failed, _ = done.stdout.partition(" failed.\n")  # the first session that failed
         assert done.returncode == 0, f"{text[-4000:]}{failed}…\n{done.stdout[-2000:]}"
         return done.stdout
 
@@ -176,12 +176,12 @@ class Project:
         assert done.returncode == 0, done.stdout
 
     def restore(self, to: str = "HEAD") -> None:
-        """Makes branch and tree what a commit is, the last by default; what git ignores stays."""
+        """Resets branch and tree to a commit, by default the last one; ignored files stay."""
         self.git("reset", "--quiet", "--hard", to)
         self.git("clean", "--quiet", "--force", "-d")
 
     def tree(self) -> str:
-        """The id of the tree that `git add --all` would make: what checks must leave as it is."""
+        """The id of the tree that `git add --all` would make. Checks must not change it."""
         index = self.path / ".git" / "tree-index"
         env = clean_environment(GIT_INDEX_FILE=str(index))
         run("git", "add", "--all", cwd=self.path, env=env)
@@ -195,7 +195,7 @@ class Project:
         (self.path / name).write_text(text, encoding="utf-8")
 
     def replace(self, name: str, old: str, new: str) -> None:
-        """Replaces a text that must stand in the file."""
+        """Replaces a text that must be in the file."""
         text = (self.path / name).read_text(encoding="utf-8")
         assert old in text, f"{old!r} is not in {name}"
         self.write(name, text.replace(old, new))
@@ -212,7 +212,7 @@ def render(template: Path, destination: Path, **answers: object) -> Project:
 
 
 def filled(text: str, *capabilities: str) -> str:
-    """A text of the template in a project with these capabilities; no other answer is known."""
+    """A text of the template, rendered with these capabilities and no other answers."""
     template = jinja2.Environment(keep_trailing_newline=True).from_string(text)
     return template.render(capabilities=capabilities)
 
@@ -224,7 +224,7 @@ def recipe(*capabilities: str) -> str:
 
 
 def need(present: bool, reason: str) -> None:
-    """Skips the test where a part is absent, with the reason; in CI an absent part is a failure."""
+    """Skips the test if a part is missing, with the reason; in CI it fails instead."""
     if present:
         return
     if os.environ.get("CI", "") not in ("", "0", "false"):
@@ -234,7 +234,7 @@ def need(present: bool, reason: str) -> None:
 
 @functools.cache
 def engine() -> bool:
-    """Whether a container engine answers, to a docker with buildx."""
+    """Whether docker has buildx and reaches a container engine."""
     if shutil.which("docker") is None:
         return False
     commands = (["docker", "version"], ["docker", "buildx", "version"])
@@ -252,7 +252,7 @@ def strace() -> bool:
 
 @contextmanager
 def own_registry() -> Iterator[str]:
-    """A registry for the names of a test's images, which nobody else has; they are removed."""
+    """A unique registry name for the images of a test; the images are removed at the end."""
     registry = f"test-{uuid.uuid4().hex[:12]}.example"
     try:
         yield registry

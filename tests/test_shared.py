@@ -1,4 +1,4 @@
-"""What workers share is made once, and never half."""
+"""Files that workers share are made once and completely."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A baseline in a project with real tools: only what is new fails, and it shrinks by itself."""
+"""A baseline in a project with real tools: only new findings fail, and it shrinks by itself."""
 
 from __future__ import annotations
 
@@ -127,14 +127,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def project(recorded: Project) -> Iterator[Project]:
-    """This project, put right again after the test; nothing is known of its results."""
+    """This project, restored after the test; there are no stored results."""
     shutil.rmtree(recorded.path / ".nox/results", ignore_errors=True)
     yield recorded
     recorded.restore()
 
 
 def known(project: Project) -> dict[str, dict[str, dict[str, float]]]:
-    """What baseline.json says."""
+    """The content of baseline.json."""
     found: dict[str, dict[str, dict[str, float]]] = json.loads(
         (project.path / "baseline.json").read_text(encoding="utf-8")
     )

@@ -1,4 +1,4 @@
-"""Each check of each stage is seen to fail, on faults that are planted in the default project."""
+"""Each check of each stage fails on a mistake that is planted in the default project."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fault:
         session: the session in which it does.
         file: the file that the fault is added to.
         text: what is added at its end.
-        told: what the output of the session must match: it names the file, or what is in no other.
+        told: a pattern for the output of the session: it names the file, or a unique text.
         placed: whether it is in a line of the file, which the end of the run then names.
     """
 
@@ -52,7 +52,7 @@ TYPED_RULES = {
     "unbound-method": "return new Map<string, string>().get;",
 }
 VERSIONS = "libs/runtime/src/runtime/migrations/versions"
-# What squawk finds in a revision, and the revision that it is in.
+# A finding of squawk, and the revision that has it.
 MIGRATIONS = {
     "ban-drop-column": "ALTER TABLE questions DROP COLUMN model",
     "adding-required-field": "ALTER TABLE questions ADD COLUMN stars integer NOT NULL",
@@ -71,7 +71,7 @@ def revision(number: int, statement: str) -> str:
     )
 
 
-# Two runs of nox: what stops a session or breaks the build is apart from what it would hide.
+# Two runs of nox, because some mistakes stop a session and so hide others.
 SIDE_BY_SIDE = [
     Fault(
         "black",
@@ -275,15 +275,15 @@ ALL = SIDE_BY_SIDE + ALONE
 
 
 def sessions(output: str) -> dict[str, str]:
-    """What each session of a run of nox has said, by its name."""
+    """The output of each session of a run of nox, by its name."""
     _, *parts = re.split(r"^nox > Running session (.+)$", output, flags=re.MULTILINE)
     return dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def planted(faults: list[Fault], project: Project) -> dict[str, tuple[str, list[str]]]:
-    """Plants faults, and runs their sessions, which may change no file.
+    """Plants mistakes, and runs their sessions, which must not change files.
 
-    Returns what each session has said, and the places in it.
+    Returns the output of each session, and the places in it.
     """
     for fault in faults:
         path = project.path / fault.file
@@ -303,7 +303,7 @@ def planted(faults: list[Fault], project: Project) -> dict[str, tuple[str, list[
 
 @pytest.fixture(scope="module")
 def said(_bench: Project) -> dict[str, tuple[str, list[str]]]:
-    """What was said of each fault's check, and the places in it, by the name of the check."""
+    """The output for each mistake, and the places in it, by the name of the check."""
     return {
         fault.check: output[fault.session]
         for faults in (SIDE_BY_SIDE, ALONE)

@@ -1,4 +1,4 @@
-"""The hooks of this repository itself: they need nothing that is cloned, and they find faults."""
+"""The hooks of this repository: they clone nothing, and they find mistakes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_no_hook_is_cloned_from_another_repository(rendered: Project) -> None:
 
 
 def suggested(output: str) -> tuple[str, str]:
-    """Of a refused message: an example of a good one, and the command to correct it."""
+    """The example of a valid message and the command to correct it, for a refused message."""
     example = re.search(r"^    (\w+: .+)$", output, re.MULTILINE)
     again = re.search(r"git commit --edit .+$", output, re.MULTILINE)
     assert example and again, output

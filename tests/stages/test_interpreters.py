@@ -1,4 +1,4 @@
-"""One Python everywhere: uv looks for no other, and the lock fits on all of them."""
+"""uv always uses the running Python, and the lock is valid for all supported ones."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ recipe = 2
 [tool.uv.workspace]
 members = ["libs/*"]
 """
-# slipway-ops and what this part of it imports, for Pythons that have neither.
+# slipway-ops and its imports, for Pythons that do not have them.
 PACKAGE = os.pathsep.join([str(REPOSITORY / "src"), str(Path(filelock.__file__).parents[1])])
 CODE = """\
 import sys
@@ -62,7 +62,7 @@ def test_a_lock_of_a_project_without_members_fits_on_every_python(
     assert done.returncode == 0, done.stdout
     for first, last in ((installed[0], installed[-1]), (installed[-1], installed[0])):
         (project / "uv.lock").unlink(missing_ok=True)
-        # Whatever is first on PATH, and whatever a person has set.
+        # Also with another Python on PATH, and with other settings.
         path = f"{installed[0].parent}:{BIN}:{os.environ['PATH']}"
         env = clean_environment(UV_PYTHON="3.9", PYTHONPATH=PACKAGE, CI="") | {"PATH": path}
         for python, made in ((first, True), (first, False), (last, False)):

@@ -1,4 +1,4 @@
-"""The first lock comes from the tested world; a missing or stale one is named with its remedy."""
+"""The first lock has tested versions; for a missing or stale lock the error names the fix."""
 
 from __future__ import annotations
 

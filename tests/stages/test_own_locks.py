@@ -1,4 +1,4 @@
-"""Members with a lock, tools and settings of their own go through every stage as they are."""
+"""Members with their own lock, tools and settings pass every stage unchanged."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_more():
     assert more(1) == 2
     assert os.environ.get("TOKEN_OF_TESTS", "") != "bad"
 """,
-    # One that says itself what lint runs, and names what its tests need as an extra.
+    # One with its own commands for lint, and an extra for its tests.
     "kit/pyproject.toml": """
 [project]
 name = "kit"
@@ -100,7 +100,7 @@ SESSIONS = [
 
 @pytest.fixture(scope="module")
 def whole(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Both members after all of their stages; changes are taken back by `shop`."""
+    """Both members after all of their stages; `shop` reverts changes."""
     made = Project(tmp_path_factory.mktemp("own-locks") / "shop")
     for name, text in FILES.items():
         made.write(name, text.lstrip())

@@ -1,4 +1,4 @@
-"""The recipe is the project's own: a stage is replaced in it, and it says what it needs."""
+"""The recipe belongs to the project: its stages can be replaced."""
 
 from __future__ import annotations
 

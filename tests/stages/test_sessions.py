@@ -1,4 +1,4 @@
-"""What people rely on when they type `nox`: the list, a choice of members, words for tools."""
+"""The behavior of `nox` for users: the list, a choice of members, arguments for tools."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_two_members_with_the_same_name_are_refused(bench: Project) -> None:
 
 
 def test_a_machine_without_node_gets_it_from_the_wheel(bench: Project, tmp_path: Path) -> None:
-    # A PATH with the programs of this machine, but for Node's.
+    # A PATH with the programs of this machine, except Node's.
     programs = tmp_path / "bin"
     programs.mkdir()
     for folder in reversed(os.environ["PATH"].split(os.pathsep)):

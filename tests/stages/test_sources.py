@@ -1,4 +1,4 @@
-"""A member whose code is not found is an error in every stage: no stage is green over nothing."""
+"""A member without code is an error in every stage, never a green result."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from support import Project, recipe
 MANIFEST = '[project]\nname = "{}"\nversion = "0"\nrequires-python = ">=3.11"\n'
 FILES = {
     "pyproject.toml": '[tool.slipway]\nrecipe = 2\nslug = "shop"\npython = "3.13"\n',
-    # It has documents only.
+    # It has only documents.
     "services/papers/pyproject.toml": MANIFEST.format("papers"),
     "services/papers/papers/README.md": "Nothing yet.\n",
     # Its src/ is empty.
     "libs/empty/pyproject.toml": MANIFEST.format("empty"),
     "libs/empty/src/README.md": "Nothing yet.\n",
-    # It has tools and their configuration, and nothing that they could check.
+    # It has tools and their configuration, but no code.
     "apps/bare/package.json": '{"name": "bare"}\n',
     "apps/bare/vite.config.ts": "export default {};\n",
     "apps/bare/node_modules/other/index.js": "1;\n",
@@ -26,7 +26,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The template's stages, with members that no tool needs to be installed for."""
+    """The template's stages, with members that need no installed tools."""
     made = Project(tmp_path_factory.mktemp("sources") / "shop")
     for name, text in FILES.items():
         made.write(name, text)

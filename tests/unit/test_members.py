@@ -16,7 +16,7 @@ RECIPE = f"[tool.slipway]\nrecipe = {project.RECIPE}\n"
 
 
 def write(root: Path, *files: str, **texts: str) -> Path:
-    """Writes files with these texts; an empty manifest becomes one of a package called `its-folder`."""
+    """Writes files; an empty manifest becomes one of a package called `its-folder`."""
     for name in files:
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

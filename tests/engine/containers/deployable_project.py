@@ -1,4 +1,4 @@
-"""A rendered product on the real engine and registry, with images and containers of its own."""
+"""A rendered product on the real engine and registry, with its own images and containers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LANGUAGE_MODEL = (Path(__file__).parent / "language_model.py").read_text(encodin
 
 
 class DeployableProject(Project):
-    """A project whose `inv` is that of its own .venv; keeps everything that was ever said."""
+    """A project with its own .venv; records all output of its `inv`."""
 
     def inv(self, *words: str, **env: str) -> str:
         """`inv …`, which must succeed; returns the output."""
@@ -56,7 +56,7 @@ class DeployableProject(Project):
         return self.path.name
 
     def fill(self, environment: str, **values: str) -> None:
-        """Writes values into the file of an environment, where `inv env.init` left room."""
+        """Writes values into the empty places of the file of an environment."""
         file = self.path / f".env.{environment}"
         lines = file.read_text(encoding="utf-8").splitlines()
         named = [line.lstrip("# ").partition("=")[0] in values for line in lines]
@@ -78,7 +78,7 @@ class DeployableProject(Project):
 
     @contextmanager
     def language_model(self, environment: str) -> Iterator[None]:
-        """A model that the containers of an environment, which is up, find at http://llm:8000."""
+        """A model at http://llm:8000 for the containers of a running environment."""
         name = f"{self.slug}-llm-{uuid.uuid4().hex[:6]}"
         network = f"{self.slug}-{environment}_inside"
         options = ["--detach", "--rm", "--name", name, "--network", network]
@@ -100,7 +100,7 @@ class DeployableProject(Project):
         return docker("ps", "--all", "--format={{.Names}}", *filters).split()
 
     def images(self, environment: str) -> dict[str, str]:
-        """What each container of an environment was started from."""
+        """The image of each container of an environment."""
         label = f"label=com.docker.compose.project={self.slug}-{environment}"
         names = docker("ps", "--filter", label, "--quiet").split()
         found = json.loads(docker("inspect", *names)) if names else []
@@ -110,7 +110,7 @@ class DeployableProject(Project):
         }
 
     def reset(self) -> None:
-        """Removes all but the checkout, its origin and the images, and goes back to their start."""
+        """Removes everything except the checkout, its origin and the images, and resets these."""
         self.end()
         for name in (".env", ".env.development", ".env.staging", ".env.production"):
             (self.path / name).unlink(missing_ok=True)
@@ -154,7 +154,7 @@ def deployable_project(
 ) -> Iterator[DeployableProject]:
     """A default product, set up and committed, with an origin; removed from the engine at the end.
 
-    The name of its folder is its slug: nothing of it meets what other tests make.
+    The name of its folder is its slug, so its names differ from those of other tests.
     """
     need(engine(), "a container engine: https://docs.docker.com/engine/install/")
     slug = f"shop-{uuid.uuid4().hex[:8]}"
@@ -176,7 +176,7 @@ def deployable_project(
 
 @contextmanager
 def steady_load(url: str, rate: int, file: Path) -> Iterator[dict[str, Any]]:
-    """A process that sends so many requests a second to an app meanwhile; then its report.
+    """A process that sends so many requests a second to an app; at the end it has a report.
 
     See `benchmarks/load.py`.
     """
@@ -193,7 +193,7 @@ def steady_load(url: str, rate: int, file: Path) -> Iterator[dict[str, Any]]:
 
 
 def call(address: str, **body: str) -> Any:
-    """What an address answers, as JSON; with a body it is a POST."""
+    """The JSON answer of an address; with a body it is a POST."""
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(address, data, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as response:
@@ -201,7 +201,7 @@ def call(address: str, **body: str) -> Any:
 
 
 def eventually(what: str, check: Any, seconds: float = 60) -> Any:
-    """Waits until a check gives something true, which is returned."""
+    """Waits until a check returns a true value; returns it."""
     deadline = time.monotonic() + seconds
     while not (found := check()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"

@@ -2,7 +2,7 @@
 
 It answers `A model says: <question>` after as many seconds as the question has words "slow". A
 question that begins with a status, such as "429 …", is answered with that status, and "garbage …"
-with what is not JSON. What is posted to /alerts is listed there.
+with invalid JSON. GET /alerts lists what was posted to /alerts.
 """
 
 import json

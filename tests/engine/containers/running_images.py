@@ -1,4 +1,4 @@
-"""Images in containers that are confined as the compose files confine them."""
+"""Images in containers with the restrictions of the compose files."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from engine.containers.deployable_project import docker, eventually
 from slipway_ops.deploy import rollout
 from support import BIN, Project
 
-# As the compose files start them. Caddy's official program has this right and does not start where
-# it is withheld.
+# As the compose files start them. The official Caddy does not start without this capability.
 CONFINED = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"]
 CONFIG = {"api": "/api/shop", "odd": "\"'{env.HOME} {$HOME} \\ é"}
 
@@ -28,7 +27,7 @@ class RunningImages:
 
     Attributes:
         images: the name of each member's image.
-        name: what every container and the network begin with.
+        name: the beginning of the names of all containers and of the network.
         apps, services: the names of the members that are images.
     """
 
@@ -39,14 +38,14 @@ class RunningImages:
     services: list[str]
 
     def start(self, member: str, *options: str, command: tuple[str, ...] = ()) -> str:
-        """Starts an image, without a command by its own; returns the container's name."""
+        """Starts an image, by default with its own command; returns the container's name."""
         name = f"{self.name}-{member}"
         named = [f"--name={name}", f"--network={self.name}", f"--network-alias={member}"]
         docker("run", "--detach", *named, *CONFINED, *options, self.images[member], *command)
         return name
 
     def get(self, app: str, path: str) -> tuple[int, dict[str, str], str]:
-        """What an app answers through the proxy: status, headers in lower case, body."""
+        """The answer of an app through the proxy: status, headers in lower case, body."""
         inner = str(8080 + sorted(self.apps).index(app))
         port = docker("port", f"{self.name}-proxy", inner).split()[0].rsplit(":", 1)[1]
         connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=10)
@@ -73,7 +72,7 @@ def network(name: str) -> Iterator[None]:
 
 
 def add_by_hand(project: Project) -> None:
-    """Adds a service to the default project as people do: copied, with a library of its own."""
+    """Adds a service to the default project by hand: a copy, with its own library."""
     service, library = project.path / "services/pilots", project.path / "libs/charts"
     shutil.copytree(project.path / "services/backend", service)
     (service / "src/backend").rename(service / "src/pilots")
@@ -139,7 +138,7 @@ def start_proxy(stack: RunningImages) -> None:
 
 
 def wait_healthy(container: str) -> None:
-    """Waits until a container's own HEALTHCHECK finds it healthy."""
+    """Waits until the HEALTHCHECK of a container succeeds."""
     words = ["inspect", container, "--format={{.State.Status}} {{.State.Health.Status}}"]
     try:
         eventually(container, lambda: docker(*words).split() == ["running", "healthy"])

@@ -1,4 +1,4 @@
-"""A server of S3 buckets on loopback, which checks who asks: that of moto."""
+"""An S3 server on loopback that checks logins: the one of moto."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class S3Server:
     """A server with one bucket.
 
     Attributes:
-        values: the variables with which an environment has its backups there.
+        values: the variables of an environment that has its backups there.
     """
 
     values: dict[str, str]
 
     def read(self, name: str) -> bytes:
-        """What an object holds."""
+        """The content of an object."""
         client = boto3.client(
             "s3",
             endpoint_url=self.values["BACKUP_ENDPOINT"],
@@ -44,13 +44,13 @@ class S3Server:
 
 @contextmanager
 def s3_server() -> Iterator[S3Server]:
-    """A server that lets one user in."""
+    """A server with one user."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
-        # A process keeps what an earlier server had.
+        # moto keeps the state of an earlier server in the same process.
         requests.post(f"{endpoint}/moto-api/reset", timeout=30).raise_for_status()
         given = {
             "endpoint_url": endpoint,

@@ -23,8 +23,8 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 def ssh_host(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The DOCKER_HOST of this machine by SSH, and the variables with which a client gets in.
 
-    Keys and known hosts lie in `folder`; a program `ssh` in front of the real one names them, so
-    that nothing of whoever runs the tests is read or written.
+    Keys and known hosts are in `folder`. A wrapper `ssh` passes them to the real one, so that no
+    file of the user who runs the tests is read or written.
     """
     need(Path(SSHD).exists(), "an SSH server: apt-get install openssh-server")
     need(Path("/var/run/docker.sock").exists(), "an engine on its usual socket")
@@ -51,7 +51,7 @@ def ssh_host(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     )
     program.chmod(0o755)
     if os.getuid() == 0:
-        Path("/run/sshd").mkdir(exist_ok=True)  # sshd of root wants it for its unprivileged part
+        Path("/run/sshd").mkdir(exist_ok=True)  # sshd needs it if root runs it
     log = (folder / "log").open("wb")
     server = subprocess.Popen([SSHD, "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)
     try:

@@ -25,7 +25,7 @@ from support import engine, need
 
 pytestmark = pytest.mark.xdist_group("database")  # one stack for all of them
 
-# The service writes a row ten times a second, like a product with people.
+# The service writes a row ten times a second, like a product with users.
 COMPOSE = """\
 name: ${PROJECT}
 services:
@@ -114,7 +114,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(started: Stack) -> Iterator[Stack]:
-    """That database, without a backup and without a note."""
+    """That database, without backups and notes."""
     sql(started, "DELETE FROM note")
     yield started
     in_backups(started, "rm -rf /backups/*")
@@ -130,7 +130,7 @@ def s3() -> Iterator[S3Server]:
 
 
 def sql(stack: Stack, text: str, database: str = "app") -> str:
-    """What psql answers in the container of the database."""
+    """The output of psql in the container of the database."""
     name = f"{stack.project}-database-1"
     words = ["psql", "--username=app", f"--dbname={database}", "--tuples-only", "--no-align"]
     return docker("exec", name, *words, "--set=ON_ERROR_STOP=1", f"--command={text}").strip()
@@ -147,7 +147,7 @@ def notes(stack: Stack, database: str = "app") -> list[str]:
 
 
 def in_backups(stack: Stack, command: str) -> str:
-    """What a shell says that has the backups in /backups."""
+    """The output of a shell in a container that has the backups in /backups."""
     volume = f"--volume={stack.project}-backups:/backups"
     return docker("run", "--rm", volume, "--entrypoint=sh", "postgres:17", "-c", command)
 
@@ -169,7 +169,7 @@ def test_a_backup_is_restored_and_the_earlier_data_can_be_put_back(stack: Stack)
     assert notes(stack) == ["saved"]
     assert notes(stack, kept) == ["later", "saved"]
     assert is_written(stack)
-    # Each of the data is restored by its name.
+    # Both are restored by name.
     newer = restoring.restore(stack, kept)
     assert notes(stack) == ["later", "saved"]
     assert notes(stack, newer) == ["saved"]

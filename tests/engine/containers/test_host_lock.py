@@ -1,6 +1,6 @@
-"""One command at a time changes an environment: the lock on a real engine, held by real processes.
+"""Only one command at a time changes an environment: the lock, with a real engine and processes.
 
-The commands that it protects are ordinary programs here, in place of `docker compose`.
+The commands that it protects are simple programs here, in place of `docker compose`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from support import engine, need
 pytestmark = pytest.mark.timeout(120)
 
 BASE = "python:3.13-slim"
-# argv: root, name of the holder, DOCKER_HOST, and what the lock protects as a command.
+# argv: root, name of the holder, DOCKER_HOST, and the command that the lock protects.
 HOLDER = """
 import os, sys
 from pathlib import Path
@@ -48,7 +48,7 @@ try:
 except SlipwayError as error:
     sys.exit(f"refused: {error}")
 """
-# What must never run twice at once: it says so where it does.
+# A program that must never run twice at once, and prints a message if it does.
 WORK = """
 import fcntl, sys, time
 file = open(sys.argv[1], "w")
@@ -64,7 +64,7 @@ STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
 
 @dataclass
 class Place:
-    """A project without members but one, and its lock."""
+    """A project with one member, and its lock."""
 
     root: Path
     processes: list[subprocess.Popen[str]]
@@ -97,7 +97,7 @@ class Place:
         return process
 
     def work(self, seconds: float = 60, before: str = "") -> list[str]:
-        """A command that says so where it runs twice at once."""
+        """A command that prints a message if it runs twice at once."""
         return [sys.executable, "-c", before + WORK, str(self.root / "at work"), str(seconds)]
 
 
@@ -129,7 +129,7 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def line(process: subprocess.Popen[str]) -> str:
-    """The next line of what a process says."""
+    """The next line of the output of a process."""
     assert process.stdout
     return process.stdout.readline().strip()
 
@@ -201,7 +201,7 @@ def test_the_lock_lasts_as_long_as_the_command_of_a_killed_run(
     started = {" ".join(process.cmdline()): process for process in below(holder)}
     (guard,) = [process for words, process in started.items() if "reaper.py" in words]
     (work,) = [process for words, process in started.items() if "at work" in words]
-    guard.kill()  # nobody is left who ends the command
+    guard.kill()  # nothing is left that ends the command
     holder.kill()
     holder.wait()
     with pytest.raises(SlipwayError):

@@ -1,4 +1,4 @@
-"""The images, built and run by their own commands: read-only, as nobody, healthy, and soon gone."""
+"""The images, built and run by their own commands: read-only, without rights, quick to stop."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stack(
     project = render(template, tmp_path_factory.mktemp("images") / "project", **answers)
     if not answers:
         add_by_hand(project)
-    # A person whose files only they can read: the images hold them for everybody.
+    # A user whose files only they can read: in the images everybody can read them.
     run("chmod", "-R", "go=", project.path, cwd=project.path)
     with own_registry() as registry:
         project.green("-s", "build(repo)", REGISTRY=registry)
@@ -141,7 +141,7 @@ def test_the_page_gets_its_configuration_from_the_container(stack: RunningImages
         status, headers, body = stack.get(app, "/config.json")
         assert (status, headers["content-type"]) == (200, "application/json")
         assert headers["cache-control"] == "no-cache"
-        # Without CONFIG it is the bundle's own.
+        # Without CONFIG it is the file in the bundle.
         assert json.loads(body) == ({"api": "/api/shop"} if app == "admin" else CONFIG)
 
 

@@ -1,4 +1,4 @@
-"""What Caddy lets through to an API: bodies of a bounded size, sent within a bounded time."""
+"""The limits of Caddy in front of an API: the size of a body, and the time to send it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from slipway_ops.deploy import rollout
 from support import Project, engine, need
 
 MB = 1_000_000
-# In place of an API: reads each body whole, and tells at /longest how many bytes it was given.
+# In place of an API: reads each body completely, and reports the longest one at /longest.
 UPSTREAM = """
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 longest = 0
@@ -56,7 +56,7 @@ def post(port: int, size: int, pause: float = 0, sent: int = 65536) -> int:
                 connection.sendall(b"x" * min(size, sent))
                 size -= sent
         except OSError:
-            pass  # the answer may be there all the same
+            pass  # there may still be an answer
         try:
             answer = connection.recv(100)
         except OSError:
@@ -89,7 +89,7 @@ def port(rendered: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def longest(port: int) -> int:
-    """How many bytes of one body the API was given at most, asked through Caddy."""
+    """The size of the longest body that reached the API, requested through Caddy."""
     try:
         url = f"http://127.0.0.1:{port}/api/backend/longest"
         with urllib.request.urlopen(url, timeout=5) as answer:

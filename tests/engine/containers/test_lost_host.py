@@ -1,4 +1,4 @@
-"""docs/environments.md of a project, followed to the letter by somebody whose host is lost."""
+"""The steps in docs/environments.md of a project, for a user whose host is lost."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def upgrade() -> None:
 
 @pytest.fixture
 def shop(template: Path, tmp_path: Path) -> Iterator[DeployableProject]:
-    """A product with an API alone."""
+    """A product with only an API."""
     with deployable_project(template, tmp_path, workers=[], apps=[]) as made:
         yield made
 
@@ -58,7 +58,7 @@ def commands(text: str, title: str) -> list[str]:
 
 
 def migrate(shop: DeployableProject, version: str) -> None:
-    """Brings staging's database to what a version needs, and leaves its containers alone."""
+    """Migrates staging's database for a version, without changing its containers."""
     values = dotenv_values(shop.path / ".env.staging")
     url = f"--env=RUNTIME_DATABASE_URL={values['RUNTIME_DATABASE_URL']}"
     words = [

@@ -34,7 +34,7 @@ class Shop:
     def run(
         self, *, event_name: str = "push", off: bool = False, commit: str = "", **inputs: Any
     ) -> Ran:
-        """Runs release.yml on main; the stages count as green, as test_gate sees them to be."""
+        """Runs release.yml on main; the stages count as green, because test_gate checks them."""
         return Runner(
             self.origin,
             event_name,
@@ -61,7 +61,7 @@ class Shop:
         return "sha-" + self.project.git("rev-parse", "HEAD").strip()[:12]
 
     def digests(self, environment: str) -> dict[str, str]:
-        """What the containers of an environment run, by digest."""
+        """The digests that the containers of an environment run."""
         running = self.project.images(environment)
         return {name: running[name].partition("@")[2] for name in MEMBERS}
 
@@ -126,7 +126,7 @@ def test_a_merge_reaches_staging_and_production_with_the_same_digests(shop: Shop
     assert [ran.results[job] for job in DONE] == ["success"] * 4, ran.log
     assert (len(shop.hub.writes), shop.project.images("production")) == before
 
-    # A merge that is nothing for users: staging has it, production stays.
+    # A merge without user-facing changes: staging has it, production stays.
     shop.merge("docs: how to refund")
     ran = shop.run()
     assert [ran.results[job] for job in DONE] == ["success"] * 3 + ["skipped"], ran.log
@@ -152,7 +152,7 @@ def test_a_merge_reaches_staging_and_production_with_the_same_digests(shop: Shop
     assert sum(r["tag_name"] == "v1.1.0" for r in shop.hub.releases.values()) == 1
     assert shop.digests("production") == one
 
-    # What does not answer is named, with what to do.
+    # An error names the host that does not answer, and the next step.
     docker("stop", shop.project.container("production", "frontend"))
     said = shop.project.refused("smoke", "production")
     assert "frontend/ answers 50" in said and "inv rollback production" in said

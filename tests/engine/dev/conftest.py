@@ -16,8 +16,8 @@ from support import Project
 def installed(default_project: Project) -> Iterator[Project]:
     """A clone of the default project with .venv and node_modules; `shop` gives it to a test.
 
-    Where the tests are root, PostgreSQL runs as another user; and each start of a pytest, also of
-    one in a rendered project, closes pytest's folder to others.
+    If root runs the tests, PostgreSQL runs as another user, and each start of pytest, also in a
+    rendered project, closes pytest's folder to other users.
     """
     with tempfile.TemporaryDirectory(prefix="dev-") as folder:
         # The name makes the path longer than a socket's may be.

@@ -1,4 +1,4 @@
-"""A command as somebody at a terminal sees it: what it says, and what it leaves behind."""
+"""A command in a terminal: its output, and the processes that it leaves."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ MARK = "TESTS_OF_INV_DEV"  # a variable that every process of one run inherits
 
 
 class Terminal:
-    """A command that runs; leaving the `with` block kills whatever is left of it.
+    """A running command; the end of the `with` block kills its remaining processes.
 
     Args:
-        tty: whether it runs in a terminal of its own; otherwise its output is a pipe.
+        tty: whether it runs in its own terminal; otherwise its output is a pipe.
         env: variables on top of a clean environment.
     """
 
@@ -69,7 +69,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """What it has said so far, with the line ends of a pipe."""
+        """Its output so far, with the line ends of a pipe."""
         return self._said.decode(errors="replace").replace("\r\n", "\n")
 
     @property
@@ -78,7 +78,7 @@ class Terminal:
         return self.text.splitlines()
 
     def wait_for(self, text: str, timeout: float = 20) -> None:
-        """Waits until it has said a text."""
+        """Waits until its output contains a text."""
         deadline = time.monotonic() + timeout
         while text not in self.text:
             ended = self.popen.poll() is not None and not self._reader.is_alive()
@@ -106,7 +106,7 @@ class Terminal:
         return status
 
     def left(self, patience: float = 0) -> list[psutil.Process]:
-        """The processes of this run that live, after some seconds if they need them to end."""
+        """The processes of this run that are still alive after some seconds."""
         deadline = time.monotonic() + patience
         while (found := [p for p in psutil.process_iter() if self._is_ours(p)]) and (
             time.monotonic() < deadline
@@ -144,7 +144,7 @@ def python(code: str) -> list[str]:
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row that nobody uses."""
+    """The first of so many free ports in a row."""
     while True:
         base = random.randrange(20000, 32000, 20)  # below those that the system gives away itself
         if all(free(base + number) for number in range(count)):

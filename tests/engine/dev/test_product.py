@@ -1,4 +1,4 @@
-"""`inv dev` for real, in rendered projects: started as it is typed, used, ended."""
+"""The real `inv dev` in rendered projects: it is started, used and ended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Run = Callable[..., Terminal]
 
 @pytest.fixture
 def screenshots(tmp_path: Path) -> Path:
-    """The folder that pictures are kept in: what the variable SCREENSHOTS names."""
+    """The folder for pictures, from the variable SCREENSHOTS."""
     folder = Path(os.environ.get("SCREENSHOTS") or tmp_path / "screenshots")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -36,8 +36,8 @@ def screenshots(tmp_path: Path) -> Path:
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder for a project, outside of pytest's own.
 
-    Where the tests are root, PostgreSQL runs as another user; and each start of a pytest, also of
-    one in a rendered project, closes pytest's folder to others.
+    If root runs the tests, PostgreSQL runs as another user, and each start of pytest, also in a
+    rendered project, closes pytest's folder to other users.
     """
     with tempfile.TemporaryDirectory(prefix="dev-") as folder:
         # A run that is killed cannot remove its folder for the socket: it goes with this one.
@@ -46,7 +46,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def call(address: str, **body: str) -> Any:
-    """What an address answers, as JSON; with a body it is a POST."""
+    """The JSON answer of an address; with a body it is a POST."""
     headers = {"content-type": "application/json"}
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(address, data, headers)
@@ -111,7 +111,7 @@ def test_a_question_is_answered_in_the_browser_and_is_still_there_after_a_restar
         again.send(signal.SIGKILL)
         again.end()
 
-        # It may be started again at once: it waits for what its killed predecessor has left.
+        # It can be started again at once: it waits for the processes that the killed run has left.
         with inv_dev(shop, base, tty=True) as third:
             third.wait_for("Ctrl-C ends everything", 60)
             assert len(call(f"http://127.0.0.1:{base}/api/backend/questions")) == 1

@@ -1,4 +1,4 @@
-"""`inv dev` reloads what is edited, in a real project: code, libraries, faults, a busy worker."""
+"""`inv dev` reloads edited code in a real project: services, libraries, errors, a busy worker."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ class Running:
         self.api = f"{self.page}/api/backend/questions"
 
     def edit(self, file: str, old: str, new: str) -> int:
-        """Replaces a text in a file; returns how much the run had said before."""
+        """Replaces a text in a file; returns the length of the output before."""
         said = len(self.run.text)
         self.project.replace(file, old, new)
         return said
 
     def comment(self, file: str) -> int:
-        """Adds a comment to a file; returns how much the run had said before."""
+        """Adds a comment to a file; returns the length of the output before."""
         said = len(self.run.text)
         with (self.project.path / file).open("a", encoding="utf-8") as code:
             code.write("# edited\n")
         return said
 
     def reloaded(self, said: int) -> list[str]:
-        """The programs that were reloaded since then."""
+        """The programs that were reloaded since a position in the output."""
         lines = self.run.text[said:].splitlines()
         words = (line.partition("Reloading ")[2].partition(",")[0] for line in lines)
         return [word for word in words if word]
@@ -58,7 +58,7 @@ class Running:
         return int(call(self.api, text=text)["id"])
 
     def question(self, number: int) -> dict[str, Any]:
-        """A question as the API has it now."""
+        """The current state of a question."""
         return dict(call(f"{self.api}/{number}"))
 
 

@@ -1,4 +1,4 @@
-"""Docker's own registry, as a process of its own, and proxies in front of it that misbehave."""
+"""Docker's own registry as a process, and proxies with faults in front of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LOGIN = "auth: {{htpasswd: {{realm: tests, path: {folder}/htpasswd}}}}\n"
 
 @contextmanager
 def docker_registry(folder: Path, *, login: bool = False, delete: bool = True) -> Iterator[str]:
-    """A registry of its own, as `127.0.0.1:port`.
+    """A new registry, as `127.0.0.1:port`.
 
     Args:
         login: whether it asks for the login of unit.images.memory_registry.
@@ -71,7 +71,7 @@ def proxy(target: str, disturb: Callable[[Request, bytes], bool]) -> Iterator[st
         if disturb(request, body):
             return
         onward = http.client.HTTPConnection(target, timeout=30)
-        # The registry makes its addresses of the host that it was asked by: that is the proxy.
+        # The registry builds its addresses from the host of the request, which is the proxy.
         kept = {k: v for k, v in request.headers.items() if k.lower() != "transfer-encoding"}
         onward.request(request.command, request.path, body, kept)
         answer = onward.getresponse()
@@ -114,7 +114,7 @@ def _await(url: str) -> None:
             urllib.request.urlopen(url, timeout=2).close()
             return
         except urllib.error.HTTPError:
-            return  # it asks for a login: it is there
+            return  # it requires a login, so it is ready
         except OSError:
             time.sleep(0.1)
     raise AssertionError(f"{url} does not answer")

@@ -1,4 +1,4 @@
-"""Docker's own registry does what the registry in memory does: promotion, and taking tags away."""
+"""Docker's own registry behaves like the registry in memory: promotion, and removal of tags."""
 
 from __future__ import annotations
 

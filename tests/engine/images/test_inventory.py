@@ -1,4 +1,4 @@
-"""The images that are here and in the registry, and which of them may go."""
+"""The lists of local images and those in the registry, and which of them are removed."""
 
 from __future__ import annotations
 

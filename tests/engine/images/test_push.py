@@ -1,4 +1,4 @@
-"""Pushing real images to Docker's own registry, also when it breaks down meanwhile."""
+"""Pushing real images to Docker's own registry, also if it fails meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A product with two APIs and three agents, and beside it what observes it, on the real engine."""
+"""A product with two APIs and three agents, and its monitoring stack, on the real engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from engine.containers.deployable_project import (
 from engine.dev.terminal import free_ports
 
 STANDINS = Path(__file__).parent / "standins"
-# Official images that cannot be pulled here, and what is run in place of them.
+# Official images that cannot be pulled here, and the images that replace them.
 REPLACED = {
     "prom/alertmanager": "alertmanager",
     "prom/blackbox-exporter": "blackbox",
@@ -32,8 +32,8 @@ REPLACED = {
     "grafana/alloy": "alloy",
     "grafana/grafana": "grafana",
 }
-# What people do, one after another, again and again: method, path, body. No model has answered a
-# "400" or ever will, so such a task fails at once; a "429" is asked again.
+# The requests of visitors, repeated in this order: method, path, body. The model never answers a
+# "400", so such a task fails at once; a "429" is retried.
 VISITS: list[tuple[str, str, dict[str, str] | None]] = [
     ("POST", "/api/backend/questions", {"text": "How much?"}),
     ("GET", "/api/backend/questions", None),
@@ -50,11 +50,11 @@ VISITS: list[tuple[str, str, dict[str, str] | None]] = [
 
 
 class Observed:
-    """The running product: what is asked of it, and what Prometheus knows.
+    """The running product, its visitors, and queries to Prometheus.
 
     Attributes:
         project: the rendered project.
-        answers: how often visitors were answered with which status.
+        answers: the number of answers that visitors got, by status.
     """
 
     def __init__(self, project: DeployableProject, app: int, prometheus: int) -> None:
@@ -65,7 +65,7 @@ class Observed:
         self.answers: Counter[int] = Counter()
 
     def visit(self, method: str, path: str, body: dict[str, str] | None) -> int:
-        """The status of an answer; 0 where none came."""
+        """The status of an answer; 0 if there was none."""
         data = json.dumps(body).encode() if body else None
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(self.app + path, data, headers, method=method)
@@ -99,7 +99,7 @@ class Observed:
             thread.join()
 
     def ask(self, path: str, **words: str | float) -> Any:
-        """What Prometheus' API answers."""
+        """The answer of Prometheus' API."""
         url = f"{self.prometheus}/api/v1/{path}?{urllib.parse.urlencode(words)}"
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:

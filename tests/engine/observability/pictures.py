@@ -1,4 +1,4 @@
-"""Pictures of what the panels of a dashboard show, drawn from what Prometheus answers.
+"""Pictures of the panels of a dashboard, drawn from the answers of Prometheus.
 
 `python pictures.py DASHBOARD.json http://127.0.0.1:9090 PICTURE.png` draws the last quarter of an
 hour.
@@ -36,7 +36,7 @@ def draw(dashboard: Path, ask: Ask, picture: Path, seconds: int = 900) -> list[s
     """Draws every panel that asks Prometheus where the dashboard has it.
 
     Args:
-        ask: of an API path and its parameters, what Prometheus answers.
+        ask: a function that returns the answer of Prometheus to an API path and its parameters.
         picture: the PNG to write.
         seconds: how far back.
 

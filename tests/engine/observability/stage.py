@@ -1,4 +1,4 @@
-"""An API and a worker of a rendered project as they run in staging, with every word they say."""
+"""An API and a worker of a rendered project as they run in staging, with all of their output."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ sys.stdin.read()
 server.cleanup()
 """
 
-# What somebody adds to an API, with a mistake in it.
+# Code that is added to an API, with a mistake in it.
 MISTAKE = f"""
     @app.get("/broken/{{number}}")
     async def broken(number: int) -> int:
@@ -45,7 +45,7 @@ MISTAKE = f"""
 
 
 class Model(ThreadingHTTPServer):
-    """A language model that does what the question says: be slow, refuse, break, or answer."""
+    """A language model that behaves as the question says: be slow, refuse, break, or answer."""
 
     daemon_threads = True
 
@@ -56,7 +56,7 @@ class Model(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """What to set as its base URL."""
+        """Its base URL."""
         return f"http://127.0.0.1:{self.server_port}/v1"
 
 
@@ -144,12 +144,12 @@ class Service:
 
     @property
     def out(self) -> str:
-        """What it has said on stdout."""
+        """Its output on stdout."""
         return self._files[0].read_text(encoding="utf-8")
 
     @property
     def err(self) -> str:
-        """What it has said on stderr."""
+        """Its output on stderr."""
         return self._files[1].read_text(encoding="utf-8")
 
     @property
@@ -158,13 +158,13 @@ class Service:
         return [json.loads(line) for line in self.out.splitlines()]
 
     def stop(self) -> int:
-        """Asks it to end as an engine does; returns its exit status."""
+        """Ends it as an engine does; returns its exit status."""
         self.popen.send_signal(signal.SIGTERM)
         return self.popen.wait(20)
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A free port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
 
@@ -188,7 +188,7 @@ def call(
 
 
 def eventually(what: str, check: Any, seconds: float = 40) -> Any:
-    """Waits until a check gives something true, which is returned."""
+    """Waits until a check returns a true value; returns it."""
     deadline = time.monotonic() + seconds
     while True:
         try:

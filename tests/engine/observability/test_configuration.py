@@ -1,5 +1,5 @@
-"""The configuration of what observes: by the programs' own checks where they can be had, else by
-its structure."""
+"""The configuration of the monitoring stack: checked by the programs if they are available,
+otherwise by its structure."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_all_references_between_components_of_alloy_exist(file: Path) -> None:
             "LOGS_URL",
             "LOGS_KEY",
         }
-    # Nothing is made that nobody takes, and nothing asks the engine but through its guard.
+    # Every output is used, and the engine is reached only through its guard.
     assert set(components) - used == {name for name in components if "source" in name}
     assert '"unix' not in str(components)
 
@@ -199,7 +199,7 @@ def test_every_monitoring_container_can_write_to_its_folders(debian: None, tmp_p
 
 
 def checked(image: str, folder: str, *command: str) -> subprocess.CompletedProcess[str]:
-    """What a program says of the files of a folder of deploy/."""
+    """The output of a program that checks the files of a folder of deploy/."""
     words = ["docker", "run", "--rm", "--volume", f"{DEPLOY / folder}:/etc/{folder}:ro"]
     words += ["--entrypoint", command[0], image, *command[1:]]
     return subprocess.run(words, capture_output=True, text=True)
@@ -273,5 +273,5 @@ def test_monitoring_containers_are_confined_and_published_only_on_loopback() -> 
         assert bool(socket) == (name == "engine"), name
         image, tag = service["build"]["args"]["IMAGE"].split(":")
         assert tag != "latest", image
-    # It cannot replace what is in its image.
+    # It cannot replace files of its image.
     assert found["grafana"]["environment"]["GF_PLUGINS_PREINSTALL_DISABLED"] == "true"

@@ -1,4 +1,4 @@
-"""Dashboards and rules: what `test(repo)` finds in them, and how they are made."""
+"""Dashboards and rules: the checks of `test(repo)`, and their structure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An API and a worker for real: what they say is JSON, without secrets, and joined by one id."""
+"""A real API and a real worker: their logs are JSON, without secrets, and connected by one id."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ FAILED = ("garbage in", "slow, please")
 
 @dataclass
 class Story:
-    """What was done, and what was said.
+    """The calls, their answers and the logs.
 
     Attributes:
         answers: status, headers and body of each call, by its name or its question.
-        metrics: what each service told Prometheus before it was stopped.
-        idle: what the API told Prometheus while no worker ran.
+        metrics: the metrics of each service before it was stopped.
+        idle: the metrics of the API while no worker ran.
     """
 
     services: dict[str, Service]
@@ -73,7 +73,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    """A default project with a mistake in its API, driven through everything that can happen."""
+    """A default project with a mistake in its API, and calls with every possible outcome."""
     with ExitStack() as stack:
         # Where the tests are root, PostgreSQL runs as another user, whom pytest's folder shuts out.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="observability-")))

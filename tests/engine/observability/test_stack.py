@@ -1,4 +1,4 @@
-"""Prometheus and the others beside a product that is scaled, asked, restarted and left alone."""
+"""Prometheus and the other programs beside a product that is scaled, used, restarted and idle."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from slipway_ops.checks import metrics
 pytestmark = pytest.mark.xdist_group("observed")
 
 REPLICAS = ["agents-1", "agents-2", "agents-3", "backend-1", "backend-2"]
-# What a condition compares with: without it an expression has the value that is compared.
+# The comparison in a condition; without it an expression has the compared value.
 LIMIT = re.compile(r"\s*(?:==|>|<)\s*[\d.]+(?:\s*\*\s*[\d.]+)?")
-# Expressions that say nothing while all is well, and that are seen to say something elsewhere here.
+# Expressions without data if everything is healthy; other tests here see data for them.
 SEEN_LATER = {
     "rule NoWorker": "test_a_queue_without_agents…",
     "rule ServiceGone": "test_a_queue_without_agents…",
@@ -36,7 +36,7 @@ def shop(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[O
 
 
 def kept(folder: Path) -> Path:
-    """Where pictures and the table of expressions go: to $PICTURES, for people to look at."""
+    """The folder for pictures and the table of expressions, from $PICTURES."""
     return Path(os.environ.get("PICTURES") or folder)
 
 

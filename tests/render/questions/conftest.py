@@ -1,4 +1,4 @@
-"""The questions alone: asked in this process, with next to nothing to render."""
+"""Only the questions: asked in this process, with almost no files to render."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from copier import run_copy
 
 from support import REPOSITORY
 
-# What stands before our sentence in the last line that Copier prints.
+# The text before our message in the last line that Copier prints.
 BEFORE = "Validation error for question '{}': "
 
 
@@ -31,7 +31,7 @@ def questionnaire(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def ask(questionnaire: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Copies with answers as `--data` gives them; returns all, raises what Copier raises."""
+    """Copies with these answers, as with `--data`; returns all answers, raises Copier's errors."""
 
     def copied(**answers: str) -> dict[str, Any]:
         destination = tmp_path / "project"
@@ -43,7 +43,7 @@ def ask(questionnaire: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def refusal(ask: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
-    """The sentence that refuses an answer to a question; nothing may have been written."""
+    """The message that refuses an answer; asserts that nothing was written."""
 
     def refused(question: str, **answers: str) -> str:
         with pytest.raises(ValueError) as error:
@@ -72,7 +72,7 @@ def render(questionnaire: Path, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 @pytest.fixture(scope="session")
 def judge(render: Callable[..., str]) -> Callable[..., str]:
-    """What the rule of lists says, called directly: "" for good names."""
+    """The message of the validator of lists, called directly; "" for valid names."""
 
     def judged(
         names: Any, others: Mapping[str, Sequence[str]] | None = None, *, services: bool = False

@@ -1,4 +1,4 @@
-"""The lists of names in validators.jinja hold everything that a member must not be called."""
+"""The lists in validators.jinja contain every name that a member must not have."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_member_cannot_have_the_name_of_a_folder_that_black_or_pytest_skip(jud
         ["shop"],
         ["shop", "billing"],
         ["web_shop", "shop2", "b2b", "x"],
-        ["match", "case", "type"],  # words that are keywords in some places only
+        ["match", "case", "type"],  # words that are keywords only in some places
         ["api", "web", "core", "common", "worker", "x" * 40],
         ["shopping", "shop"],
     ],
@@ -82,7 +82,9 @@ def test_the_name_of_a_library_or_app_may_begin_with_that_of_a_service(judge: Ju
 @example(name="pip_audit")
 @settings(max_examples=500, deadline=None)
 def test_a_name_is_valid_or_the_error_suggests_a_valid_one(judge: Judge, name: str) -> None:
-    for _ in range(3):  # what is suggested may be, say, a keyword: then the next sentence helps
+    for _ in range(
+        3
+    ):  # the suggestion can be invalid too, such as a keyword: then the next message helps
         said = judge([name], services=True)
         assert "\n" not in said
         if not said:
@@ -95,5 +97,5 @@ def test_a_name_is_valid_or_the_error_suggests_a_valid_one(judge: Judge, name: s
 
 
 def normal(distribution: str) -> str:
-    """The name of a distribution as a member would have to be called to be the same."""
+    """The name of a member that would be equal to the name of a distribution."""
     return re.sub(r"[-_.]+", "_", distribution).lower()

@@ -1,4 +1,4 @@
-"""The questions themselves: few, explained, with defaults that fit, and no need for trust."""
+"""The questions: they are few, have help and valid defaults, and need no trust."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_every_project_name_gives_a_slug_that_its_own_rule_accepts(render: Any, 
 
 @pytest.fixture
 def refused_later(questionnaire: Path, tmp_path: Path) -> Project:
-    """A project with a service called zebra, whose template refuses that name by now."""
+    """A project with a service called zebra, whose template now refuses that name."""
     template = Project(tmp_path / "template")
     shutil.copytree(questionnaire, template.path)
     template.git("init", "--quiet")

@@ -1,4 +1,4 @@
-"""Answers that are refused: each with the sentence that says what to type instead."""
+"""Invalid answers are refused with a message that says what to type instead."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ NAMES = [
     ("['{{ 7 * 7 }}']", "{{ 7 * 7 }} has a space, hyphen or dot: type shop"),
     ("['{{7*7}}']", "{{7*7}}" + PACKAGE),
     ('["web\\nshop"]', "web shop" + PACKAGE),
-    # Only the first fault is named: two sentences would run into each other.
+    # Only the first error is named, because two messages would be one line.
     ("[Billing, class]", "Billing has upper case: type billing"),
 ]
 NO_LISTS = [
@@ -126,7 +126,7 @@ REPOSITORIES += ["example/shop.git", "example/..", "example/.", "-a/b", "a-/b", 
 REPOSITORIES += ["example/shop\n", "example/" + "x" * 140, "größe/shop", "{{ slug }}/shop"]
 
 
-# The four lists share one rule: each answer is given to one of them, in turns.
+# The four lists share one rule: each answer is given to one of them, in turn.
 @pytest.mark.parametrize(
     ("question", "answer", "sentence"),
     [(question, *case) for question, case in zip(cycle(LISTS), NAMES + NO_LISTS, strict=False)],
@@ -202,7 +202,7 @@ def test_an_invalid_registry_is_refused(refusal: Refusal, registry: str) -> None
     assert said.endswith("such as: ghcr.io/example")
 
 
-# What a person sees: the command, its exit status, its last line, and the folder afterwards.
+# The view of the user: the command, its exit status, its last line, and the folder afterwards.
 TYPED = [
     ("apis", "[Billing]", "Billing has upper case: type billing"),
     ("apis", "[yes]", WORDS),

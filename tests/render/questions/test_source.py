@@ -1,4 +1,4 @@
-"""A project names the repository that it was copied from, and the commit, as uv takes them."""
+"""A project names the repository and the commit that it was copied from, in the form for uv."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def source(questionnaire: Path, tmp_path: Path) -> Project:
 
 
 def package(project: Path) -> dict[str, Any]:
-    """Where the project takes slipway-ops from."""
+    """The source of slipway-ops in the project."""
     table = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))
     found: dict[str, Any] = table["tool"]["uv"]["sources"]["slipway-ops"]
     return found

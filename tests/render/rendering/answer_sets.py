@@ -1,4 +1,4 @@
-"""The sets of answers that the template is rendered with: by hand, and a pairwise matrix."""
+"""The sets of answers for rendering the template: some by hand, and a pairwise matrix."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ LISTS = ("apis", "workers", "apps", "libraries")
 
 
 def complete(capabilities: Iterable[str]) -> bool:
-    """Whether each capability has what it needs."""
+    """Whether each capability has the ones that it needs."""
     chosen = {"", *capabilities}
     return all(CAPABILITIES[name].needs in chosen for name in chosen - {""})
 
 
-# All that there can be, the smallest first.
+# All valid choices, the smallest first.
 CHOICES = [
     list(chosen)
     for size in range(len(CAPABILITIES) + 1)

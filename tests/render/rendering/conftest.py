@@ -33,9 +33,9 @@ def renderings(template: Path, shared: Shared, home: Path) -> dict[str, dict[str
 
 @pytest.fixture(scope="session")
 def texts(renderings: dict[str, dict[str, bytes]]) -> dict[str, str]:
-    """Every different file of all renderings, by `set/path`: what is equal stands once.
+    """All files of all renderings, by `set/path`, without duplicates.
 
-    Two files are the same where their names and contents are.
+    Two files are duplicates if their names and contents are equal.
     """
     seen: dict[tuple[str, bytes], str] = {}
     for name, contents in renderings.items():

@@ -1,4 +1,4 @@
-"""What belongs to a capability that is off does not exist, and nothing speaks of it."""
+"""A capability that is off has no files, and no file mentions it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OWN = {
         r"nox -s plan|vars\.PLAN|outputs\.groups|more machines|download-artifact|def plan",
     ),
 }
-# Code and configuration that the team has from then on, whatever the capabilities are.
+# Code and configuration that belong to the team, whatever the capabilities are.
 OTHERS = re.compile(r"(services|apps|libs)/|\.gitignore|LICENSE|\.copier-answers\.yml")
 LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#\s]+)")
 

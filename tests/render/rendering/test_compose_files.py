@@ -1,4 +1,4 @@
-"""What the compose files promise, as `docker compose config` reads them: without an engine."""
+"""The compose files, as `docker compose config` reads them: without an engine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def variables(project: Project, environment: str) -> dict[str, str]:
 
 
 def required(project: Project, environment: str) -> dict[str, str]:
-    """What the files of an environment say of each variable that they require."""
+    """The meanings of the variables that the files of an environment require."""
     texts = [
         (project.path / "deploy" / f"compose{suffix}.yaml").read_text(encoding="utf-8")
         for suffix in ("", f".{environment}")
@@ -110,13 +110,13 @@ def test_outside_development_images_are_digests_and_the_database_is_not_publishe
     for name, service in found.items():
         if name not in ("database", "proxy"):
             assert service["image"].endswith(f"@{DIGEST}"), name
-        if name != "proxy":  # a deployment replaces the others, and leaves the port alone
+        if name != "proxy":  # only the proxy has ports: a deployment does not replace it
             assert "ports" not in service, name
     ports = found.get("proxy", {}).get("ports", [])
     apps = {path.name for path in project.path.glob("apps/*")}
     apis = {name for name in found if "outside" in found[name]["networks"]} - apps - {"proxy"}
     assert len(ports) == len(apps or apis)
-    if not apps:  # what is in front of an API without a page is on the same machine
+    if not apps:  # without a page, the server in front of an API is on the same machine
         assert {port["host_ip"] for port in ports} <= {"127.0.0.1"}
 
 
@@ -138,7 +138,7 @@ def test_a_missing_required_variable_is_named_with_its_meaning(
     assert "PROJECT" in needed and "IMAGES" in needed
     for name, meaning in needed.items():
         assert re.match(r"\w", meaning), name
-    # Compose names one variable at a time: the last one, once for all of them.
+    # Compose names one variable at a time.
     name, meaning = list(needed.items())[-1]
     status, text = config(project, environment, **{name: ""})
     assert status != 0

@@ -1,4 +1,4 @@
-"""Every set of answers gives a clean tree: it parses, compiles, and no tool finds anything."""
+"""Every set of answers renders a clean tree: files parse and compile, and tools find nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def having(texts: Texts, *endings: str) -> Texts:
 
 
 def those(texts: Texts, bad: Callable[[str], object]) -> list[str]:
-    """The places of the files of which this is true."""
+    """The places of the files for which this is true."""
     return sorted(place for place, text in texts.items() if bad(text))
 
 
@@ -162,7 +162,7 @@ def test_no_file_names_a_registry_or_a_path_of_this_machine(texts: Texts) -> Non
 
 
 def registries_of_this_machine() -> set[str]:
-    """Hosts in this machine's settings of pip, uv and npm, but for the loopback."""
+    """Hosts in this machine's settings of pip, uv and npm, except loopback."""
     home = Path.home()
     files = [home / ".npmrc", home / ".config/pip/pip.conf", home / ".config/uv/uv.toml"]
     files += [Path("/etc/pip.conf"), Path("/etc/uv/uv.toml"), home / ".pip/pip.conf"]
@@ -210,7 +210,7 @@ COMPOSE = {"deploy/compose.yaml"} | {
     f"deploy/compose.{name}.yaml" for name in ("development", "staging", "production")
 }
 PROXY = {"deploy/proxy/Caddyfile"}
-# What an answer may change, besides the answers file and the folders of the members that it names.
+# The files that an answer may change, besides the answers file and the folders of its members.
 CHANGES: dict[str, tuple[object, set[str]]] = {
     "project_name": ("Market", {"README.md", "LICENSE", "apps/frontend/index.html"}),
     "slug": ("market", {"pyproject.toml"}),
@@ -258,7 +258,7 @@ def test_an_answer_changes_only_the_files_that_depend_on_it(
 
 @pytest.fixture(scope="module")
 def tree(texts: Texts, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every different file, each once, in one folder."""
+    """All files in one folder, without duplicates."""
     base = tmp_path_factory.mktemp("tree")
     for place, text in texts.items():
         (base / place).parent.mkdir(parents=True, exist_ok=True)
@@ -301,7 +301,7 @@ def test_every_set_agrees_with_the_contract_of_variables(
     renderings: Renderings, home: Path, python: Path, tmp_path: Path
 ) -> None:
     [packages] = python.parent.parent.glob("lib/*/site-packages")
-    # Of the answers only the names of the deployed members are in the contract, what observes, and
+    # The contract depends only on the names of the deployed members, on observability and on
     # a cluster.
     different = {
         str(
@@ -323,7 +323,7 @@ def test_prettier_finds_nothing(tree: Path) -> None:
     app = tree / "default" / "apps" / "frontend"
     installed = run("npm", "ci", "--no-fund", "--no-audit", "--ignore-scripts", cwd=app)
     assert installed.returncode == 0, installed.stdout
-    # Not what people type into texts, and not what Copier writes by itself.
+    # Without texts that people type, and without the file that Copier writes itself.
     passed_over = "node_modules/\npackage-lock.json\n.copier-answers.yml\n/odd-texts/README.md\n"
     (tree / ".prettierignore").write_text(passed_over, encoding="utf-8")
     words = ("--check", "--ignore-unknown", "--config", app / ".prettierrc", ".")

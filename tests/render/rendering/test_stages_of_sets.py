@@ -1,4 +1,4 @@
-"""Sets of answers whose projects run all their stages: few by day, more at night."""
+"""Projects of some sets of answers run all their stages: few in each run, more at night."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from support import Project, engine, need, own_registry, render
 
 STAGES = ("lint", "test", "scan", "build")
 RESULT = re.compile(r"^nox > \* ([\w()]+): (\w+)", re.MULTILINE)
-# What no other test runs: members without an API, a library without the runtime, no member at all.
+# Sets that no other test runs: no API, a library without the runtime, no member at all.
 DAILY = ["no-api", "library-only", "nothing-but-the-pipeline"]
-# By what they add to each other, on every Python that images may have.
+# Different combinations, on every Python that images may have.
 NIGHTLY = [
     "api-only",
     "worker-only",
@@ -34,7 +34,7 @@ NIGHTLY = [
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Services]:
-    """Advisory services that answer and know nothing against the locked versions."""
+    """Advisory services that answer and know no vulnerability of the locked versions."""
     with advisory_services() as running:
         yield running
 

@@ -1,4 +1,4 @@
-"""Repositories as teams have them, small: each shape is what real ones have, and no more."""
+"""Small repositories with the layouts of real ones."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def web(project: Project, folder: str, scripts: dict[str, str] | None = None) ->
 
 
 def monorepo(path: Path) -> Project:
-    """Members of many shapes, in folders that no template has chosen, and none at the root."""
+    """Members with many layouts, in any folders, and none at the root."""
     path.mkdir(parents=True)
     project = Project(path)
     project.git("init", "--quiet", "--initial-branch", "master")
@@ -147,7 +147,7 @@ def _python(project: Project) -> None:
         "from flat_api import add\n\n\ndef test_numbers_are_added() -> None:\n"
         "    assert add(1, 2) == 3\n",
     )
-    # Django: no package, tests of its own runner.
+    # Django: no package, tests with its own runner.
     project.write("site/pyproject.toml", manifest("site", 'dependencies = ["django>=5"]'))
     project.write(
         "site/manage.py",
@@ -178,7 +178,7 @@ def _python(project: Project) -> None:
         "oldlib/tests/test_add.py",
         "from old_lib import add\n\n\ndef test_numbers_are_added():\n    assert add(1, 2) == 3\n",
     )
-    # ruff throughout, src/, and a lock of its own that is committed.
+    # Only ruff, src/, and its own committed lock.
     settings = '[tool.ruff]\nline-length = 60\n\n[tool.pytest.ini_options]\naddopts = "-q"\n'
     ruffed = manifest("ruffed", more=f'\n[dependency-groups]\ndev = ["pytest<9"]\n\n{settings}')
     project.write("tools/ruffed/pyproject.toml", ruffed + HATCHLING)
@@ -193,7 +193,7 @@ def _python(project: Project) -> None:
 
 
 def _pnpm(project: Project) -> None:
-    """A workspace of pnpm, whose root only holds it; one package has no test."""
+    """A workspace of pnpm without code at its root; one package has no test."""
     project.write("web/package.json", package("web", {}))
     project.write("web/pnpm-workspace.yaml", "packages:\n  - packages/*\n")
     project.write("web/pnpm-lock.yaml", PNPM_LOCK)
@@ -242,7 +242,7 @@ def poetry(path: Path) -> Project:
 
 
 def small(path: Path) -> Project:
-    """A backend and a frontend, whose images are built with contexts and targets of their own."""
+    """A backend and a frontend, whose images have their own contexts and targets."""
     path.mkdir(parents=True)
     project = Project(path)
     project.git("init", "--quiet", "--initial-branch", "main")

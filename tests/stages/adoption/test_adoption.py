@@ -1,4 +1,4 @@
-"""A repository with code of its own is adopted as it is, and stays theirs through updates."""
+"""A repository with its own code is adopted unchanged, and updates keep its files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PYTHON = ("flat", "oldlib", "ruffed", "site")
 SCRIPTS = ("boxes", "bunapp", "lids", "nextapp", "yarnapp")  # web members with scripts of their own
 MEMBERS = {*PYTHON, *SCRIPTS, "biome"}
 FOLDERS = {"ruffed": "tools/ruffed", "boxes": "web/packages/boxes", "lids": "web/packages/lids"}
-# What a member has nothing for.
+# The stages that a member has no tools for.
 WITHOUT = {"test(lids)", "build(biome)", "build(site)"}
 # Files of theirs that may change, and those that the plan adds beside them.
 CHANGED = {".gitignore"}
@@ -32,7 +32,7 @@ OURS = (".pipeline/", ".github/workflows/slipway-", ".github/actions/slipway/")
 
 
 def copy(template: Path, project: Project) -> str:
-    """`copier copy <template> .`, as it is typed where nobody can be asked."""
+    """`copier copy <template> .`, as it is typed without a terminal."""
     words = ("copy", "--defaults", "--vcs-ref=HEAD", str(template), ".")
     done = project.run(BIN / "copier", *words)
     assert done.returncode == 0, done.stdout
@@ -40,7 +40,7 @@ def copy(template: Path, project: Project) -> str:
 
 
 def adopt(project: Project, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """`uv run --project .pipeline inv adopt …`, as it is typed where nobody can be asked."""
+    """`uv run --project .pipeline inv adopt …`, as it is typed without a terminal."""
     env = clean_environment(**variables)
     return run(*INV, "adopt", *words, cwd=project.path, env=env)
 
@@ -53,13 +53,13 @@ def texts(project: Project) -> dict[str, bytes]:
 
 
 def ended(output: str) -> dict[str, str]:
-    """How each session ended, by what nox says at its end."""
+    """The result of each session, from the output of nox."""
     return dict(re.findall(r"^nox > \* (\S+\(.+?\)): (\w+)", output, re.MULTILINE))
 
 
 @dataclass
 class Adoption:
-    """A repository on its way: its files before, after the copy, and what `inv adopt` said."""
+    """A repository: its files before, its files after the copy, and the output of `inv adopt`."""
 
     project: Project
     before: dict[str, bytes]
@@ -71,7 +71,7 @@ class Adoption:
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Services]:
-    """Advisory services that answer and know nothing against the locked versions."""
+    """Advisory services that answer and know no vulnerability of the locked versions."""
     with advisory_services() as running:
         yield running
 
@@ -80,7 +80,7 @@ def services() -> Iterator[Services]:
 def adoption(
     template: Path, services: Services, tmp_path_factory: pytest.TempPathFactory
 ) -> Adoption:
-    """The monorepo, adopted and committed; tests put it right again."""
+    """The monorepo, adopted and committed; tests restore it."""
     project = repositories.monorepo(tmp_path_factory.mktemp("adoption") / "harbor")
     before = texts(project)
     copy(template, project)
@@ -97,7 +97,7 @@ def adoption(
 
 @pytest.fixture
 def project(adoption: Adoption) -> Iterator[Project]:
-    """The adopted monorepo, put right again after the test."""
+    """The adopted monorepo, restored after the test."""
     begin = adoption.project.git("rev-parse", "HEAD").strip()
     yield adoption.project
     adoption.project.restore(begin)

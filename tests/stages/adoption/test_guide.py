@@ -1,4 +1,4 @@
-"""docs/adopt.md, typed word by word in a repository of its own, at a terminal."""
+"""The commands of docs/adopt.md, typed in a repository at a terminal."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ INLINE = [
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Services]:
-    """Advisory services that answer and know nothing against the locked versions."""
+    """Advisory services that answer and know no vulnerability of the locked versions."""
     with advisory_services() as running:
         yield running
 
 
 def typed(command: str, project: Project, template: Path, services: Services) -> str:
-    """Types a command at a terminal, answers y to what it asks, and returns what it said."""
+    """Types a command at a terminal, answers its questions with y, and returns its output."""
     command = command.replace("gh:OWNER/slipway", f"--vcs-ref=HEAD --defaults {template}")
     command = command.replace("copier update", "copier update --vcs-ref=:current: --defaults")
     if command.startswith(("nox ", "inv ")):

@@ -1,4 +1,4 @@
-"""A member that is the root, and those of poetry and requirements.txt: named, migrated, adopted."""
+"""A root member, and members with poetry and requirements.txt: named, migrated, adopted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.xdist_group("adoption"), pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Services]:
-    """Advisory services that answer and know nothing against the locked versions."""
+    """Advisory services that answer and know no vulnerability of the locked versions."""
     with advisory_services() as running:
         yield running
 

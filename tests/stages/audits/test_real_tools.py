@@ -111,7 +111,7 @@ def test_an_interrupted_audit_leaves_no_process() -> None:
         "import os, sys; from pathlib import Path; from slipway_ops.stages.audit import audits; "
     )
     script += "audits.run_tool(['sleep', sys.argv[1]], Path('/'), os.environ, 60)"
-    long = f"60.{os.getpid()}"  # a word that no other process has
+    long = f"60.{os.getpid()}"  # a unique argument
     child = subprocess.Popen(
         [sys.executable, "-c", script, long],
         stderr=subprocess.DEVNULL,
@@ -176,7 +176,7 @@ def _processes_with(word: str) -> list[str]:
             line = (path / "cmdline").read_text().replace("\0", " ")
             status = (path / "stat").read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # it ended while we looked
+            continue  # it has just ended
         if word in line or (status[0] == "Z" and int(status[1]) == os.getpid()):
             found.append(line or "a zombie")
     return found

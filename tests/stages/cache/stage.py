@@ -1,4 +1,4 @@
-"""The small monorepo with a noxfile of the template's kind, whose sessions only look for BUG."""
+"""The small monorepo with a noxfile like the template's, whose sessions only search for BUG."""
 
 from __future__ import annotations
 
@@ -114,5 +114,5 @@ class Stage(Project):
 
     @staticmethod
     def results(output: str) -> dict[str, str]:
-        """What nox says at the end of each session: success, skipped, failed, aborted."""
+        """The result of each session, from the output of nox: success, skipped, failed, aborted."""
         return dict(re.findall(r"^nox > \* ([\w()]+): (\w+)", output, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""What `nox -s bench` writes and says can be trusted."""
+"""The output of `nox -s bench` is correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes of caches that others paid for, as people would see them in a run of nox."""
+"""Known mistakes of other caches, tested in real runs of nox."""
 
 from __future__ import annotations
 

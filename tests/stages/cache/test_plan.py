@@ -1,4 +1,4 @@
-"""`nox -s plan` says what CI has to run, and gives it to the jobs that follow."""
+"""`nox -s plan` decides what CI runs, and passes it to the next jobs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def planned(stage: Stage) -> Stage:
 
 
 def plan(stage: Stage, **variables: str) -> dict[str, Any]:
-    """What is planned: {name of the group: its sessions}; what was said is below `said`."""
+    """The plan: {name of the group: its sessions}; the output is in `said`."""
     output, page = stage.path.parent / "output", stage.path.parent / "page"
     output.unlink(missing_ok=True)
     said = stage.green(

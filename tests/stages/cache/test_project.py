@@ -1,4 +1,4 @@
-"""The same in the default project, with the real tools."""
+"""Skipping sessions in the default project, with the real tools."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Random changes of a small monorepo: a session that would fail is never skipped.
 
-`RANDOM_CHANGES` says how many, 500 by default, and `RANDOM_SEED` which; a failure names its seed.
+`RANDOM_CHANGES` sets their number, 500 by default; `RANDOM_SEED` sets the seed, named by a failure.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ USES = ["core", "worker", "ui", "services/worker/contract.json", "docs"]
 
 
 class Walk:
-    """Changes of one monorepo, each chosen by the same source of chance.
+    """Random changes of one monorepo.
 
     Attributes:
         done: what was changed, for the message of a failure.
@@ -181,7 +181,7 @@ class Walk:
 
 
 def check(monorepo: Monorepo) -> int:
-    """Runs, and looks whether what was skipped would have failed; returns how much was."""
+    """Runs, checks that no skipped session would have failed, and returns how many were skipped."""
     ran = monorepo.run()
     monorepo.during = nullcontext
     for stage_and_name in monorepo.sessions - ran:

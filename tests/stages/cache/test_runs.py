@@ -1,4 +1,4 @@
-"""What people see of it: they type `nox`, and what has not changed is not run again."""
+"""Skipping for users: they type `nox`, and unchanged sessions do not run again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nox and invoke have in the default project."""
+"""The sessions and tasks of the default project."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from support import Project
 
 @pytest.fixture(scope="session")
 def known(rendered: Project) -> Names:
-    """Asked of the real ones, once."""
+    """Read once from the real nox and invoke."""
     return names(rendered.path)

@@ -1,4 +1,4 @@
-"""What documents and pictures tell people to type exists, with the options that they name."""
+"""Commands in documents and pictures exist, with their options."""
 
 from __future__ import annotations
 

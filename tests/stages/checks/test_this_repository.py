@@ -1,4 +1,4 @@
-"""This repository keeps to what it gives: its CI calls its own sessions, and is checked alike."""
+"""This repository follows its own rules: its CI calls its sessions, and it is checked too."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def _copy(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture
 def copy(_copy: Project) -> Iterator[Project]:
-    """A copy of this repository to change, put right again after the test."""
+    """A copy of this repository to change, restored after the test."""
     yield _copy
     _copy.restore()
 
 
 @pytest.fixture(scope="module")
 def all_known(_copy: Project, known: Names, tmp_path_factory: pytest.TempPathFactory) -> Names:
-    """What nox and invoke have here, and in projects, of which README speaks as well."""
+    """The sessions and tasks here and in projects, because the README names both."""
     adopted = Project(tmp_path_factory.mktemp("adopted") / "shop")
     adopted.write("package.json", "{}")
     adopted.git("init", "--quiet")
@@ -111,7 +111,7 @@ def test_the_demo_does_not_list_the_files_that_it_copies(
     said: list[str] = []
 
     class Session:
-        """As much of a session as `scaffold` uses."""
+        """The part of a session that `scaffold` uses."""
 
         chdir = staticmethod(contextlib.chdir)
 

@@ -1,4 +1,4 @@
-"""Projects as they are rendered are clean, and their lint finds what is wrong in the whole tree."""
+"""Rendered projects are clean, and their `lint(repo)` finds mistakes in the whole tree."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Every command in a block of the guides is typed, by these tests or by those that are named here.
+"""Tests run every command in a block of the guides: these tests, or others that are listed here.
 
-docs/adopt.md has a test of its own, tests/stages/adoption/test_guide.py.
+docs/adopt.md has its own test, tests/stages/adoption/test_guide.py.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ STAGES = (
     "test_all_stages_are_green_and_add_only_the_lock_to_the_tree"
 )
 GUIDE = "tests/stages/adoption/test_guide.py::test_every_command_of_the_guide_does_what_it_says"
-# Commands that other tests type, because they need a container engine, or all stages.
+# Commands that other tests run, because they need a container engine, or all stages.
 ELSEWHERE = {
     SETUP: STORY,
-    "uv run nox -s setup": "tests/stages/life/test_story.py::test_one_command_is_enough_if_uv_is_installed",
+    "uv run nox -s setup": "tests/stages/life/test_story.py::test_with_uv_one_command_is_enough",
     "nox -s setup": "tests/stages/test_hooks.py::"
     "test_the_hooks_of_this_repository_are_green_and_catch_faults",
     "nox": STAGES,
@@ -101,7 +101,7 @@ class Reader:
         self.typed: list[str] = []
 
     def type(self, command: str, status: int = 0) -> str:
-        """Types a command, which must end with this status; returns what it said."""
+        """Types a command, which must end with this status; returns its output."""
         env = clean_environment(**self.services.environment)
         done = run("bash", "-c", command, cwd=self.project.path, env=env)
         assert done.returncode == status, f"{command}\n{done.stdout[-6000:]}"
@@ -109,7 +109,7 @@ class Reader:
         return done.stdout
 
     def named(self, command: str) -> str:
-        """A command with names in the place of NAME and LIBRARY."""
+        """A command in which names replace NAME and LIBRARY."""
         return command.replace("NAME", "pilots").replace("LIBRARY", "money")
 
     def read(self, page: Path, before: Mapping[str, Callable[[], object]] | None = None) -> None:
@@ -123,7 +123,7 @@ class Reader:
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Services]:
-    """Advisory services that answer and know nothing against the locked versions."""
+    """Advisory services that answer and know no vulnerability of the locked versions."""
     with advisory_services() as running:
         yield running
 
@@ -141,7 +141,7 @@ def _shop(default_project: Project, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def reader(_shop: Project, services: Services) -> Iterator[Reader]:
-    """A reader in the default project, which is put right again after the test."""
+    """A reader in the default project, which is restored after the test."""
     begin = _shop.git("rev-parse", "HEAD").strip()
     yield Reader(_shop, services)
     _shop.git("switch", "--quiet", "--force", "main")

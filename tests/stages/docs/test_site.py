@@ -1,4 +1,4 @@
-"""The site is built from the pages here and those of a project, and no link leads nowhere."""
+"""The site is built from the pages here and those of a project, and has no broken links."""
 
 from __future__ import annotations
 

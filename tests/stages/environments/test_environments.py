@@ -1,4 +1,4 @@
-"""`inv env.*` and the contract, in one rendered project whose services are installed."""
+"""`inv env.*` and the contract, in a rendered project with installed services."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def inv(project: Project, *words: str, status: int = 0, **env: str) -> str:
 
 
 def values(project: Project, name: str) -> dict[str, str]:
-    """What the file of an environment sets."""
+    """The values in the file of an environment."""
     lines = (project.path / f".env.{name}").read_text(encoding="utf-8").splitlines()
     pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
     return {key: value for key, _, value in pairs}
 
 
 def edit(project: Project, name: str, **changed: str | None) -> None:
-    """Changes the file of an environment; None takes a variable out."""
+    """Changes the file of an environment; None removes a variable."""
     found = {k: v for k, v in (values(project, name) | changed).items() if v is not None}
     file = project.path / f".env.{name}"
     file.write_text("".join(f"{key}={value}\n" for key, value in found.items()), encoding="utf-8")
@@ -99,7 +99,7 @@ def test_an_environment_can_be_made_filled_in_checked_used_and_compared(shop: Pr
 
 
 DEFAULT = "postgresql://postgres@localhost:5432/postgres"
-# What one file can have at once: {variable: (its value, what is said behind its name)}.
+# Errors in one file: {variable: (its value, the message after its name)}.
 BREACHES: list[dict[str, tuple[str | None, str]]] = [
     {
         "BACKEND_DATABASE_URL": (None, " (backend) is missing. PostgreSQL"),

@@ -1,4 +1,4 @@
-"""What asks GitHub, as it is typed in a project: `inv protect`, and the report of the scan."""
+"""Commands that use GitHub, in a project: `inv protect`, and the report of the scan."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support import Project
 
 @pytest.fixture
 def hub() -> Iterator[Double]:
-    """A running double, which processes ask past any proxy."""
+    """A running double, which processes reach without a proxy."""
     with double(variables={"RELEASE_APP_ID": "4242"}) as running:
         yield running
 

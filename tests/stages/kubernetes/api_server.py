@@ -1,4 +1,4 @@
-"""A cluster in memory: an API server on loopback for the real kubectl, with what controllers do.
+"""A cluster in memory: an API server on loopback for the real kubectl, with simple controllers.
 
 It keeps objects of the kinds in `KINDS`, refuses what the Role of a deployer does not allow, and
 lets Deployments and Jobs become healthy or not, by the digests of their images.
@@ -49,7 +49,7 @@ class ApiServer:
     """The cluster.
 
     Attributes:
-        url: where it listens.
+        url: its address.
         minor: the minor version that it reports.
         objects: all that it keeps, by group, plural and name.
         sick: parts of images whose pods never become ready.
@@ -167,7 +167,7 @@ class ApiServer:
         return new
 
     def _roll(self, deployment: Object) -> None:
-        """What the controller of Deployments does, at once."""
+        """Does the work of the controller of Deployments, at once."""
         spec, name = deployment["spec"], deployment["metadata"]["name"]
         wanted, image = spec.setdefault("replicas", 1), self._image(spec)
         sick = any(part in image for part in self.sick)
@@ -182,7 +182,7 @@ class ApiServer:
             self._pod(f"{name}-{self.count}-{number}", spec["template"], sick)
 
     def _run(self, job: Object) -> None:
-        """What the controller of Jobs does, at once."""
+        """Does the work of the controller of Jobs, at once."""
         failed = any(part in self._image(job["spec"]) for part in self.failing)
         kind = "Failed" if failed else "Complete"
         job["status"] = {"conditions": [{"type": kind, "status": "True", "message": "it ended"}]}
@@ -324,7 +324,7 @@ def _resources(group_version: str, kinds: dict[str, str]) -> Object:
 
 
 def _schema(group: str, version: str) -> Object:
-    """As much of OpenAPI as kubectl needs: that the server checks the fields itself."""
+    """The part of OpenAPI that kubectl needs: the server checks the fields itself."""
     parameters: list[Object] = [
         {"name": n, "in": "query", "schema": {}} for n in ("dryRun", "fieldValidation")
     ]
@@ -338,4 +338,4 @@ def _schema(group: str, version: str) -> Object:
 
 
 def _nothing(_: Object) -> None:
-    """What most objects cause."""
+    """Does nothing, as for most objects."""

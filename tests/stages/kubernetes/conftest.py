@@ -58,7 +58,7 @@ class World:
     """A project and its cluster.
 
     Attributes:
-        said: what the commands have said.
+        said: the output of the commands.
     """
 
     root: Path

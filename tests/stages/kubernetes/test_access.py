@@ -1,4 +1,4 @@
-"""How a cluster is chosen and reached, and the commands of the guide."""
+"""Choosing and reaching a cluster, and the commands of the guide."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def environment(root: Path, text: str) -> None:
 
 @pytest.fixture
 def own(project: Path, tmp_path: Path) -> Path:
-    """A project of one's own: the settings of the shared one, without members."""
+    """A separate project with the settings of the shared one, without members."""
     text = (project / "pyproject.toml").read_text(encoding="utf-8")
     folder = tmp_path / "own"
     (folder / "services/backend").mkdir(parents=True)

@@ -115,7 +115,7 @@ def test_a_missing_right_is_named_and_the_unfinished_deployment_is_recorded(
     world.api.allowed -= {missing}
     with pytest.raises(SlipwayError, match=f"you cannot {missing[0]} {missing[2]}"):
         world.deploy("v1.1.0")
-    # After the start it is the record that says that something is left to do.
+    # The record says that the deployment is not finished.
     late = missing[2] == "services"
     assert world.running == digest("v1.1.0" if late else "v1.0.0")
     assert names(world)[0] == ("v1.1.0?" if late else "v1.0.0")
@@ -150,7 +150,7 @@ def test_a_record_of_a_newer_version_is_refused(world: World) -> None:
 
 
 def held(world: World, holder: str) -> dict[str, Any]:
-    """Puts a lock of somebody else into the cluster."""
+    """Puts the lock of another run into the cluster."""
     found = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -1,4 +1,4 @@
-"""A project's whole life, told in order, and the words that are printed for its first day."""
+"""The whole life of a project, in order, and the printed next steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def next_steps(output: str) -> list[str]:
 
 
 def command(ending: str) -> str:
-    """The only command of the README that ends so."""
+    """The only command of the README with this ending."""
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```", readme, flags=re.MULTILINE | re.DOTALL)
     [found] = (block.strip() for block in blocks if block.strip().endswith(ending))
@@ -25,12 +25,12 @@ def command(ending: str) -> str:
 
 
 def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
-    # Somebody tries the README's command for a clone, in a fresh one and with an empty home.
+    # A user runs the README's command in a new clone, with an empty home.
     first = command("nox -s demo")
     home = tmp_path / "home"
     home.mkdir()
     run("git", "clone", "--quiet", template, tmp_path / "slipway", cwd=tmp_path)
-    # What was downloaded before is not downloaded again: the command, not the network, is tested.
+    # Earlier downloads are used, because this tests the command and not the network.
     uv = run(BIN / "uv", "cache", "dir", cwd=tmp_path).stdout.strip()
     npm = run("npm", "config", "get", "cache", cwd=tmp_path).stdout.strip()
     env = clean_environment(HOME=str(home), UV_CACHE_DIR=uv, npm_config_cache=npm)
@@ -42,8 +42,8 @@ def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
     shop = Project(tmp_path / "slipway" / ".demo" / "shop")
     assert (shop.path / "uv.lock").exists()
 
-    # It made a project, and said what to do there. The last step is what it has just done: here it
-    # is tried on one member, with the tools that the steps before have installed.
+    # It made a project and printed the next steps. The last step repeats the checks: here it
+    # runs for one member, with the tools that the earlier steps have installed.
     *steps, last = next_steps(done.stdout)
     assert len(steps) == 4 and last == ".venv/bin/nox -s lint test scan", (steps, last)
     steps.append('.venv/bin/nox -s "lint(agents)" "test(agents)" "scan(agents)"')
@@ -76,7 +76,7 @@ def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
     output = shop.green("-s", "test(runtime)", "--", "-k", "loud")
     assert "1 passed" in output
 
-    # A fault is caught by the hook, and so is a message that says nothing.
+    # The hooks catch a mistake, and an invalid message.
     shop.replace("libs/runtime/src/runtime/text.py", '"""Small', 'import os\n\n"""Small')
     shop.git("add", "--all")
     done = shop.run("git", "commit", "--message", "feat: import")
@@ -89,7 +89,7 @@ def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
     done = shop.run("git", "commit", "--message", "docs: some notes")
     assert done.returncode == 0, done.stdout[-4000:]
 
-    # The team grows: one more API, by one word.
+    # One more API, by one command.
     done = shop.run(".venv/bin/inv", "add", "api", "billing")
     assert done.returncode == 0, done.stdout[-4000:]
     assert "BILLING_DATABASE_URL" in done.stdout
@@ -101,13 +101,13 @@ def test_the_life_of_a_project(template: Path, tmp_path: Path) -> None:
     shop.git("add", "--all")
     shop.git("commit", "--quiet", "--message", "feat: billing")
 
-    # And what is new is checked.
+    # The new member is checked.
     shop.green("-t", "billing")
     shop.green("-s", "lint(repo)")
     assert shop.git("status", "--porcelain") == ""
 
 
-def test_one_command_is_enough_if_uv_is_installed(rendered: Project, tmp_path: Path) -> None:
+def test_with_uv_one_command_is_enough(rendered: Project, tmp_path: Path) -> None:
     rendered.git("clone", "--quiet", str(rendered.path), str(tmp_path / "shop"))
     shop = Project(tmp_path / "shop")
     done = shop.run("uv", "run", "nox", "-s", "lint(runtime)")

@@ -1,4 +1,4 @@
-"""A product without capabilities works, and takes up one after the other: `inv enable`."""
+"""A product without capabilities works, and `inv enable` adds one after the other."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_a_product_without_capabilities_is_checked_and_keeps_edits_when_it_grows
     assert "env.init" in inv(small, "--list") and "  tag" not in inv(small, "--list")
     small.green("-s", "lint(repo)", "lint(backend)")
 
-    # What it has now is what a copy with these answers has, and what people wrote.
+    # It now has the files of a copy with these answers, and the edits of the team.
     other = small.path.parent / "other" / "shop"
     other.parent.mkdir()
     copied = render(template, other, capabilities=["images", "environments"], **SMALL)

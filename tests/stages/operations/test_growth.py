@@ -1,4 +1,4 @@
-"""`inv add` and `inv remove` leave everything ready or nothing changed, on a small template."""
+"""`inv add` and `inv remove` succeed completely or change nothing, on a small template."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Shop(Project):
         return f'name = "{name}"' in (self.path / "uv.lock").read_text(encoding="utf-8")
 
     def refused(self, act: Callable[[], object], error: type[BaseException]) -> str:
-        """What an operation is refused with; nothing in the project may have changed."""
+        """The error of an operation; asserts that nothing in the project has changed."""
         before = self.everything()
         with pytest.raises(error) as caught:
             act()
@@ -101,7 +101,7 @@ def _shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def shop(_shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    """The project, in a folder of its own."""
+    """The project, in its own folder."""
     subprocess.run(["git", "clone", "--quiet", _shop, tmp_path / "shop"], check=True)
     monkeypatch.setattr(node_version, "of_path", lambda path: "v24.0.0")
     for name, value in {**IDENTITY, "CI": ""}.items():

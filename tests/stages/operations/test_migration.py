@@ -1,4 +1,4 @@
-"""A project from before the package: one `copier update`, and its stages run by the package."""
+"""A project from before the package: after one `copier update` the package runs its stages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_an_update_removes_the_old_pipeline_names_edits_and_keeps_the_lock(
     run("git", "clone", "--quiet", "--no-checkout", REPOSITORY, source.path, cwd=tmp_path)
     source.git("checkout", "--quiet", "--detach", BEFORE)
 
-    # A team has a project of that time, and has edited its pipeline.
+    # A team has an old project, and has edited its pipeline.
     assert copy(source.path, shop.path, observability=True).returncode == 0
     shop.git("init", "--quiet", "--initial-branch", "main")
     old = ("lock", "--quiet", "--exclude-newer")
@@ -41,7 +41,7 @@ def test_an_update_removes_the_old_pipeline_names_edits_and_keeps_the_lock(
     shop.commit("feat: our own work")
     locked = versions(shop)
 
-    # The template moves on to what it is now.
+    # The template changes to its current version.
     source.git("rm", "--quiet", "-r", ".")
     shutil.copytree(
         template, source.path, ignore=shutil.ignore_patterns(".git"), dirs_exist_ok=True
@@ -56,14 +56,14 @@ def test_an_update_removes_the_old_pipeline_names_edits_and_keeps_the_lock(
     shop.git("checkout", "--ours", "README.md")
     shop.git("add", "README.md")
 
-    # It keeps everything that it had.
+    # The project keeps everything that it had.
     settings = tomllib.loads((shop.path / "pyproject.toml").read_text(encoding="utf-8"))
     assert settings["tool"]["slipway"]["capabilities"] == UNSAID
     assert settings["tool"]["slipway"]["observability"] is True
     assert "vars.PLAN" in (shop.path / ".github/workflows/ci.yml").read_text(encoding="utf-8")
     assert (shop.path / "deploy/grafana").is_dir() and (shop.path / "docs/releases.md").exists()
 
-    # Its next step installs the package; nothing else changes its version.
+    # The next step installs the package; no other version changes.
     done = shop.run("uv", "run", "nox", "-s", "setup")
     assert done.returncode == 0, done.stdout[-4000:]
     assert "ops/locks.py" in done.stdout and "ops/workspace.py" not in done.stdout

@@ -1,4 +1,4 @@
-"""A project that people have worked in grows and shrinks: `copier update` to other answers."""
+"""A project with edits grows and shrinks: `copier update` to other answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from doubles import Services, advisory_services
 from support import BIN, Project, Shared, dump
 
-EDITS = {  # a line of their own in each file, where the template knows nothing of it
+EDITS = {  # the team's own line in each file
     "README.md": "\nAsk in the harbor.\n",
     ".gitignore": "/notes/\n",
     "audit.toml": "# Nothing accepted so far.\n",
@@ -20,7 +20,7 @@ EDITS = {  # a line of their own in each file, where the template knows nothing 
     "services/backend/src/backend/app.py": '\n\nHARBOUR = "north"\n',
     "services/backend/pyproject.toml": "\n[tool.ours]\nberth = 1\n",
 }
-BY_HAND = {  # a service that the template has never heard of
+BY_HAND = {  # a service that is not from the template
     "services/pilots/pyproject.toml": """\
 [project]
 name = "pilots"
@@ -59,13 +59,13 @@ STALE = "uv.lock does not fit the pyproject.toml files."
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[Services]:
-    """Advisory services that answer and know nothing against the locked versions."""
+    """Advisory services that answer and know no vulnerability of the locked versions."""
     with advisory_services() as running:
         yield running
 
 
 def update(project: Project, **answers: object) -> str:
-    """`copier update` to other answers at the same template version; returns what it said."""
+    """`copier update` to other answers at the same template version; returns the output."""
     data = [word for name, value in answers.items() for word in ("--data", f"{name}={dump(value)}")]
     done = project.run(BIN / "copier", "update", "--defaults", "--vcs-ref=:current:", *data)
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""`inv upgrade` moves both kinds of locks on, and what it writes can be installed."""
+"""`inv upgrade` updates both kinds of locks, and the new locks can be installed."""
 
 from __future__ import annotations
 

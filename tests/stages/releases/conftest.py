@@ -17,27 +17,27 @@ from support import Project, Shared
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry, as host:port; each world has names of its own in it."""
+    """A registry, as host:port; each world has its own names in it."""
     with docker_registry(tmp_path_factory.mktemp("registry")) as address:
         yield address
 
 
 @pytest.fixture(scope="session")
 def prepared(default_project: Project, shared: Shared) -> Path:
-    """What each world is a copy of."""
+    """The original that each world copies."""
     return shared.once("releases", lambda folder: prepare(default_project, folder))
 
 
 @pytest.fixture
 def shop(prepared: Path, images: str, tmp_path: Path) -> Iterator[World]:
-    """A project that was never released; everything that a release touches is its own."""
+    """A project without a release, with its own origin, registry and GitHub."""
     with world(prepared, tmp_path, images) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def quick_versions() -> Iterator[None]:
-    """semantic-release starts at once, also where a test decides on a version in this process."""
+    """semantic-release starts at once, also in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(shell, "ask", ask_quickly(fork_from_server))
         yield
@@ -45,7 +45,7 @@ def quick_versions() -> Iterator[None]:
 
 @pytest.fixture
 def history(tmp_path: Path, quick_versions: None) -> History:
-    """A repository with one commit that asks for a version."""
+    """A repository with one commit that makes a version."""
     made = History(tmp_path / "history")
     made.begin()
     return made

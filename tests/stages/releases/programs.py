@@ -1,4 +1,4 @@
-"""Programs that start at once: a server has imported them, and forks for each run.
+"""Programs that start fast: a server has imported them, and forks for each run.
 
 The tests of releases start semantic-release, invoke and the delivery hundreds of times, and most of
 that time would go into imports.
@@ -41,14 +41,14 @@ def start(
     env: Mapping[str, str],
     output: Path,
 ) -> ForkServerProcess:
-    """Starts `python -m slipway_ops.release.delivery …` or `inv …`, in a process group of its own.
+    """Starts `python -m slipway_ops.release.delivery …` or `inv …`, in its own process group.
 
-    It has less patience than usual: nobody else's registry or GitHub is asked.
+    Its timeouts are shorter than usual, because it uses only servers on this machine.
 
     Args:
-        words: what follows the name of the program.
+        words: the arguments of the program.
         env: all of its variables.
-        output: the file that gets what it says.
+        output: the file for its output.
     """
     process = SERVER.Process(target=_run, args=([program, *words], cwd, dict(env), output))
     process.start()
@@ -131,7 +131,7 @@ def _semantic_release(
 def _become(
     command: list[str], cwd: Path, env: Mapping[str, str], output: Path, errors: Path
 ) -> None:
-    """Makes this process what a program finds when it is started."""
+    """Changes this process so that a program can start in it."""
     sys.argv = command
     os.chdir(cwd)
     os.environ.clear()

@@ -1,4 +1,4 @@
-"""What a job of release.yml gets, and what it says if something is missing."""
+"""The jobs of release.yml: their input, and their errors if something is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from unit.images.memory_registry import PASSWORD, USER
 def test_a_commit_is_published_once_and_its_images_are_named_for_signing(shop: World) -> None:
     commit = shop.merge("feat: refunds")
     status, said = shop.deliver("publish", DOCKER_HOST="tcp://127.0.0.1:9")
-    assert status == 0, said  # no engine is asked: nothing is built
+    assert status == 0, said  # docker is not called, because nothing is built
     subjects = (shop.path / ".nox/subjects.sha256").read_text(encoding="utf-8").splitlines()
     found = {line.split("  ")[1]: f"sha256:{line.split('  ')[0]}" for line in subjects}
     tag = f"sha-{commit[:12]}"

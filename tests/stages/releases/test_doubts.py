@@ -1,4 +1,4 @@
-"""A tag that no release made is named, with the reason, before a version counts from it."""
+"""A tag that was made by hand is named, with the reason, before a version counts from it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def land(history: History, message: str, branch: str = "main") -> None:
 
 
 def doubts(history: History, version: str) -> str:
-    """What is said against the tag of a version."""
+    """The reasons not to trust the tag of a version."""
     with clone_for(history.path) as here:
         return "\n".join(versions.doubts(here, version))
 
@@ -53,7 +53,7 @@ def doubts(history: History, version: str) -> str:
 @pytest.mark.parametrize("released", ["commit", "tag-only"], indirect=True)
 def test_a_tag_made_by_a_release_is_trusted(released: History) -> None:
     assert doubts(released, "v1.0.0") == ""
-    # Nor on a branch for corrections, which begins before the entry of its version.
+    # Also on a hotfix branch, which begins before the entry of its version.
     released.git("reset", "--quiet", "--hard", "v1.0.0")
     land(released, "fix: rounding", "hotfix/1.0")
     assert doubts(released, "v1.0.0") == ""

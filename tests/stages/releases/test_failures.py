@@ -1,4 +1,4 @@
-"""A release is ended at every boundary; the next run completes it, and nothing happens twice."""
+"""A release is interrupted at every step; the next run completes it, and nothing happens twice."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Break:
 
     Attributes:
         arrange: makes it happen in a world.
-        left: what exists of v1.0.0 after it.
-        told: what the run says; "" where it was killed.
+        left: the parts of v1.0.0 that exist after it.
+        told: the output of the run; "" if it was killed.
     """
 
     arrange: Callable[[World], object]
@@ -42,7 +42,7 @@ def killed(where: tuple[str, str], nth: int = 1, *, after: bool) -> Callable[[Wo
 
 
 def hook(name: str, script: str) -> Callable[[World], object]:
-    """A hook of origin: as branch protection, or as an end at that moment."""
+    """A hook of origin: a branch protection, or an interruption at that moment."""
     return lambda shop: shop.hook(name, script)
 
 
@@ -55,7 +55,7 @@ def protected(reference: str) -> Callable[[World], object]:
 def registry(
     nth: int, status: int = 0, *, kill: bool = False, tagged: bool = True, once: bool = False
 ) -> Callable[[World], object]:
-    """The n-th request that gives an image a name fails; without `tagged` any request at all."""
+    """The n-th request that tags an image fails; without `tagged` the n-th of all requests."""
 
     def arrange(shop: World) -> None:
         seen: list[str] = []
@@ -81,7 +81,7 @@ def registry(
 
 
 TAGGED, MADE = "tag, entry", "tag, entry, Release, 0 of 6 files"
-# Each release is broken at one boundary after another, in this order.
+# Each release is interrupted at one step after another, in this order.
 BREAKS = {
     "before and at the push": {
         "GitHub does not accept the token": Break(
@@ -170,7 +170,7 @@ def test_the_next_run_completes_an_interrupted_release(where: str, shop: World) 
     tagged: tuple[str, str] | None = None
 
     def untouched() -> None:
-        """Nothing that was there was made again."""
+        """Asserts that nothing was made a second time."""
         nonlocal tagged
         now = (shop.reference("refs/tags/v1.0.0"), shop.reference("refs/heads/main"))
         assert tagged in (None, now)

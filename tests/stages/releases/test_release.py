@@ -1,4 +1,4 @@
-"""What is an ordinary outcome of a release, from the first version to a hotfix of an old one."""
+"""Successful releases, from the first version to a hotfix of an old one."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ TOKEN_FREE = {"GITHUB_TOKEN": "", "GITHUB_API_URL": "", "GITHUB_REPOSITORY": ""}
 
 
 def dry(shop: World, *words: str, where: Path | None = None) -> tuple[int, str]:
-    """`inv tag --dry`, which needs nothing of GitHub."""
+    """`inv tag --dry`, which does not use GitHub."""
     return shop.inv("tag", "--dry", *words, where=where, **TOKEN_FREE)
 
 
 def set_mode(shop: World, mode: str) -> None:
-    """Changes where a release is written down; to be committed with the next merge."""
+    """Changes `release_mode`; the next merge commits it."""
     shop.replace("pyproject.toml", 'release = "commit"', f'release = "{mode}"')
     shop.git("add", "pyproject.toml")
 
@@ -38,7 +38,7 @@ def test_version_changelog_tag_release_files_and_images_agree(shop: World, tmp_p
     state = shop.state()
     assert state.of("v1.0.0") == ALL and state.stamp == "1.0.0"
     assert state.files["v1.0.0"] == FILES and state.images["v1.0.0"] == sorted(MEMBERS)
-    # The tag is on the commit that the images are of; the changelog comes after it, on main.
+    # The tag is on the commit of the images; the changelog comes after it, on main.
     assert shop.reference("refs/tags/v1.0.0^{commit}") == commit
     assert shop.reference("refs/heads/main~1") == commit
     assert shop.digests("v1.0.0") == shop.digests(f"sha-{commit[:12]}")
@@ -54,11 +54,11 @@ def test_version_changelog_tag_release_files_and_images_agree(shop: World, tmp_p
     release = next(iter(shop.hub.releases.values()))
     assert "### Features\n\n- Refunds" in release["body"]
     assert release["body"] in changelog
-    # The checkout has the tag, and nothing else has happened to it.
+    # The checkout has the tag, and is otherwise unchanged.
     assert shop.git("tag").split() == ["v1.0.0"]
     assert shop.git("status", "--porcelain") == ""
 
-    # What is in the images: the packages that the locks name, and which image it is.
+    # The SBOMs have the packages of the locks, and the digest of the image.
     files = {file["name"]: shop.hub.files[number] for number, file in shop.hub.assets.items()}
     backend = json.loads(files["backend.cdx.json"])
     assert backend["bomFormat"] == "CycloneDX"

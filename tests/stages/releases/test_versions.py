@@ -1,4 +1,4 @@
-"""Which version follows from commits, and what the changelog says of it, by semantic-release."""
+"""The version and the changelog that semantic-release makes from commits."""
 
 from __future__ import annotations
 

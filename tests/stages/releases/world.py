@@ -1,7 +1,7 @@
-"""A project with everything that a release touches: an origin, a registry, GitHub; and its state.
+"""A project with everything that a release changes: an origin, a registry, GitHub; and its state.
 
-The images are small ones of the test's own making, put into a real registry by its API: a release
-builds nothing. What runs is `slipway_ops.release.delivery release`, as in the session.
+The images are small and are pushed to a real registry by its API, because a release builds nothing.
+Tests run `slipway_ops.release.delivery release`, as the session does.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Disturb = Callable[[BaseHTTPRequestHandler, bytes], bool]
 
 @dataclass(frozen=True)
 class State:
-    """What the world knows of a project's versions.
+    """All parts of a project's versions.
 
     Attributes:
         tags: {tag on origin: the subject of its commit}.
@@ -56,7 +56,7 @@ class State:
     images: dict[str, list[str]]
 
     def of(self, version: str) -> str:
-        """What exists of a version: `tag, entry, Release, 2 of 6 files, 1 of 3 images`."""
+        """The parts of a version that exist: `tag, entry, Release, 2 of 6 files, 1 of 3 images`."""
         parts = ["tag"] * (version in self.tags) + ["entry"] * self.entries.get(version, 0)
         parts += ["Release"] * self.releases.count(version)
         if version in self.files:
@@ -72,13 +72,13 @@ ALL = f"{FULL}, {len(MEMBERS)} of {len(MEMBERS)} images"
 
 @dataclass(frozen=True)
 class Run:
-    """A program that runs, and the file that gets what it says."""
+    """A running program, and the file with its output."""
 
     process: ForkServerProcess
     output: Path
 
     def end(self) -> tuple[int, str]:
-        """Waits for its end; returns its exit status and what it said."""
+        """Waits for its end; returns its exit status and its output."""
         self.process.join(120)
         assert self.process.exitcode is not None, "it does not end"
         said = self.output.read_text(encoding="utf-8") if self.output.exists() else ""
@@ -88,13 +88,13 @@ class Run:
 
 @dataclass(frozen=True)
 class World(Project):
-    """The checkout of somebody who releases.
+    """The checkout from which a release is made.
 
     Attributes:
         origin: the bare repository that it pushes to.
         hub: GitHub's double.
-        registry: what the names of images begin with.
-        disturb: what happens to requests to the registry; see `docker_registry.proxy`.
+        registry: the beginning of the names of images.
+        disturb: the handler of requests to the registry; see `docker_registry.proxy`.
     """
 
     origin: Path
@@ -104,12 +104,12 @@ class World(Project):
 
     @property
     def pidfile(self) -> Path:
-        """Where the number of the process stands that releases."""
+        """The file with the process id of the release."""
         return self.path.parent / "releasing"
 
     @property
     def variables(self) -> dict[str, str]:
-        """What a job has."""
+        """The variables of a job."""
         own = {"REGISTRY": self.registry}
         return clean_environment(**self.hub.environment, **own)
 
@@ -127,7 +127,7 @@ class World(Project):
         return commit
 
     def tag(self, version: str) -> None:
-        """A version that somebody has tagged at HEAD: a tag on origin, and nothing else."""
+        """Tags HEAD by hand: a tag on origin, and nothing else."""
         self.git("tag", version)
         self.git("push", "--quiet", "origin", version)
 
@@ -142,7 +142,7 @@ class World(Project):
     def begin(
         self, program: Literal["delivery", "inv"], *words: str, where: Path | None, **env: str
     ) -> Run:
-        """Starts a program in a process group of its own.
+        """Starts a program in its own process group.
 
         Args:
             where: a checkout; this one if it is None.
@@ -155,23 +155,23 @@ class World(Project):
         return Run(process, output)
 
     def deliver(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
-        """`nox -s …` of the delivery, without nox; returns its exit status and what it said."""
+        """`nox -s …` of the delivery, without nox; returns its exit status and its output."""
         return self.begin("delivery", *words, where=where, **env).end()
 
     def release(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
-        """`nox -s release`, without nox; returns its exit status and what it said."""
+        """`nox -s release`, without nox; returns its exit status and its output."""
         return self.deliver("release", *words, where=where, **env)
 
     def inv(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
-        """`inv …`; returns its exit status and what it said."""
+        """`inv …`; returns its exit status and its output."""
         return self.begin("inv", *words, where=where, **env).end()
 
     def kill(self) -> None:
-        """Ends what is releasing at once, and all that it has started."""
+        """Kills the running release and all processes that it has started."""
         os.killpg(int(self.pidfile.read_text(encoding="utf-8")), signal.SIGKILL)
 
     def hook(self, name: str, script: str) -> None:
-        """Installs a hook at origin; `$PIDFILE` names the file with the number of the release."""
+        """Installs a hook at origin; `$PIDFILE` names the file with its process id."""
         file = self.origin / "hooks" / name
         file.write_text(f"#!/bin/sh\nPIDFILE={self.pidfile}\n{script}\n", encoding="utf-8")
         file.chmod(0o755)
@@ -182,7 +182,7 @@ class World(Project):
             file.unlink()
 
     def state(self) -> State:
-        """What origin, GitHub and the registry have now."""
+        """The current state of origin, GitHub and the registry."""
 
         def ask(*words: str) -> str:
             command = ["git", "-C", str(self.origin), *words]
@@ -207,7 +207,7 @@ class World(Project):
         return sorted(str(file["name"]) for file in files if file["release"] == release)
 
     def reference(self, name: str) -> str:
-        """What a reference of origin names, in full; "" if there is none."""
+        """The full commit of a reference of origin; "" if it does not exist."""
         command = ["git", "-C", str(self.origin), "rev-parse", "--verify", "--quiet", name]
         return subprocess.run(command, text=True, capture_output=True).stdout.strip()
 
@@ -267,7 +267,7 @@ def _digest(blob: bytes) -> str:
 
 
 def prepare(project: Project, folder: Path) -> None:
-    """Makes what `world` copies: the checkout `shop` of the bare repository `origin.git`."""
+    """Makes the original of `world`: the checkout `shop` of the bare repository `origin.git`."""
     folder.mkdir()
     project.git("clone", "--quiet", "--bare", str(project.path), f"{folder}/origin.git")
     project.git("clone", "--quiet", f"{folder}/origin.git", f"{folder}/shop")
@@ -276,7 +276,7 @@ def prepare(project: Project, folder: Path) -> None:
 
 @contextmanager
 def world(prepared: Path, folder: Path, registry: str, **hub: Any) -> Iterator[World]:
-    """A world for one test: copies of what was prepared, and everything else of its own.
+    """A world for one test: copies of the original, and its own GitHub and image names.
 
     Args:
         registry: a registry that runs, as `host:port`.

@@ -113,7 +113,7 @@ BUN = f"""\
   }}
 }}
 """
-# Scripts without any tool: they find a word, and see whether the dependency is installed.
+# Scripts without any tool: they search for a word, and check that the dependency is installed.
 CHECK = """\
 import isNumber from "is-number";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -134,14 +134,14 @@ def project(folder: Path, manifest: Mapping[str, object], **files: str) -> Proje
     """A project with one web member, apps/web, committed.
 
     Args:
-        manifest: what its package.json has besides a name.
+        manifest: the content of its package.json besides the name.
         files: texts by path from the root, with `__` for a slash.
     """
     made = Project(folder)
     made.write("pyproject.toml", ROOT)
     made.write("noxfile.py", recipe())
     made.write(".gitignore", "__pycache__/\n.nox/\nnode_modules/\ndist/\n.pnp.*\n.yarn/\n")
-    # As yarn formats it; it would do so when it installs.
+    # In the format of yarn, because yarn would reformat it when it installs.
     table = {"name": "web", "private": True, **manifest}
     made.write("apps/web/package.json", json.dumps(table, indent=2) + "\n")
     made.write("apps/web/check.mjs", CHECK)

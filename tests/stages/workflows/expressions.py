@@ -1,7 +1,7 @@
 """The expressions of GitHub's workflows, evaluated as GitHub does.
 
-What is known of them: docs.github.com/actions/reference ("Evaluate expressions in workflows and
-actions"). A name that no context has is null, as there; a function that is not below is an error.
+The reference is docs.github.com/actions/reference ("Evaluate expressions in workflows and
+actions"). A name that no context has is null, as on GitHub; an unknown function is an error.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ def evaluate(
     """The value of one expression, without `${{ }}`.
 
     Args:
-        contexts: what names stand for: {"github": {…}, "matrix": {…}}.
-        state: how the job is doing: success, failure or cancelled.
+        contexts: the values of names: {"github": {…}, "matrix": {…}}.
+        state: the state of the job: success, failure or cancelled.
         root: the folder that `hashFiles` looks in.
     """
     return _Reader(text, contexts, state, root).whole()
 
 
 def condition(text: object, contexts: Mapping[str, Any], state: str, root: str = ".") -> bool:
-    """Whether a job or step with this `if` runs; without the name of a state, after success."""
+    """Whether a job or step with this `if` runs; if it names no state, only after success."""
     written = "success()" if text is None else str(text).strip()
     inserted = INSERTED.fullmatch(written)
     inner = inserted[1] if inserted else written
@@ -49,7 +49,7 @@ def condition(text: object, contexts: Mapping[str, Any], state: str, root: str =
 
 
 def insert(value: Any, contexts: Mapping[str, Any], root: str = ".") -> Any:
-    """A value of a workflow with what its `${{ }}` stand for; lists and mappings too."""
+    """A value of a workflow with its `${{ }}` evaluated; also in lists and mappings."""
     if isinstance(value, dict):
         return {key: insert(inner, contexts, root) for key, inner in value.items()}
     if isinstance(value, list):

@@ -4,8 +4,8 @@
     assert run.results["gate"] == "success", run.log
 
 Each job of each combination of a matrix gets a fresh clone of `origin`. Steps that `run` something
-are executed; of `uses`, actions of the repository itself are executed too, and those of others have
-a stand-in below that does what they would do here. An action without one is an error.
+are executed, and so are the repository's own actions in `uses`. Other actions have a stand-in below
+with the same effect. An action without one is an error.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from stages.workflows.expressions import condition, insert, shown
 from support import BIN, clean_environment
 
 BAD = ("failure", "cancelled")
-KEPT = ("/.venv", "/.nox", "/.mypy_cache", "node_modules")  # of a machine, from job to job
+KEPT = ("/.venv", "/.nox", "/.mypy_cache", "node_modules")  # kept between jobs
 
 
 @dataclass
 class Ran:
-    """What came of a workflow.
+    """The results of a workflow.
 
     Attributes:
         results: {job: success, failure, skipped or cancelled}.
         outputs: {job: {name: value}}.
-        summaries: {job with its matrix: what it put on the page of the run}.
+        summaries: {job with its matrix: its text on the page of the run}.
         logs: {job with its matrix: the output of its steps}.
         commands: every command line that was executed, in order.
     """
@@ -52,7 +52,7 @@ class Ran:
 
     @property
     def log(self) -> str:
-        """The end of what every job said, for the message of an assertion."""
+        """The end of the output of every job, for the message of an assertion."""
         return "\n".join(f"== {name}\n{text[-3000:]}" for name, text in self.logs.items())
 
 
@@ -202,7 +202,7 @@ class Runner:
 
 
 class _Machine:
-    """What one job runs on: a folder, an environment, a state."""
+    """The machine of one job: a folder, an environment, a state."""
 
     def __init__(
         self,
@@ -225,14 +225,14 @@ class _Machine:
             "shell"
         )
         self.contexts = contexts | {"steps": {}, "job": {"status": "success"}}
-        # GitHub's machines have no uv and no nox; of the tests' own programs none is seen.
+        # GitHub's machines have no uv and no nox, so programs of this test run are hidden.
         kept = [p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != BIN]
         self.path = os.pathsep.join([str(self._system()), *kept])
         self.variables = runner.environment | insert(contexts["env"], contexts)
         self.variables |= insert(job.get("env") or {}, self.contexts)
 
     def _system(self) -> Path:
-        """A folder with a sudo that installs nothing: what it names is on this machine already."""
+        """A folder with a sudo that installs nothing, because the packages are installed."""
         programs = self.folder / "system"
         programs.mkdir(parents=True, exist_ok=True)
         (programs / "sudo").write_text('#!/bin/sh\ntest "$1" = apt-get\n', encoding="utf-8")
@@ -246,7 +246,7 @@ class _Machine:
         return self.state
 
     def read(self, variable: str) -> str:
-        """What steps have written into a file of GitHub's so far."""
+        """The text that steps have written into a file of GitHub so far."""
         file = self.folder / variable
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
@@ -405,7 +405,7 @@ class _Machine:
         return {"cache-hit": ""}
 
     def save(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/cache/save: under the run's own reference, and never over what is there."""
+        """actions/cache/save: for the run's own reference; never replaces an entry."""
         place = (self.contexts["github"]["ref"], str(given["key"]))
         if place not in self.runner.caches:
             self.runner.caches[place] = self._copy(given["path"])
@@ -436,7 +436,7 @@ class _Machine:
         shutil.copytree(kept, self.root / path, dirs_exist_ok=True)
 
     def nothing(self, given: dict[str, Any]) -> dict[str, str]:
-        """What this machine has already, or what happens outside of it."""
+        """Does nothing: this machine has it already, or it happens on another machine."""
         return {}
 
 
@@ -454,7 +454,7 @@ ACTIONS: dict[str, Callable[[_Machine, dict[str, Any]], dict[str, str]]] = {
 
 
 def _tidy(root: Path) -> None:
-    """Takes away what an earlier job had checked out and found out; its environments stay."""
+    """Removes the checkout and results of an earlier job; its environments stay."""
     shutil.rmtree(root / ".nox" / "results", ignore_errors=True)
     for words in (
         ["rm", "--cached", "--quiet", "-r", "."],

@@ -1,4 +1,4 @@
-"""The tests' reading of workflow expressions is GitHub's."""
+"""The tests evaluate workflow expressions as GitHub does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ci.yml is executed as GitHub would: a green tree gives a green gate, each fault a red one."""
+"""ci.yml is executed as on GitHub: a green tree has a green gate, and each mistake a red one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TITLE = "feat: refunds"
 
 @dataclass(frozen=True)
 class Proposal:
-    """A project to which pull requests are made, and what the machine of their runs has."""
+    """A project that gets pull requests, and the machine of their runs."""
 
     project: Project
     environment: dict[str, str]
@@ -34,7 +34,7 @@ class Proposal:
         """Runs ci.yml for a pull request of what is checked out.
 
         Args:
-            only: a stage; the others count as green, as they were seen to be on the green tree.
+            only: a stage; the others count as green, because they are green on the green tree.
         """
         others = [stage for stage in STAGES if only not in (None, stage)]
         payload = {"pull_request": {"title": title, "number": 1}, "number": 1}
@@ -65,7 +65,7 @@ def _proposal(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture
 def proposal(_proposal: Proposal) -> Iterator[Proposal]:
-    """A project whose main is green, on a branch; put right again after the test."""
+    """A project whose main is green, on a branch; restored after the test."""
     yield _proposal
     _proposal.project.git("reset", "--quiet", "--hard", "main")
 
@@ -80,10 +80,10 @@ def test_a_green_tree_has_a_green_gate_and_a_table_of_every_stage(proposal: Prop
             assert re.search(rf"^\| {stage} \| {member} \| ✅ success \| \d+\.\d \|$", table, re.M)
     title = ran.summaries["stage (title)"]
     assert re.search(r"^\| title \|  \| ✅ success", title, re.M), title
-    # What was executed is what people type, and what makes nox, and the gate.
+    # CI ran the commands that people type, the setup of nox, and the gate.
     assert [c for c in ran.commands if not c.startswith(("uv run --locked nox ", "jq "))] == []
     assert not any(re.search(r"^ *::(error|warning)", log, re.M) for log in ran.logs.values())
-    # Nobody's tree was changed by it.
+    # No file of the tree has changed.
     assert proposal.project.git("status", "--porcelain") == ""
 
 
@@ -109,7 +109,7 @@ RED = {
     "scan": ["backend"],
     "build": ["repo"],
 }
-# What GitHub shows on the lines: its workflow commands, and for eslint the lines that the problem
+# The annotations of GitHub: its workflow commands, and for eslint the lines that the problem
 # matcher of setup-node reads (a path alone, then line, column, severity, text and rule).
 ANNOTATIONS = {
     "lint": [

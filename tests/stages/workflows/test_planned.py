@@ -1,4 +1,4 @@
-"""ci.yml with a plan: none, one or many groups, and every fault gives a red gate all the same."""
+"""ci.yml with a plan of none, one or many groups: every mistake makes the gate red."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 MAIN, PULL = "refs/heads/main", "refs/pull/1/merge"
 RUN = "uv run --locked nox --report .nox/report.json"
 TEXTS, DATES = "libs/texts/src/texts/more.py", "libs/dates/src/dates/more.py"
-# The stages take no time: they look for a word in what a member has.
+# The stages are fast: they search for a word in the files of a member.
 STAGES = '''
 nox.options.sessions = ["lint", "test"]
 
@@ -57,7 +57,7 @@ class Repository:
     read: dict[str, set[str]] = field(default_factory=dict)
 
     def run(self, path: str = CI, ref: str = PULL, title: str = "feat: more", **more: Any) -> Ran:
-        """Runs a workflow for what is checked out."""
+        """Runs a workflow for the current commit."""
         self.runs += 1
         self.artifacts, self.read = {}, {}
         self.project.git("update-ref", PULL, "HEAD")
@@ -83,7 +83,7 @@ class Repository:
 
     @property
     def keys(self) -> list[str]:
-        """The keys of what main has saved; nobody else has saved anything."""
+        """The cache keys that main has saved; asserts that no other run has saved any."""
         assert {ref for ref, _ in self.caches} <= {MAIN}
         return [key for _, key in self.caches]
 
@@ -109,7 +109,7 @@ def _project(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Projec
 
 @pytest.fixture
 def repository(_project: Project) -> Iterator[Repository]:
-    """A repository of which main has not run yet; its project is put right after the test."""
+    """A repository whose main has not run yet; its project is restored after the test."""
     begin = _project.git("rev-parse", "main").strip()
     _project.git("switch", "--quiet", "--create", "feat/more")
     yield Repository(_project)
@@ -131,7 +131,7 @@ def limit(repository: Repository, text: str) -> None:
 
 
 def merge(repository: Repository) -> Ran:
-    """Makes main what the branch is, and runs it."""
+    """Sets main to the branch, and runs it."""
     repository.project.git("branch", "--quiet", "--force", "main", "HEAD")
     return repository.run(ref=MAIN)
 

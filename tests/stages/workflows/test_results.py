@@ -1,4 +1,4 @@
-"""What CI keeps of results: main writes, pull requests read; test_planned sees it happen."""
+"""Results in CI: only main writes them, pull requests read them; test_planned has the runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def test_cve_2025_36852_main_reads_only_results_that_main_has_written(
                     assert any(ON_MAIN.search(text) and "||" not in text for text in conditions)
                 if action == "actions/cache/restore":
                     assert step["if"] == "inputs.records != ''"
-                if action == "actions/download-artifact":  # of another run, it would name that
+                if (
+                    action == "actions/download-artifact"
+                ):  # to read from another run, it would have to name it
                     assert step["with"].keys() == {"pattern", "path", "merge-multiple"}
     assert found == [
         ("action.yml", "cache/restore"),

@@ -276,7 +276,7 @@ def test_findings_name_the_path_the_program_and_the_line_to_add(monorepo: Monore
     assert '"git" = ' in text and '"~/.npmrc" = ' in text
 
 
-# Each of these reverts a fix of test_wrong_skips.py: the input that was missing in the key is found.
+# Each of these reverts a fix of test_wrong_skips.py: the input missing in the key is found.
 
 
 def test_without_the_fix_an_ignore_file_at_the_root_is_found(

@@ -1,4 +1,4 @@
-"""A change of slipway-ops changes the key of every session: its files count, not only its version."""
+"""A change of slipway-ops changes all keys: its files count, not only its version."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ PYTEST = "        nox_api.run(session, *command)\n"
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Project:
-    """The files of a project that contain stages and coverage minimums, with one member of each kind."""
+    """The files of a project with stages and coverage minimums, and one member of each kind."""
     project = Project(tmp_path)
     for name, text in {
         "noxfile.py": NOXFILE,

@@ -33,7 +33,7 @@ OTHERS = {"SLIPWAY_DIARY", "SLIPWAY_BESIDE", "SLIPWAY_SHOWN", "NOXSESSION"} | {
 @pytest.mark.parametrize("page", ["reference", "messages"])
 def test_generated_pages_are_current(page: str) -> None:
     committed = (DOCS / f"{page}.md").read_text(encoding="utf-8")
-    # In a separate process, because invoke removes the help of a task's parameters when it reads it.
+    # In a separate process: invoke removes the help of a task's parameters when it reads it.
     code = f"import sys, generate; sys.stdout.write(generate.{page}())"
     done = run(sys.executable, "-c", code, cwd=DOCS)
     assert committed == done.stdout, "Type: python docs/generate.py"

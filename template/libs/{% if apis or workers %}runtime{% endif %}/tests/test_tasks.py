@@ -109,7 +109,7 @@ async def test_each_run_of_a_task_is_logged_with_its_outcome(
     assert value("tasks_in_progress", queue="answers") == 0
 
 
-async def test_a_task_has_the_id_and_the_trace_of_its_request(pool: database.Pool, app: App) -> None:
+async def test_a_task_has_the_id_and_trace_of_its_request(pool: database.Pool, app: App) -> None:
     await work(pool, app, "work", "plain")
     assert seen == [ASKED, ASKED]
     assert tracing.headers() == {}

@@ -162,7 +162,7 @@ def test_without_a_collector_opentelemetry_is_not_set_up(monkeypatch: pytest.Mon
     tracing.start(Settings())
 
 
-def test_an_error_says_how_to_install_the_packages_for_traces(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_names_the_packages_that_send_traces(monkeypatch: pytest.MonkeyPatch) -> None:
     absent: dict[str, Any] = {"opentelemetry.sdk.trace": None, "opentelemetry.sdk.resources": None}
     for name, module in absent.items():
         monkeypatch.setitem(sys.modules, name, module)
