@@ -115,9 +115,7 @@ async def test_a_task_has_the_id_and_trace_of_its_request(pool: database.Pool, a
     assert tracing.headers() == {}
 
 
-async def test_a_task_without_a_valid_id_gets_a_new_one(
-    pool: database.Pool, app: App
-) -> None:
+async def test_a_task_without_a_valid_id_gets_a_new_one(pool: database.Pool, app: App) -> None:
     seen.clear()
     async with app.open_async(pool):
         for odd in ({}, {"_context": 5}, {"_context": {"x-request-id": "a b", "traceparent": 1}}):
