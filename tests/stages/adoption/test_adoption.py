@@ -148,7 +148,9 @@ def test_adoption_writes_exactly_what_the_plan_lists(adoption: Adoption) -> None
     assert ignored.startswith("node_modules/\n.venv/\ndist/\n") and ".nox/" in ignored
 
 
-def test_every_stage_is_green_as_the_repository_is(adoption: Adoption, services: Services) -> None:
+def test_every_stage_is_green_without_changes_to_the_repository(
+    adoption: Adoption, services: Services
+) -> None:
     assert "needs your attention" not in adoption.said  # the scans among them, which found nothing
     output = adoption.project.green("-s", "lint", "test", "build", **services.environment)
     expected = {f"{stage}({name})" for stage in ("lint", "test", "build") for name in MEMBERS}
