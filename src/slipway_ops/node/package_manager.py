@@ -184,7 +184,8 @@ def install(root: Path, manager: PackageManager, path: str) -> None:
         # settings.
         environment = {**os.environ, "PATH": path, "CI": "true", "HUSKY": "0"}
         environment |= {"npm_config_fund": "false", "npm_config_audit": "false"}
-        environment["npm_config_prefer_offline"] = "true"  # the lock has the checksums
+        # npm does not ask the registry about what it has, because the lock has the checksums.
+        environment |= {"npm_config_prefer_offline": "true"}
         done = _run(manager.name, *words, folder=manager.folder, environment=environment)
         if done:
             command = " ".join([manager.name, *words])

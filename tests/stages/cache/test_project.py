@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
+import pytest
 from stages.cache.stage import Stage
 
-from support import BIN, Project, need, strace
+from doubles import advisory_services
+from support import BIN, Project, engine, need, render, strace
 
 SESSIONS = (
     *("lint(runtime)", "lint(backend)", "lint(frontend)"),
@@ -56,3 +59,27 @@ def test_sessions_access_only_what_is_in_their_keys(bench: Project) -> None:
     need(strace(), "strace observes programs only on Linux, where ptrace is allowed")
     sessions = ("lint(backend)", "build(backend)", "test(frontend)", "build(frontend)")
     bench.green("-s", *sessions, RESULTS="trace")
+
+
+@pytest.mark.nightly
+def test_two_members_of_each_kind_access_only_what_is_in_their_keys(
+    template: Path, tmp_path: Path
+) -> None:
+    need(strace(), "strace observes programs only on Linux, where ptrace is allowed")
+    need(engine(), "a container engine")
+    project = render(
+        template,
+        tmp_path / "project",
+        apis=["shop", "billing"],
+        workers=["agents", "reviewers"],
+        apps=["web", "admin"],
+        libraries=["money", "dates"],
+    )
+    project.lock()
+    project.commit("chore: lock")
+    # Of the base images for Python, the tests' engine has this one.
+    environment = {"RESULTS": "trace", "PYTHON_IMAGE": "python:3.13-slim"}
+    with advisory_services() as services:
+        environment |= services.environment
+        ended = outcome(project.green("-s", "lint", "test", "scan", "build", **environment))
+    assert set(ended.values()) == {"success"}
