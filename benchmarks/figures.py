@@ -132,8 +132,8 @@ def _copy(work: Path, project: Path, repeat: int) -> Figure:
     seconds(words, project)
     (plain / "copier.yml").write_text("_subdirectory: template\n", encoding="utf-8")
     (plain / "template/.copier-answers.yml").unlink()
-    answers = "{{ _copier_conf.answers_file }}.jinja"
-    shutil.copy2(REPOSITORY / "template" / answers, plain / "template" / answers)
+    answers = plain / "template/{{ _copier_conf.answers_file }}.jinja"
+    answers.write_text("{{ _copier_answers|to_nice_yaml }}", encoding="utf-8")
     commit(plain)
     both = [partial(copy, source, work / "copy") for source in (work / "template", plain)]
     return Figure(
