@@ -1,29 +1,31 @@
 """What people notice of a deployment, and of what goes wrong: a steady load while it happens.
 
-The product is built once, pushed to the registry that REGISTRY names (one that takes pushes from
-this engine without a login) and deployed on this machine. For each event the table has the requests
-that failed, the longest time without a good answer, and what became of the tasks. Containers are
-killed by their process, which needs the rights to do so.
+The product is built once, pushed to the registry that REGISTRY names (127.0.0.1:port/name, one that
+takes pushes from this machine's engine without a login) and deployed to an engine of its own, which
+can be killed. For each event the table has the requests that failed, the longest time without a
+good answer, and what became of the tasks. Processes are killed, which needs root.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
+from benchmarks import engine
+from benchmarks.engine import INSIDE, Engine
 from benchmarks.measure import ENVIRONMENT, REPOSITORY, seconds
 
 RATE = int(os.environ.get("BENCH_RATE", "100"))  # requests a second
@@ -32,8 +34,17 @@ HEAD = [
     "| what happens | times | requests | failed | longest gap | tasks | lost | run again | then |",
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 ]
-PATIENCE = 180  # seconds until everything is healthy again
+PORT = 8080  # on which the app is served
+PATIENCE = 60  # seconds until everything is healthy again
 SERVICE = "services/backend/src/backend/app.py"
+MEMORY = '''
+    @app.get("/memory")
+    async def memory() -> int:
+        """Takes more memory than a container has."""
+        return len(b"x" * (4 << 30))
+
+    return app
+'''
 
 
 @dataclass
@@ -43,14 +54,21 @@ class Shop:
     Attributes:
         path: of the project.
         slug: its name in images and containers, which nobody else has.
-        port: on which its app is served.
-        versions: the tags of two that are healthy and one that is not.
+        versions: the tags of two that are healthy, first the one that runs, and one that is not.
+        engine: on which it is deployed.
+        questions: a file with what the language model was asked, a line each.
     """
 
     path: Path
     slug: str
-    port: int
     versions: list[str]
+    engine: Engine
+    questions: Path
+
+    @property
+    def url(self) -> str:
+        """Where its app is served."""
+        return f"http://{INSIDE}:{PORT}"
 
     def inv(self, *words: str, status: int = 0) -> None:
         """`inv …`, which must end with a status."""
@@ -67,13 +85,20 @@ class Shop:
         """The name of a service's latest container."""
         labels = {"project": f"{self.slug}-staging", "service": service}
         filters = [f"--filter=label=com.docker.compose.{k}={v}" for k, v in labels.items()]
-        return docker("ps", "--format={{.Names}}", *filters).split()[0]
+        return self.engine.docker("ps", "--format={{.Names}}", *filters).split()[0]
 
-    def call(self, path: str) -> Any:
-        """What the API answers."""
-        url = f"http://127.0.0.1:{self.port}/api/backend{path}"
+    def call(self, path: str) -> None:
+        """Sends a request to the API."""
+        url = f"{self.url}/api/backend{path}"
         with urllib.request.urlopen(url, timeout=30) as answer:
-            return json.loads(answer.read())
+            answer.read()
+
+    def answered(self, ids: Iterable[int]) -> int:
+        """How many of these questions have an answer."""
+        query = "SELECT count(*) FROM questions WHERE status = 'answered' AND id IN (%s)"
+        psql = ["psql", "--username=app", "--tuples-only", "--command"]
+        listed = ", ".join(map(str, ids)) or "0"
+        return int(self.engine.docker("exec", self.container("database"), *psql, query % listed))
 
     def is_well(self) -> bool:
         """Whether the API answers and everything runs that should."""
@@ -86,16 +111,11 @@ class Shop:
         return False
 
 
-def docker(*words: str) -> str:
-    """`docker …`, which must succeed."""
-    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout
-
-
 def kill(service: str) -> Callable[[Shop], None]:
     """Kills the first process of a service's container; the engine does not expect it."""
 
     def now(shop: Shop) -> None:
-        pid = docker("inspect", "--format={{.State.Pid}}", shop.container(service))
+        pid = shop.engine.docker("inspect", "--format={{.State.Pid}}", shop.container(service))
         os.kill(int(pid), signal.SIGKILL)
 
     return now
@@ -108,7 +128,7 @@ def killed_deployment(shop: Shop) -> None:
     command.append(shop.versions[0])
     run = subprocess.Popen(command, cwd=shop.path, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        run.wait(random.uniform(1, 20))
+        run.wait(random.uniform(1, 15))
     run.kill()
     run.wait()
     shop.deploy(0)
@@ -121,36 +141,45 @@ def other_version(shop: Shop) -> None:
 
 
 def rollback(shop: Shop) -> None:
-    """Goes back to the version before, and deploys the present one again."""
+    """Goes back to the version before."""
     shop.inv("rollback", "staging")
-    shop.deploy(0)
+    shop.versions[:2] = reversed(shop.versions[:2])
 
 
 def restarted_database(shop: Shop) -> None:
     """Stops the database and starts it again."""
-    docker("restart", shop.container("database"))
+    shop.engine.docker("restart", shop.container("database"))
 
 
 def out_of_memory(shop: Shop) -> None:
-    """Leaves the API less memory than it uses, for as long as it takes to be killed."""
-    name = shop.container("backend")
-    limit = docker("inspect", "--format={{.HostConfig.Memory}}", name).strip()
-    before = docker("inspect", "--format={{.RestartCount}}", name)
-    docker("update", "--memory=6m", "--memory-swap=6m", name)
-    deadline = time.monotonic() + 20
-    while docker("inspect", "--format={{.RestartCount}}", name) == before:
-        if time.monotonic() > deadline:
-            break
-        time.sleep(0.2)
-    docker("update", f"--memory={limit}", f"--memory-swap={limit}", name)
+    """Sends a request for which the API needs more memory than it may have."""
+    with contextlib.suppress(OSError):
+        shop.call("/memory")
+
+
+def killed_engine(*options: str) -> Callable[[Shop], None]:
+    """Kills the engine, and starts it again after the time that systemd leaves."""
+
+    def now(shop: Shop) -> None:
+        shop.engine.kill()
+        time.sleep(2)
+        shop.engine.start(*options)
+
+    return now
+
+
+def full_disk(shop: Shop) -> None:
+    """Leaves the database, the logs and the engine no space for a while."""
+    with shop.engine.full():
+        time.sleep(8)
 
 
 EVENTS: dict[str, Callable[[Shop], None]] = {
     "nothing": lambda shop: time.sleep(5),
     "a deployment of another version": other_version,
+    "a rollback": rollback,
     "a deployment that is unhealthy": lambda shop: shop.deploy(2, status=1),
     "a deployment that is killed, and typed again": killed_deployment,
-    "a rollback, and the way back": rollback,
     "`kill -9` of the API": kill("backend"),
     "`kill -9` of the agent": kill("agents"),
     "`kill -9` of the app": kill("frontend"),
@@ -158,90 +187,128 @@ EVENTS: dict[str, Callable[[Shop], None]] = {
     "`kill -9` of the database": kill("database"),
     "a restart of the database": restarted_database,
     "the API is out of memory": out_of_memory,
+    "the disk is full for 8 s": full_disk,
+    "`kill -9` of the engine, which starts again": killed_engine(),
+    "the same with `live-restore`": killed_engine("--live-restore"),
 }
 
 
 def rows(project: Path, repeat: int) -> list[str]:
     """The table for a default project of one host."""
     if not os.environ.get("REGISTRY"):
-        sys.exit("Set REGISTRY to a registry that this engine can push to, such as host:port/name.")
-    lines = [*HEAD]
-    with deployed(project) as shop, tempfile.TemporaryDirectory() as folder:
-        for what, event in EVENTS.items():
-            rounds = [measured(shop, event, Path(folder, "report")) for _ in range(repeat)]
-            total = {name: sum(each[name] for each in rounds) for name in rounds[0]}
-            gap = max(each["gap"] for each in rounds)
-            slow = max(each["recovered"] for each in rounds)
-            then = f"well after {slow:.0f} s" if slow >= 0 else "needs somebody"
-            lines.append(
-                f"| {what} | {repeat} | {total['requests']} | {total['failed']} | {gap:.2f} s | "
-                f"{total['tasks']} | {total['lost']} | {total['again']} | {then} |"
-            )
-            print(lines[-1], flush=True)
-    return lines
+        sys.exit("Set REGISTRY to a registry that takes pushes, such as 127.0.0.1:port/name.")
+    found: dict[str, list[dict[str, float]]] = {what: [] for what in EVENTS}
+    with tempfile.TemporaryDirectory() as folder, deployed(project, Path(folder)) as shop:
+        for number in range(repeat):
+            for what, event in EVENTS.items():
+                print(f"{number + 1}: {what}", flush=True)
+                found[what].append(measured(shop, event, Path(folder, "report")))
+                print("   ", found[what][-1], os.getloadavg(), flush=True)
+    return [f"{RATE} requests a second.", "", *HEAD, *map(row, EVENTS, found.values())]
+
+
+def row(what: str, rounds: list[dict[str, float]]) -> str:
+    """A line of the table."""
+    total = {name: sum(int(each[name]) for each in rounds) for name in rounds[0]}
+    gap = max(each["gap"] for each in rounds)
+    slow = max(each["recovered"] for each in rounds)
+    stuck = sum(each["recovered"] < 0 for each in rounds)
+    then = f"well after {slow:.0f} s"
+    if stuck:
+        then += f"; {stuck} times after `inv up`"
+    return (
+        f"| {what} | {len(rounds)} | {total['requests']} | {total['failed']} | {gap:.2f} s | "
+        f"{total['tasks']} | {total['lost']} | {total['again']} | {then} |"
+    )
 
 
 def measured(shop: Shop, event: Callable[[Shop], None], file: Path) -> dict[str, float]:
     """One event under load: what failed, and what became of the tasks."""
-    model = f"{shop.slug}-llm"
-    asked = docker("logs", model).count("answered")
-    url = f"http://127.0.0.1:{shop.port}"
+    shop.questions.write_text("", encoding="utf-8")
     program = REPOSITORY / "benchmarks" / "load.py"
-    command = [sys.executable, str(program), url, str(RATE), str(file)]
+    command = [sys.executable, str(program), shop.url, str(RATE), str(file)]
     sender = subprocess.Popen(command)
     try:
         time.sleep(2)
         event(shop)
-        end = time.monotonic()
-        while not (well := shop.is_well()) and time.monotonic() < end + PATIENCE:
-            time.sleep(0.5)
-        recovered = time.monotonic() - end if well else -1
-        time.sleep(2)
+        recovered = until_well(shop)
+        if recovered < 0:
+            shop.inv("up", "staging")
+        time.sleep(1)
     finally:
         sender.terminate()
         sender.wait()
     report = json.loads(file.read_text(encoding="utf-8"))
-    for failure in report["failed"][:5]:
+    for failure in report["failed"][:8]:
         print("   ", *failure, flush=True)
-    open_ = set(report["posted"])
+    print("   ", collections.Counter(why for _, _, why in report["failed"]), report["p99"])
+    posted = report["posted"]
     deadline = time.monotonic() + PATIENCE
-    while open_ and time.monotonic() < deadline:
-        open_ -= {id for id in list(open_) if shop.call(f"/questions/{id}")["answer"]}
-    answered = docker("logs", model).count("answered") - asked
+    while (lost := len(posted) - shop.answered(posted)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    asked = shop.questions.read_text(encoding="utf-8").splitlines()
     return {
         "requests": report["requests"],
         "failed": len(report["failed"]),
         "gap": report["gap"],
         "recovered": recovered,
-        "tasks": len(report["posted"]),
-        "lost": len(open_),
-        "again": max(0, answered - len(report["posted"])),
+        "tasks": len(posted),
+        "lost": lost,
+        "again": len(asked) - len(set(asked)),
     }
 
 
+def until_well(shop: Shop) -> float:
+    """Waits until all is well; returns how many seconds that took, or -1 if it needs somebody."""
+    start = time.monotonic()
+    while time.monotonic() < start + PATIENCE:
+        if shop.is_well():
+            return time.monotonic() - start
+        time.sleep(0.5)
+    return -1
+
+
 @contextlib.contextmanager
-def deployed(project: Path) -> Iterator[Shop]:
-    """The product, deployed, with three versions in the registry; removed at the end."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def deployed(project: Path, folder: Path) -> Iterator[Shop]:
+    """The product, deployed to an engine in a folder, with three versions in the registry."""
     slug = f"bench-{os.getpid()}"
-    shop = Shop(project, slug, port, [])
-    seconds([project / ".venv" / "bin" / "nox", "-s", "setup"], project)
+    (folder / "engine").mkdir()
+    port = urlsplit(f"//{os.environ['REGISTRY']}").port or 80
+    with engine.running(folder / "engine", port) as own:
+        shop = Shop(project, slug, [], own, folder / "questions")
+        try:
+            build(shop)
+            start(shop)
+            yield shop
+        finally:
+            listed = ["docker", "images", "--quiet", "--filter", f"reference=*/*/{slug}/*"]
+            found = subprocess.run(listed, capture_output=True, text=True).stdout.split()
+            subprocess.run(["docker", "rmi", "--force", *set(found)], capture_output=True)
+
+
+def build(shop: Shop) -> None:
+    """Pushes three versions with this machine's engine."""
+    seconds([shop.path / ".venv" / "bin" / "nox", "-s", "setup"], shop.path)
     manifest = shop.path / "pyproject.toml"
-    manifest.write_text(manifest.read_text().replace('slug = "shop"', f'slug = "{slug}"'))
-    text = (shop.path / SERVICE).read_text(encoding="utf-8")
+    manifest.write_text(manifest.read_text().replace('slug = "shop"', f'slug = "{shop.slug}"'))
+    service = shop.path / SERVICE
+    text = service.read_text(encoding="utf-8").replace("    return app\n", MEMORY)
     for ending in ("\n\n# Another version\n", '\n\nraise SystemExit("it breaks")\n', ""):
-        (shop.path / SERVICE).write_text(text + ending, encoding="utf-8")
+        service.write_text(text + ending, encoding="utf-8")
         seconds(["git", "commit", "--quiet", "--all", "--no-verify", "-m", "fix: it"], shop.path)
         shop.inv("image.push")
-        head = head_of(shop.path)
-        shop.versions.insert(0, f"sha-{head[:12]}")
+        shop.versions.insert(0, f"sha-{head_of(shop.path)[:12]}")
     shop.versions = [shop.versions[0], shop.versions[2], shop.versions[1]]
+
+
+def start(shop: Shop) -> None:
+    """Deploys a version to the engine, with a language model beside it, and then another one."""
+    shop.engine.copy("python:3.13-slim", "postgres:17", "caddy:2")
     shop.inv("env.init", "staging")
     with (shop.path / ".env.staging").open("a", encoding="utf-8") as file:
         values = {
-            "PUBLISH_FRONTEND": port,
+            "DOCKER_HOST": shop.engine.host,
+            "PUBLISH_FRONTEND": PORT,
             "REGISTRY": os.environ["REGISTRY"],
             "AGENTS_LLM_URL": "http://llm:8000/v1",
             "AGENTS_LLM_MODEL": "test",
@@ -249,27 +316,19 @@ def deployed(project: Path) -> Iterator[Shop]:
             "AGENTS_STALLED_AFTER": 5,
         }
         file.writelines(f"\n{name}={value}" for name, value in values.items())
-    name, network = f"{slug}-llm", f"{slug}-staging_inside"
     program = MODEL.read_text(encoding="utf-8").replace(
         "self.answer(200, json.dumps(found))",
-        'print("answered", flush=True); self.answer(200, json.dumps(found))',
+        'open("/questions", "a").write(f"{question}\\n"); self.answer(200, json.dumps(found))',
     )
-    try:
-        shop.deploy(1)
-        options = ["--detach", "--name", name, "--network", network, "--network-alias", "llm"]
-        docker("run", *options, "python:3.13-slim", "python", "-c", program)
-        shop.deploy(0)
-        yield shop
-    finally:
-        subprocess.run(["docker", "rm", "--force", name], capture_output=True)
-        down = ["compose", "--project-name", f"{slug}-staging", "down", "--volumes"]
-        subprocess.run(["docker", *down], capture_output=True)
-        volumes = docker("volume", "ls", "--quiet", "--filter", f"name={slug}-staging").split()
-        if volumes:
-            docker("volume", "rm", *volumes)
-        images = docker("images", "--quiet", "--filter", f"reference=*/*/{slug}/*").split()
-        if images:
-            subprocess.run(["docker", "rmi", "--force", *set(images)], capture_output=True)
+    shop.questions.touch()
+    shop.deploy(1)
+    network = f"{shop.slug}-staging_inside"
+    options = [
+        *("--detach", "--restart=unless-stopped", f"--volume={shop.questions}:/questions"),
+        *("--network", network, "--network-alias=llm"),
+    ]
+    shop.engine.docker("run", *options, "python:3.13-slim", "python", "-c", program)
+    shop.deploy(0)
 
 
 def head_of(path: Path) -> str:

@@ -5,7 +5,7 @@ is posted, over a kept-alive connection and over a new one each. A request is se
 whatever became of those before it; so it is seen when answers take long.
 
 The report is JSON: {"seconds", "requests", "failed": [[second, what, why]], "gap": longest time
-between two good answers, "p99", "slowest": seconds of an answer, "posted": ids}.
+between two good answers of a kind, "p99", "slowest": seconds of an answer, "posted": ids}.
 """
 
 from __future__ import annotations
@@ -50,13 +50,15 @@ class Sender(threading.Thread):
             try:
                 why = self.send(method, path, number, keep)
             except (OSError, http.client.HTTPException) as error:
-                why, self.kept = f"{type(error).__name__}: {error}", None
+                why = f"{type(error).__name__}: {error}"
             self.answers.append((when, time.monotonic(), f"{method} {path}, kept {keep}", why))
             self.due.task_done()
 
     def send(self, method: str, path: str, number: int, keep: bool) -> str:
         """Sends one request; returns why its answer is not a good one, or nothing."""
-        connection = self.kept if keep else None
+        connection = None
+        if keep:
+            connection, self.kept = self.kept, None
         # As every client does: one that the server has closed in the meantime is not used again.
         if connection and select.select([connection.sock], [], [], 0)[0]:
             connection.close()
@@ -97,13 +99,17 @@ def main() -> None:
         ended.wait(max(0.0, start + number / float(rate) - time.monotonic() - 0.05))
     due.join()
     answers = sorted(each for sender in senders for each in sender.answers)
-    good = sorted(end for _, end, _, why in answers if not why)
+    gaps = [0.0]
+    for method, path in WHAT:
+        mine = [each for each in answers if each[2].startswith(f"{method} {path},")]
+        good = sorted(end for _, end, _, why in mine if not why)
+        gaps += [b - a for a, b in zip(good, good[1:], strict=False)]
     times = sorted(end - begun for begun, end, _, _ in answers) or [0.0]
     report = {
         "seconds": round(time.monotonic() - start, 2),
         "requests": len(answers),
         "failed": [[round(b - start, 2), what, why] for b, _, what, why in answers if why],
-        "gap": round(max((b - a for a, b in zip(good, good[1:], strict=False)), default=0.0), 3),
+        "gap": round(max(gaps), 3),
         "p99": round(times[len(times) * 99 // 100], 3),
         "slowest": round(times[-1], 3),
         "posted": [id for sender in senders for id in sender.posted],

@@ -76,7 +76,7 @@ def test_containers_are_confined(project: Project, environment: str) -> None:
         assert service["deploy"]["resources"]["limits"]["cpus"], name
         assert service["logging"]["options"]["max-size"], name
         assert service["restart"] == (
-            "no" if environment == "development" or name == "migrate" else "unless-stopped"
+            "no" if environment == "development" or name == "migrate" else "always"
         )
         if name != "database":
             assert service["read_only"] is True, name
