@@ -1,7 +1,8 @@
 """A Docker engine of its own for what would disturb the machine's: it can be killed and filled.
 
-Its data are in a file system of a fixed size, and its networks and rules of the firewall in a network
-namespace: it cannot touch those of the machine's engine. It needs root, and leaves nothing behind.
+Its data are in a file system of a fixed size, its networks and rules of the firewall in a network
+namespace, where it cannot touch those of the machine's engine. It needs root, and leaves nothing
+behind.
 """
 
 from __future__ import annotations

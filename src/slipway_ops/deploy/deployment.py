@@ -39,7 +39,8 @@ def up(
 
     Raises:
         SlipwayError: nothing was deployed there yet, the contract is not met, an image cannot be
-            built, another command is changing the environment, or there is nothing that observes.
+            built, another command is changing the environment, there is nothing that observes, or
+            see `rollout.check_ports`.
         ComposeError: a container is not healthy.
     """
     if observability and "observability" not in project.capabilities(root):
@@ -60,6 +61,7 @@ def up(
     with host_lock.hold(stack, f"starts {environment}", say) as mine:
         if environment != "development":
             mine = _as_recorded(mine, _latest(mine))
+        rollout.check_ports(mine)
         mine.build_observability()
         mine.migrate()
         rollout.run(mine, say)
@@ -99,6 +101,7 @@ def deploy(
     say(f"{environment}: {len(digests)} images exist in the registry")
     stack.pull()
     with host_lock.hold(stack, f"deploys {version}", say) as stack:
+        rollout.check_ports(stack)
         past = records.read(stack)
         record = records.begin(stack, version, dict(digests), revision)
         try:
@@ -141,6 +144,7 @@ def rollback(root: Path, environment: str, to: str = "", say: Say = print) -> Re
         stack = _as_recorded(stack, target)
         _must_exist(stack)
         stack.pull()
+        rollout.check_ports(stack)
         record = records.begin(
             stack, target.version, target.digests, target.revision, target.origin
         )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway_ops.deploy.compose import GENERATION, TIMEOUT, ComposeError, Container, Stack
+from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
 from slipway_ops.project import Member
 
@@ -218,6 +219,30 @@ class Rollout:
 
     def _tell(self, text: str) -> None:
         self.say(f"{self.stack.environment}: {text}")
+
+
+def check_ports(stack: Stack) -> None:
+    """Looks for containers that have a port which the proxy is about to publish.
+
+    Raises:
+        SlipwayError: there are some: they were deployed before this project had the proxy.
+        ComposeError: the host does not answer, or the compose files are not right.
+    """
+    services = stack.services()
+    if PROXY not in services:
+        return
+    old = [
+        container.name
+        for container in stack.containers()
+        if container.ports and not services.get(container.service, {}).get("ports")
+    ]
+    if old:
+        raise SlipwayError(
+            f"{', '.join(old)} on {stack.host} has a port that belongs to the proxy now: it was "
+            f"deployed before this project had one. Type: inv down {stack.environment}, and then "
+            "this command again. The data stay. Until it has ended, nothing answers; this is "
+            "needed only once."
+        )
 
 
 def run(stack: Stack, say: Say) -> None:

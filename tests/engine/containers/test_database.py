@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -73,10 +75,6 @@ CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);
 INSERT INTO parts VALUES (1), (2);
 CREATE TABLE note (text text);
 """
-
-
-class Killed(BaseException):
-    """The run is killed; it cannot catch this."""
 
 
 @pytest.fixture(scope="module")
@@ -210,22 +208,18 @@ def test_a_failed_backup_leaves_nothing_behind(stack: Stack) -> None:
 
 
 def test_a_killed_restore_loses_nothing_and_the_next_one_completes_it(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+    stack: Stack,
 ) -> None:
     note(stack, "saved")
     name = backups.make(stack)
     note(stack, "later")
     database = server.connect(stack)
     for moment in ("after restore.sh", "before swap.sh"):
-        with monkeypatch.context() as patched, pytest.raises(Killed):
-            kill(patched, moment)
-            restoring.restore(stack, name)
+        killed_restore(stack, name, moment)
         assert notes(stack) == ["later", "saved"]
         left = backups.leftovers(database)
         assert list(left) == ["app_restoring"] and "did not finish" in left["app_restoring"]
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        kill(patched, "after swap.sh")
-        restoring.restore(stack, name)
+    killed_restore(stack, name, "after swap.sh")
     assert notes(stack) == ["saved"]
     (kept,) = backups.leftovers(database)
     assert notes(stack, kept) == ["later", "saved"]
@@ -236,19 +230,29 @@ def test_a_killed_restore_loses_nothing_and_the_next_one_completes_it(
     assert is_written(stack)
 
 
-def kill(patched: pytest.MonkeyPatch, moment: str) -> None:
-    """Kills the run before or after a script."""
+def killed_restore(stack: Stack, name: str, moment: str) -> None:
+    """Restores in a process that gets `kill -9` before or after a script."""
+    fork = multiprocessing.get_context("fork")
+    process = fork.Process(target=restore_until, args=(stack, name, moment))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def restore_until(stack: Stack, name: str, moment: str) -> None:
+    """Restores until this process kills itself."""
     script = Database.script
 
     def watched(self: Database, name: str, *words: str) -> str:
         if moment == f"before {name}":
-            raise Killed
+            os.kill(os.getpid(), signal.SIGKILL)
         said = script(self, name, *words)
         if moment == f"after {name}":
-            raise Killed
+            os.kill(os.getpid(), signal.SIGKILL)
         return said
 
-    patched.setattr(Database, "script", watched)
+    Database.script = watched  # type: ignore[method-assign]
+    restoring.restore(stack, name)
 
 
 def test_a_lost_volume_is_restored_from_the_store_only_with_the_private_key(

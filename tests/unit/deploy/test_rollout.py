@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from unit.deploy.docker_host import DockerHost, container, digest, service
 
-from slipway_ops.deploy import compose, rollout
+from slipway_ops.deploy import compose, deployment, rollout
 from slipway_ops.deploy.compose import ComposeError
 from slipway_ops.errors import SlipwayError
 
@@ -147,3 +148,25 @@ def test_an_invalid_proxy_configuration_stops_a_deployment_before_any_change(
     with pytest.raises(SlipwayError, match="deploy/proxy/Caddyfile"):
         roll_out(proxied, "v1.1.0")
     assert ids(proxied) == before
+
+
+@pytest.mark.parametrize("command", ["deploy", "roll_back", "up"])
+def test_a_container_from_before_the_proxy_is_named_with_what_to_type(
+    proxied: DockerHost, command: str
+) -> None:
+    proxied.deploy("v1.0.0")
+    proxied.deploy("v1.1.0")
+    proxied.containers = [each for each in proxied.containers if service(each) == "backend"]
+    taken = {"8000/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}]}
+    proxied.containers[0]["NetworkSettings"]["Ports"] = taken
+    commands: dict[str, Callable[[], object]] = {
+        "deploy": lambda: proxied.deploy("v1.2.0"),
+        "roll_back": proxied.roll_back,
+        "up": lambda: deployment.up(proxied.root, "staging", str),
+    }
+    with pytest.raises(SlipwayError, match=f"{proxied.containers[0]['Name'][1:]}.*inv down"):
+        commands[command]()
+    assert proxied.healthy == [each.version for each in proxied.written]
+    del proxied.containers[:]  # by `inv down`
+    commands[command]()
+    assert proxied.running
