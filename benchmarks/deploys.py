@@ -324,7 +324,7 @@ def start(shop: Shop) -> None:
     shop.deploy(1)
     network = f"{shop.slug}-staging_inside"
     options = [
-        *("--detach", "--restart=unless-stopped", f"--volume={shop.questions}:/questions"),
+        *("--detach", "--restart=always", f"--volume={shop.questions}:/questions"),
         *("--network", network, "--network-alias=llm"),
     ]
     shop.engine.docker("run", *options, "python:3.13-slim", "python", "-c", program)
