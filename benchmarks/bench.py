@@ -60,9 +60,12 @@ def measured(part: str, repeat: int) -> tuple[list[str], list[str]]:
 def write(part: str, repeat: int, lines: list[str]) -> None:
     """Puts a section into RESULTS.md, in place of the one of that title."""
     head, *sections = RESULTS.read_text(encoding="utf-8").split("\n## ")
+    figures = "medians of the rounds (lowest–highest)"
+    if part == "deploys":
+        figures = "sums of the rounds, the longest gap and the slowest recovery"
     how = (
         f"By `nox -s bench -- --only {part} --repeat {repeat}`, on {os.cpu_count()} cores with the "
-        "caches of the package managers filled: medians of the rounds (lowest–highest)."
+        f"caches of the package managers filled: {figures}."
     )
     text = f"{part.capitalize()}\n\n{how}\n\n" + "\n".join(lines) + "\n"
     titles = [section.partition("\n")[0] for section in sections]

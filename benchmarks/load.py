@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import queue
 import select
 import signal
@@ -64,7 +65,11 @@ class Sender(threading.Thread):
             connection.close()
             connection = None
         connection = connection or http.client.HTTPConnection(self.host, self.port, PATIENCE)
-        body = json.dumps({"text": f"Question {number}"}) if method == "POST" else None
+        body = (
+            json.dumps({"text": f"Question {number} of {os.getpid()}"})
+            if method == "POST"
+            else None
+        )
         kind = "keep-alive" if keep else "close"
         headers = {"connection": kind, "content-type": "application/json"}
         connection.request(method, path, body, headers)
