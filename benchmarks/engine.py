@@ -97,8 +97,10 @@ class Engine:
             self.daemon.wait()
 
     def stop(self) -> None:
-        """Ends the daemon as a shutdown does, and its containers."""
+        """Removes all containers, which outlive one with `live-restore`, and ends the daemon."""
         if self.daemon:
+            if found := self.docker("ps", "--all", "--quiet").split():
+                self.docker("rm", "--force", *found)
             self.daemon.send_signal(signal.SIGTERM)
             self.daemon.wait()
 
