@@ -1,8 +1,8 @@
-"""The files below a folder, by what is in them: git-ignored ones too, without git.
+"""Computes digests of all files below a folder. Does not use git, so ignored files count too.
 
-A file is read once: as long as its size, times and inode stay, its digest is remembered. As in git,
-a file that was changed a moment before it was read is read again: it may change once more without
-its times telling.
+Each file is read once. Its digest is stored and used again until its size, times or inode change.
+If a file changed just before it was read, its digest is not stored: the file could change again
+within the same tick of the file system's clock. Git does the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from slipway_ops.cache.memory import Memory
 
-# What sessions and people's tools leave behind: wherever it lies, and directly below a member.
+# Files that sessions and tools leave behind: ANYWHERE in a member, or ON_TOP, directly below it.
 ANYWHERE = (
     ".DS_Store",
     ".angular",
@@ -50,21 +50,21 @@ ANYWHERE = (
     "unplugged",
 )
 ON_TOP = (".coverage", ".coverage.*", ".dev", "coverage", "dist", "htmlcov")
-FRESH = 2_000_000_000  # nanoseconds: the coarsest clock of a file system
+FRESH = 2_000_000_000  # nanoseconds: the least precise file system clock has ticks of two seconds
 
-Tree = dict[str, str]  # path below the folder: what it is, and its digest
+Tree = dict[str, str]  # {path below the folder: kind of file and digest}
 
 
 class Trees:
-    """Reads folders, each once."""
+    """Reads folders, each of them once."""
 
     def __init__(self, root: Path, memory: Memory, excluded: Iterable[str] = ()) -> None:
-        """Takes what paths are relative to, where digests are remembered, and what is left out.
+        """Prepares the patterns; reads nothing yet.
 
         Args:
             root: the root of the project.
-            memory: where digests are remembered.
-            excluded: patterns of names, or of paths from the root, that do not count.
+            memory: stores the digests.
+            excluded: patterns of names, or of paths relative to the root, to leave out.
         """
         self._root = str(root)
         self._memory = memory
@@ -73,18 +73,19 @@ class Trees:
         self._on_top = is_made
         self._below = _matcher(p for p in self._excluded if "/" in p)
         self._found: dict[tuple[str, bool], Tree] = {}
-        self.times: dict[str, int] = {}  # when each file that was read has last changed, by path
-        self.links: dict[str, set[str]] = {}  # where links below a folder that was read lead to
+        self.times: dict[str, int] = {}  # {path: time of the last change}, for each file read
+        self.links: dict[str, set[str]] = {}  # {folder: targets of the links in it}
 
     def read(self, folder: Path, without: Iterable[Path] = (), whole: bool = False) -> Tree:
-        """What lies below a folder; nothing where there is no such folder.
+        """Returns all files below a folder; an empty tree if the folder does not exist.
 
         Args:
-            without: folders below it that are left out, always the same for one folder.
-            whole: leave out no name: the folder is what a session has made.
+            folder: the folder to read.
+            without: folders below it to leave out; always the same ones for the same folder.
+            whole: leave out nothing, because the folder is the output of a session.
 
         Raises:
-            OSError: something cannot be read.
+            OSError: a file cannot be read.
         """
         at = (str(folder), whole)
         if at not in self._found:
@@ -97,10 +98,10 @@ class Trees:
         return self._found[at]
 
     def file(self, path: Path) -> str:
-        """The digest of one file; empty where there is none.
+        """Returns the digest of one file; "" if it does not exist.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: the file cannot be read.
         """
         return self._digest(str(path), path.stat()) if path.is_file() else ""
 
@@ -146,7 +147,7 @@ class Trees:
         whole: bool,
         seen: tuple[str, ...],
     ) -> None:
-        """Counts what a link leads to as well, where that is not read anyway, and not excluded."""
+        """Adds the target of a link to the tree, unless it is excluded or read anyway."""
         target = os.path.realpath(path)
         if self._below(os.path.relpath(target, self._root)):
             return
@@ -159,7 +160,7 @@ class Trees:
             tree[f"{name}/"] = self._entry(target, os.stat(target))
 
     def _is_read(self, target: str, without: set[str], whole: bool, seen: tuple[str, ...]) -> bool:
-        """Whether a path lies below a folder that is read, and in no part that is left out."""
+        """Returns whether a path is in a folder that is read, and in no part that is left out."""
         for top in seen:
             if target != top and not target.startswith(top + os.sep):
                 continue
@@ -198,7 +199,7 @@ class Trees:
 
 
 def digest(tree: Mapping[str, str]) -> str:
-    """One digest of names and what they stand for."""
+    """Returns one digest of all names and values of a tree."""
     lines = "".join(f"{name}\0{what}\n" for name, what in sorted(tree.items()))
     return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
 
@@ -208,5 +209,5 @@ def _matcher(patterns: Iterable[str]) -> Callable[[str], object]:
     return re.compile(joined or r"(?!)").match
 
 
-is_left = _matcher(ANYWHERE)  # whether a name is of what tools leave behind
-is_made = _matcher(ON_TOP)  # whether one directly below a member is of what stages make
+is_left = _matcher(ANYWHERE)  # matches names of files that tools leave behind
+is_made = _matcher(ON_TOP)  # matches names of files that stages make, directly in a member

@@ -1,4 +1,4 @@
-"""What uv.lock holds for a session, asked of uv once for each state of the lock."""
+"""Asks uv which packages a session installs from uv.lock, once for each version of the lock."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ EXPORT = ("--frozen", "--no-default-groups", "--no-annotate", "--no-header", "--
 
 
 class Locked:
-    """The answers of uv for one state of uv.lock and of the manifests.
+    """The answers of uv for one version of uv.lock and the manifests.
 
     Attributes:
-        manifests: the paths of all these files.
+        manifests: the paths of uv.lock and the manifests.
     """
 
     def __init__(
         self, folder: Path, manifests: Mapping[str, str], memory: Memory, python: str = ""
     ) -> None:
-        """Takes the manifests and where the answers are remembered.
+        """Deletes stored answers that are for another version of the lock.
 
         Args:
             folder: the folder of the lock.
             manifests: digests of uv.lock and of every pyproject.toml that it locks, by path.
-            memory: where answers are remembered.
-            python: an interpreter that the lock is for, by default the one that runs this.
+            memory: stores the answers.
+            python: the interpreter that the lock is for, by default the one that runs this.
         """
         self.manifests = [folder / name for name in manifests]
         self._folder, self._memory = folder, memory
@@ -42,7 +42,7 @@ class Locked:
         self._all = hashlib.sha256(repr(sorted(manifests.items())).encode()).hexdigest()
 
     def fits(self) -> bool:
-        """Whether the lock fits the manifests; sessions refuse one that does not."""
+        """Returns whether the lock fits the manifests; sessions fail if it does not."""
         fits: dict[str, bool] = self._known["fits"]
         if self._all not in fits:
             stale = uv.is_stale(self._folder, **self._variables)
@@ -51,15 +51,15 @@ class Locked:
         return fits[self._all]
 
     def packages(self, *selection: str) -> dict[str, str]:
-        """The packages of a selection with version and digest of their files.
+        """Returns the packages of a selection, each with its version and a digest of its entry.
 
-        Folders of members stand in it as `./libs/runtime`.
+        The name of a member is its folder, such as `./libs/runtime`.
 
         Args:
             selection: options such as `--package=backend` and `--group=test`.
 
         Raises:
-            SlipwayError: uv is missing, or the lock does not hold it.
+            SlipwayError: uv is missing, or the lock does not have the selection.
         """
         exports: dict[str, dict[str, str]] = self._known["exports"]
         name = " ".join(selection)
@@ -73,7 +73,7 @@ class Locked:
 
 
 def _entries(text: str) -> Iterator[tuple[str, str]]:
-    """Each requirement of an export: its name, and its version with a digest of the whole."""
+    """Yields the name of each requirement of an export, and its version with a digest."""
     for entry in re.split(r"\n(?=\S)", text.strip()):
         line = entry.removeprefix("-e ").split()
         if line:

@@ -1,4 +1,4 @@
-"""What sessions have made: a success counts only where that is still there, as it was."""
+"""Finds the output of sessions: a stored success counts only if its output is unchanged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from slipway_ops.project import Member
 
 
 def outputs(inputs: Inputs, stage: str, member: Member) -> dict[str, str]:
-    """What a session has made, with digests: a wheel, a bundle, images by their ids.
-
-    Of the build of a web member without a framework that is known, nothing is.
+    """Returns the output of a session with digests: a wheel, a bundle, or images with their ids.
 
     Raises:
-        OSError: something cannot be read.
-        SlipwayError: something is not there.
+        OSError: an output cannot be read.
+        SlipwayError: an output is missing, or it is not known where the build of a web member
+            writes its output.
     """
     if stage != "build":
         return {}
@@ -33,15 +32,15 @@ def outputs(inputs: Inputs, stage: str, member: Member) -> dict[str, str]:
     made = _of_web(member) if member.language == "web" else [root / "dist" / member.name]
     trees = {path: inputs.now.trees.read(path, whole=True) for path in made}
     if not any(trees.values()):
-        raise SlipwayError(f"nothing is in {', '.join(map(str, made))}")
+        raise SlipwayError(f"there is no output in {', '.join(map(str, made))}")
     return {
         path.relative_to(root).as_posix(): file_trees.digest(tree) for path, tree in trees.items()
     }
 
 
 def _of_web(member: Member) -> list[Path]:
-    """The folders in which the build of a web member puts what it makes."""
+    """Returns the folders that the build of a web member writes to."""
     names = stage_commands.made(member.path)
     if not names:
-        raise SlipwayError(f"it is not known where the build of {member} puts what it makes")
+        raise SlipwayError(f"it is not known which folder the build of {member} writes to")
     return [member.path / name for name in names]

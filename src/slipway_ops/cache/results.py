@@ -1,10 +1,16 @@
-"""Results of sessions, kept by content: what has not changed since it succeeded is not run again.
+"""Stores the results of sessions: a session runs again only if its inputs have changed.
 
-A record says that a session with this key (see cache_key.py) succeeded, when, in how many seconds,
-and what it made. The variable `RESULTS` says what is done with records: `on` (the default), `off`,
-`read`, `write`, or `verify`, which runs what would be skipped and fails where that would have been
-wrong, or `trace`, which does that and observes what sessions access (trace.py). A run that records
-a baseline neither uses records nor keeps any.
+A record says that a session with a certain key (see cache_key.py) succeeded. It has the time, the
+duration and the output. The variable `RESULTS` decides how records are used:
+
+- `on`: skips sessions that have a record, and stores new records. This is the default.
+- `off`: neither.
+- `read`: only skips.
+- `write`: only stores.
+- `verify`: runs the sessions that `on` would skip, and fails if a skip would have been wrong.
+- `trace`: like `verify`, and reports files that a session accesses but its key lacks (trace.py).
+
+A run that records a baseline behaves as with `off`.
 """
 
 from __future__ import annotations
@@ -29,21 +35,21 @@ from slipway_ops.project import Member
 from slipway_ops.stages import baseline
 
 FORMAT = 1
-FOLDER = Path(".nox", "results")  # below the root; what CI carries from run to run
-KEPT = 20  # records of one session: states of the tree that one comes back to
+FOLDER = Path(".nox", "results")  # below the root; CI caches it between runs
+KEPT = 20  # records of one session, because people return to earlier states, such as branches
 MODES = ("on", "off", "read", "write", "verify", "trace")
 
 
 @dataclass(frozen=True)
 class Record:
-    """A success.
+    """A successful session.
 
     Attributes:
-        session: its name, such as `lint(backend)`.
-        fields: what it depended on.
-        at: when it ended, in seconds since 1970.
-        seconds: how long it took.
-        outputs: what it made, with digests.
+        session: the name, such as `lint(backend)`.
+        fields: the key by field: everything that the session depended on.
+        at: when the session ended, in seconds since 1970.
+        seconds: how long the session took.
+        outputs: the output of the session, with digests.
     """
 
     session: str
@@ -54,7 +60,7 @@ class Record:
 
     @property
     def when(self) -> str:
-        """The time at which it ended, with the day if that was not today."""
+        """The time at which the session ended, with the day if that was not today."""
         then = datetime.fromtimestamp(self.at)
         return f"{then:%H:%M}" if then.date() == date.today() else f"{then.day} {then:%b %H:%M}"
 
@@ -63,28 +69,33 @@ class Record:
 
 
 class Records:
-    """The records below a folder: one file for each success, named by session and key."""
+    """The records in a folder: one file for each success, named after session and key."""
 
     def __init__(self, folder: Path, say: Callable[[str], object]) -> None:
-        """Takes the folder, and what gets one sentence on each record that cannot be used."""
+        """Reads nothing yet.
+
+        Args:
+            folder: the folder of the records.
+            say: called with a sentence about each record that cannot be used.
+        """
         self._folder, self._say = folder, say
 
     def find(self, session: str, key: str) -> Record | None:
-        """The record of a session with this key; a file that is not such record counts as none."""
+        """Returns the record of a session with this key; None if there is no valid record."""
         file = self._folder / session / f"{key}.json"
         try:
             record = _parsed(file.read_text(encoding="utf-8"))
             if record.session == session and cache_key.digest(record.fields) == key:
                 return record
-            self._say(f"{file} is the record of something else: it does not count.")
+            self._say(f"{file} is the record of another session or key, so it is ignored.")
         except FileNotFoundError:
             pass
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            self._say(f"{file} cannot be read ({error!r}): it does not count.")
+            self._say(f"{file} cannot be read ({error!r}), so it is ignored.")
         return None
 
     def last(self, session: str, words: Mapping[str, str]) -> Record | None:
-        """The youngest success of a session with the same words after `--`."""
+        """Returns the latest record of a session with the same words after `--`."""
         for file in self._files(session):
             record = self.find(session, file.stem)
             if record and record.fields["session"] == words:
@@ -92,7 +103,7 @@ class Records:
         return None
 
     def store(self, record: Record) -> None:
-        """Writes a record; what cannot be written is not kept, and that is said."""
+        """Writes a record; if that fails, reports it and goes on."""
         file = self._folder / record.session / f"{cache_key.digest(record.fields)}.json"
         try:
             json_files.write(file, {"format": FORMAT, **vars(record)})
@@ -101,7 +112,7 @@ class Records:
             self._say(f"the result of {record.session} is not kept: {error}")
 
     def drop(self, session: str) -> list[Record]:
-        """Drops every record of a session, because one was wrong; returns them."""
+        """Deletes all records of a session, because one was wrong, and returns them."""
         files = self._files(session)
         found = [self.find(session, file.stem) for file in files]
         for file in files:
@@ -109,7 +120,7 @@ class Records:
         return [record for record in found if record]
 
     def tidy(self) -> None:
-        """Drops the oldest, where records of several machines have been put together."""
+        """Deletes the oldest records, after the records of several machines were merged."""
         for folder in self._folder.glob("*/"):
             self._drop(folder.name)
 
@@ -126,7 +137,7 @@ class Records:
 
 
 class Results:
-    """What is known of the sessions of this run."""
+    """The stored results, and how this run uses them."""
 
     def __init__(
         self,
@@ -134,44 +145,48 @@ class Results:
         environment: Mapping[str, str] | None = None,
         say: Callable[[str], object] | None = None,
     ) -> None:
-        """Takes the root, the variables from outside, and what gets a sentence on a broken record.
+        """Reads the mode from `RESULTS` and `BASELINE`.
+
+        Args:
+            root: the root of the project.
+            environment: the environment variables, by default those of this process.
+            say: called with a sentence about each record that cannot be used.
 
         Raises:
-            SlipwayError: `RESULTS` has a value that is none of these, or `BASELINE` one that cannot
-                be used.
+            SlipwayError: `RESULTS` or `BASELINE` has an invalid value.
         """
         environment = os.environ if environment is None else environment
         self.mode = "off" if baseline.recording(environment) else environment.get("RESULTS") or "on"
         if self.mode not in MODES:
-            raise SlipwayError(f"RESULTS is {self.mode!r}, and can be {', '.join(MODES)}.")
+            raise SlipwayError(f"RESULTS is {self.mode!r}, but must be one of {', '.join(MODES)}.")
         self.inputs = Inputs(root, environment)
         self._say = say or _say
         self.records = Records(root / FOLDER, self._say)
 
     @property
     def reads(self) -> bool:
-        """Whether what is unchanged is skipped."""
+        """Whether this run skips unchanged sessions."""
         return self.mode in ("on", "read")
 
     @property
     def writes(self) -> bool:
-        """Whether successes are kept."""
+        """Whether this run stores successes."""
         return self.mode in ("on", "write")
 
     @property
     def verifies(self) -> bool:
-        """Whether what would be skipped is run, and has to succeed."""
+        """Whether this run checks records: sessions that it could skip must run and succeed."""
         return self.mode in ("verify", "trace")
 
     def fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields | None:
-        """The key of a session by field; None where it has none, so that it runs unrecorded."""
+        """Returns the key of a session by field; None if it has no key, so no result is stored."""
         try:
             return self.inputs.fields(stage, member, words)
         except SlipwayError:
             return None
 
     def hit(self, stage: str, member: Member, fields: Fields | None) -> Record | None:
-        """The success that stands for a session with these fields, where what it made is there."""
+        """Returns the record for these fields, if the output of that run is still unchanged."""
         if fields is None:
             return None
         record = self.records.find(f"{stage}({member.name})", cache_key.digest(fields))
@@ -184,17 +199,18 @@ class Results:
     def keep(
         self, stage: str, member: Member, fields: Fields, seconds: float, times: Mapping[str, int]
     ) -> None:
-        """Records a success, unless what it depends on changed while it ran.
+        """Stores a success, unless the inputs changed while the session ran.
 
-        A file that was edited and restored meanwhile has changed as well. `inputs.forget` comes
-        first, so that everything is read again.
+        This includes a file that was edited and restored meanwhile. Call `inputs.forget` first, so
+        that everything is read again.
 
         Args:
             stage: the name of the stage.
-            member: the member whose session it is.
-            fields: the key from before.
-            seconds: how long it took.
-            times: when each file had last changed then, by path; see file_trees.py.
+            member: the member of the session.
+            fields: the key from before the session.
+            seconds: how long the session took.
+            times: the time of the last change of each file, from before the session, by path; see
+                file_trees.py.
         """
         name = f"{stage}({member.name})"
         after = self.fields(stage, member, tuple(json.loads(fields["session"]["words"])))
@@ -217,7 +233,7 @@ class Results:
 
 
 def why(root: Path, stage: str, name: str) -> str:
-    """What nox would do with a session now, and why, in one or more lines.
+    """Returns whether nox would run or skip a session now, and why, in one or more lines.
 
     Args:
         root: the root of the project.
@@ -225,14 +241,14 @@ def why(root: Path, stage: str, name: str) -> str:
         name: the name of the member.
 
     Raises:
-        SlipwayError: there is not such session.
+        SlipwayError: there is no such session.
     """
     members = {member.name: member for member in project.members(root)}
     if stage not in cache_key.STAGES or name not in members:
         stages, names = ", ".join(cache_key.STAGES), ", ".join(members)
         raise SlipwayError(
-            f"There is no session {stage}({name}). A stage is one of {stages}, "
-            f"a member one of {names}."
+            f"There is no session {stage}({name}). The stages are {stages}; the members are "
+            f"{names}."
         )
     session, results = f"{stage}({name})", Results(root)
     try:
@@ -251,7 +267,7 @@ def why(root: Path, stage: str, name: str) -> str:
 
 
 def differences(before: Fields, now: Fields) -> list[str]:
-    """What in a key has changed, as sentences without a stop, field by field."""
+    """Returns the differences between two keys as phrases, field by field."""
     found = []
     for name in dict.fromkeys((*before, *now)):
         old, new = before.get(name, {}), now.get(name, {})

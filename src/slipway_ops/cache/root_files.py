@@ -1,7 +1,7 @@
-"""Who reads what lies at the root: files and folders, and the tables of pyproject.toml.
+"""Lists which sessions read which files, folders and tables of pyproject.toml at the root.
 
-What is not known to be of some sessions only counts in all of them: a line that is missing here
-costs time, and never a wrong result.
+A file that is not listed here counts in all sessions. So a missing line only costs time; it never
+makes a result wrong.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-# A stage, a language or both; `repo` reads everything besides.
+# The stage and the language that read a file; "" means any. `repo` also reads everything.
 READERS = {
     ".flake8": ("lint", "python"),
     ".editorconfig": ("lint", "web"),
@@ -25,7 +25,7 @@ READERS = {
     "[tool.coverage]": ("test", "python"),
     "[tool.bandit]": ("scan", "python"),
     "[tool.uv]": ("", "python"),
-    "pyproject.toml": ("", "python"),  # where the tools have another
+    "pyproject.toml": ("", "python"),  # counts as a file if the tools have one of their own
     "uv.lock": ("", "python"),
 }
 READERS |= dict.fromkeys(
@@ -46,7 +46,7 @@ READERS |= dict.fromkeys(
     ),
     ("", "repo"),
 )
-# Of [tool.slipway]:
+# Settings of [tool.slipway] that only `repo` reads:
 OF_REPO = (
     "adopted",
     "capabilities",
@@ -62,24 +62,24 @@ OF_REPO = (
 
 
 def tables(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """The tables of the root's pyproject.toml with digests, by names such as `[tool.black]`."""
+    """Returns a digest of each table of the root's pyproject.toml, by a name like `[tool.black]`."""
     found = {f"[{name}]": table for name, table in manifest.items() if name != "tool"}
     found |= {f"[tool.{name}]": table for name, table in manifest["tool"].items()}
-    found.pop("[dependency-groups]", None)  # what they come to is in the lock
+    found.pop("[dependency-groups]", None)  # the lock has the resulting packages
     own = found.get("[tool.slipway]", {})
     found["[tool.slipway]"] = {name: what for name, what in own.items() if name not in OF_REPO}
     return {name: _digest(table) for name, table in found.items()}
 
 
 def reads(name: str, stage: str, language: str) -> bool:
-    """Whether a stage of members in a language reads a file at the root, or a table."""
+    """Returns whether a stage of members in a language reads a file or table at the root."""
     of_stage, of_language = _reader(name)
     return of_stage in ("", stage) and of_language in ("", language)
 
 
 @functools.cache
 def _reader(name: str) -> tuple[str, str]:
-    """Who reads what lies at the root: a stage and a language, each may be any."""
+    """Returns the stage and the language that read a file or table at the root; "" means any."""
     place, _, below = name.partition("/")
     key = f"{place}/" if below else name
     if key in READERS:

@@ -1,7 +1,7 @@
-"""One session under observation: `RESULTS=trace nox -s "test(backend)"`.
+"""Records which files the programs of a session access: `RESULTS=trace nox -s "test(backend)"`.
 
-Its programs run below strace. What this process reads itself, such as the noxfile and the locks,
-is not observed; the key holds it by name.
+The programs run under strace. This process itself is not traced; the files that it reads, such as
+the noxfile and the locks, are always in the key.
 """
 
 from __future__ import annotations
@@ -30,13 +30,18 @@ FOLDER = Path(".nox", "trace")  # below the root
 
 
 class Trace:
-    """What the programs of one session access."""
+    """Runs the programs of one session under strace, and reports what they access."""
 
     def __init__(self, root: Path, inputs: Inputs, name: str) -> None:
-        """Takes what sessions depend on, and the name of this one, such as `test(backend)`.
+        """Checks the settings for findings.
+
+        Args:
+            root: the root of the project.
+            inputs: what sessions depend on.
+            name: the name of the session, such as `test(backend)`.
 
         Raises:
-            SlipwayError: what pyproject.toml says of findings cannot be used.
+            SlipwayError: an exclusion in pyproject.toml has no reason.
         """
         observed.exclusions(inputs)
         self._root, self._name = root, name
@@ -46,24 +51,25 @@ class Trace:
 
     @contextmanager
     def observe(self, session: nox.Session) -> Iterator[nox.Session]:
-        """Gives a session whose `run` starts programs below strace.
+        """Yields a session whose `run` starts programs under strace.
 
-        They get a new folder for temporary files: what lies in another was there before.
+        The programs get a new folder for temporary files, so that files from earlier runs are not
+        in it.
         """
         folder = self._root / FOLDER / self._name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         self._temporary = Path(tempfile.mkdtemp(prefix="nox-"))
-        self._temporary.chmod(0o1777)  # as such a folder is: a database may run as another user
+        self._temporary.chmod(0o1777)  # like /tmp, because a database may run as another user
         try:
             yield cast(nox.Session, _Session(session, folder, self._temporary, self._files))
         finally:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def report(self, inputs: Inputs, stage: str, member: Member, fields: Fields) -> list[str]:
-        """What the session has accessed and its key does not hold, as lines; nothing if it does.
+        """Returns lines about what the session has accessed, but what is not in its key.
 
-        Keeps the whole in `.nox/trace/SESSION.json`.
+        Writes everything that it has accessed to `.nox/trace/SESSION.json`.
         """
         for file, cwd, command in self._files:
             with file.open(encoding="utf-8", errors="surrogateescape") as text:
@@ -78,7 +84,7 @@ class Trace:
 
 
 class _Session:
-    """A session of nox, of which `run` is observed."""
+    """A nox session that runs its programs under strace."""
 
     def __init__(
         self,
@@ -94,7 +100,7 @@ class _Session:
         return getattr(self._session, name)
 
     def run(self, program: str | os.PathLike[str], *words: Any, **options: Any) -> Any:
-        """Runs a program below strace, with the arguments of nox.Session.run."""
+        """Runs a program under strace; takes the arguments of nox.Session.run."""
         file = self._folder / f"{len(self._files) + 1}.txt"
         self._files.append((file, Path.cwd(), Path(program).name))
         if options.get("log", True):
@@ -105,10 +111,10 @@ class _Session:
 
 
 def show(root: Path, name: str) -> str:
-    """The key of a session beside what it accessed when it was last traced, in lines.
+    """Returns a table that compares the key of a session with its last trace.
 
     Raises:
-        SlipwayError: it has not been traced.
+        SlipwayError: the session has not been traced.
     """
     file = root / FOLDER / f"{name}.json"
     known = json_files.read(file)
@@ -123,9 +129,9 @@ def show(root: Path, name: str) -> str:
     at = datetime.fromtimestamp(known["at"])
     return "\n".join(
         [
-            f"{name} as it was traced on {at:%d %b at %H:%M}:",
+            f"{name}, traced on {at:%d %b at %H:%M}:",
             *text_table.lines(rows),
             *shown,
-            f"All names are in {file.relative_to(root)}.",
+            f"The full list is in {file.relative_to(root)}.",
         ]
     )

@@ -1,7 +1,7 @@
-"""What a member imports and does not declare.
+"""Finds imports of packages that a member does not declare.
 
-lint reads every member in one environment, where such an import is found all the same, because
-another member brings it: a result that depends on it depends on more than its key says.
+`lint` reads all members in one environment. There, such an import works if another member declares
+the package. The result then depends on a package that is not in the key of the session.
 """
 
 from __future__ import annotations
@@ -17,14 +17,16 @@ from slipway_ops.project import Member
 
 
 def undeclared(root: Path, member: Member, locked: Iterable[str]) -> set[str]:
-    """The names that a Python member imports and that nothing of its closure brings.
+    """Returns the names that a Python member imports, but that no package in its lock provides.
 
     Args:
-        locked: the closure, as names of packages and as `./libs/runtime`.
+        root: the root of the project.
+        member: a Python member.
+        locked: all packages that the member installs: names, and folders such as `./libs/runtime`.
 
     Raises:
         OSError: a file cannot be read.
-        SyntaxError: one is not Python.
+        SyntaxError: a file is not valid Python.
     """
     locked = set(locked)
     found = (file for name in member.sources for file in (member.path / name).rglob("*.py"))
@@ -37,7 +39,7 @@ def undeclared(root: Path, member: Member, locked: Iterable[str]) -> set[str]:
         if name.startswith("./"):
             brought |= {part.stem for part in (root / name / "src").glob("*")}
     for record in root.glob(".nox/all/lib/python*/site-packages/*.dist-info/RECORD"):
-        # importlib.metadata would parse every description, which takes longer than all the rest.
+        # Do not use importlib.metadata: it parses every description, which is much slower.
         distribution = record.parent.name.partition("-")[0]
         if re.sub(r"[-_.]+", "-", distribution).lower() in locked:
             with record.open(encoding="utf-8", newline="") as lines:

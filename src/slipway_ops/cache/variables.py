@@ -1,8 +1,9 @@
-"""The variables that a session sees.
+"""Decides which environment variables a session sees.
 
-A variable that is listed here either counts, and another value is another result, or only passes:
-it says where things are, not what they are. No other variable reaches a session of a stage. A
-project lists its own under `[tool.slipway.results]` in pyproject.toml: `variables = ["SHOP_*"]`.
+There are two lists. Variables in COUNTING are part of the key, because another value can make
+another result. Variables in PASSING reach the session, but are not in the key: they only say where
+things are. No other variable reaches a session of a stage. A project adds its own to the key under
+`[tool.slipway.results]` in pyproject.toml: `variables = ["SHOP_*"]`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ COUNTING: tuple[str, ...] = (
     *("LANG", "LANGUAGE", "LC_*", "TZ", "SOURCE_DATE_EPOCH"),
     *("NODE_ENV", "NODE_OPTIONS", "PYTEST_*"),
 )
-COUNTING_IN = {  # a stage, or the member `repo`
+COUNTING_IN = {  # more variables, for a stage or for the member `repo`
     "scan": ("AUDIT_*", "PIP_AUDIT_*", "NPM_CONFIG_REGISTRY", "npm_config_registry"),
     "repo": ("REGISTRY", "*_IMAGE", "DOCKER_HOST", "DOCKER_CONTEXT"),
 }
@@ -36,12 +37,12 @@ PASSING: tuple[str, ...] = (
     *("GIT_ASKPASS", "GIT_CONFIG_*", "GIT_SSH*", "SSH_AUTH_SOCK"),
     *("ACTIONS_*", "GITHUB_*", "RUNNER_*"),
 )
-# What uv would make other environments by: sessions set it themselves.
+# With these, uv would use another environment or Python. Sessions set them themselves.
 OURS = ("UV_PROJECT", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_WORKING_DIRECTORY")
 
 
 def counting(stage: str, member: str, own: Iterable[str] = ()) -> tuple[str, ...]:
-    """The patterns of the variables whose values count in a session.
+    """Returns the patterns of the variables that are in the key of a session.
 
     Args:
         stage: the name of the stage.
@@ -53,14 +54,14 @@ def counting(stage: str, member: str, own: Iterable[str] = ()) -> tuple[str, ...
 
 
 def values(patterns: Iterable[str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Digests of the variables that match, by name: values may be secrets."""
+    """Returns digests of the variables that match, by name; not values, as they may be secrets."""
     found = _matching(patterns, environment)
     return {name: hashlib.sha256(environment[name].encode()).hexdigest()[:16] for name in found}
 
 
 @contextmanager
 def confined(patterns: Iterable[str]) -> Iterator[None]:
-    """Takes every variable from this process that neither matches nor passes, for a while."""
+    """Removes all variables that neither match nor are in PASSING, and restores them at the end."""
     before = dict(os.environ)
     kept = _matching([*patterns, *PASSING], before)
     for name in before:
@@ -74,13 +75,13 @@ def confined(patterns: Iterable[str]) -> Iterator[None]:
 
 
 def hidden(patterns: Iterable[str], environment: Iterable[str]) -> list[str]:
-    """The names of the variables that a session does not see."""
+    """Returns the names of the variables that a session does not see."""
     seen = set(_matching([*patterns, *PASSING], environment))
     return sorted(set(environment) - seen - set(OURS))
 
 
 def mentioned(names: Iterable[str], member: Member) -> list[str]:
-    """Of these variables, those whose names are in a file of a member."""
+    """Returns the variables whose names are in a file of a member."""
     words: set[str] = set()
     for name in member.files:
         with contextlib.suppress(OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""What a web member depends on in this tree: packages that it names by a path or in a workspace."""
+"""Finds the folders that a web member depends on: packages named by a path or in a workspace."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 
 TABLES = ("dependencies", "devDependencies", "optionalDependencies", "peerDependencies")
-# https://docs.npmjs.com/cli/configuring-npm/package-json#local-paths, and those of pnpm, yarn, bun
+# https://docs.npmjs.com/cli/configuring-npm/package-json#local-paths; also for pnpm, yarn and bun
 BY_PATH = ("file:", "link:", "portal:", "./", "../", "~/", "/")
 WORKSPACE = "workspace:"
 
 
 def folders(member: Member, members: Iterable[Member]) -> set[str]:
-    """The folders and files that a web member depends on, seen from the root.
+    """Returns the folders and files that a web member depends on, relative to the root.
 
-    In a workspace of npm a dependency is another member where it has that one's name, whatever
-    version it asks for.
+    In an npm workspace, a dependency with the name of another member is that member. Its version
+    does not matter.
 
     Args:
         member: a web member.
-        members: all of them.
+        members: all members.
 
     Raises:
-        SlipwayError: a package.json cannot be read, or names a package of a workspace that is in
-            no member.
+        SlipwayError: a package.json cannot be read, or it names a workspace package that is in no
+            member.
     """
     named = {_read(m).get("name"): m.folder for m in members if m.language == "web"}
     manifest = _read(member)

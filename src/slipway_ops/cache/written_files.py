@@ -1,4 +1,4 @@
-"""What a session has written: compares the files of the project before and after it."""
+"""Finds the files that a session has written: compares the project before and after it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from slipway_ops import shell
 from slipway_ops.cache.cache_key import Inputs
 from slipway_ops.project import Member
 
-BY_SESSIONS = "uv.lock"  # a session beside this one may make it
-BY_ITS_BUILD = "build"  # where setuptools works, in the folder of a Python member
+BY_SESSIONS = "uv.lock"  # another session that runs at the same time may make it
+BY_ITS_BUILD = "build"  # setuptools writes here, in the folder of a Python member
 
 
 def files(inputs: Inputs) -> dict[str, str]:
-    """Every file of the project by its path from the root, with a digest of what is in it.
+    """Returns the path of each file of the project, relative to the root, and its digest.
 
-    Caches, environments and `dist` are left out, and `exclude` of [tool.slipway.results].
+    Leaves out caches, environments, `dist`, and what `exclude` of [tool.slipway.results] lists.
 
     Args:
-        inputs: of the project; its files are read again.
+        inputs: the inputs of the project; reads all files again.
     """
     inputs.forget()
     now = inputs.now
@@ -31,12 +31,12 @@ def files(inputs: Inputs) -> dict[str, str]:
 
 
 def changed(before: dict[str, str], after: dict[str, str]) -> list[str]:
-    """The paths of the files that were written, changed or removed."""
+    """Returns the paths of the files that were added, changed or removed."""
     return sorted({name for name, _ in before.items() ^ after.items()})
 
 
 def inside(inputs: Inputs, names: list[str], member: Member) -> list[str]:
-    """Those of some paths that lie in a member, and not in one below it."""
+    """Returns the paths that are in a member, but not in another member below it."""
     folders = sorted((each for each in inputs.now.folders if each != "."), key=len, reverse=True)
 
     def folder_of(name: str) -> str:
@@ -46,7 +46,7 @@ def inside(inputs: Inputs, names: list[str], member: Member) -> list[str]:
 
 
 def kept_by_git(inputs: Inputs, names: list[str]) -> list[str]:
-    """Those of some paths that git has, or would add."""
+    """Returns the paths that git tracks or would add."""
     command = ("git", "check-ignore", "--stdin", "-z")
     ignored = shell.ask(*command, cwd=inputs.root, text="\0".join(names)).stdout.split("\0")
     return [name for name in names if name not in ignored]
