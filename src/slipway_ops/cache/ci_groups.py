@@ -1,11 +1,11 @@
-"""Which sessions a run of CI needs, in groups for as many machines: `nox -s plan`.
+"""Divides the sessions that CI must run into groups, one for each machine: `nox -s plan`.
 
-For repositories whose stages are too long for one machine each. What has not changed is left out;
-the rest is divided so that a group has sessions of one stage, which install the same tools, and
-lasts a few minutes by what its sessions took before. ci.yml makes a job of each group.
+This is for repositories whose stages take too long on one machine. Unchanged sessions are left out.
+All sessions of a group are of one stage, because these install the same tools. A group takes a few
+minutes, estimated from earlier runs. ci.yml runs each group as a job.
 
-`[tool.slipway.ci]` in pyproject.toml may say how many `groups` there are at most, and after how
-many `minutes` of work a stage gets one more.
+`[tool.slipway.ci]` in pyproject.toml can set the largest number of `groups`, and how many `minutes`
+of work a group has before the stage gets another one.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from slipway_ops.checks import command_names
 from slipway_ops.errors import SlipwayError
 from slipway_ops.github import actions
 
-GROUPS = 16  # a plan of GitHub's that costs nothing has 20 machines at a time
-MINUTES = 4.0  # a machine takes one to start and to install
-SECONDS = 30.0  # of a session when none of its stage has succeeded yet
-JOBS = 256  # GitHub makes no more of one matrix,
-PASSED_ON = 500_000  # passes on 1 MB between jobs, counted in UTF-16,
-VARIABLE = 120_000  # and Linux has 128 KiB for one variable
+GROUPS = 16  # GitHub's free plan runs 20 jobs at a time
+MINUTES = 4.0  # a machine needs about one minute to start and to install
+SECONDS = 30.0  # estimate for a session if no session of its stage has succeeded yet
+JOBS = 256  # GitHub's limit for the jobs of one matrix
+PASSED_ON = 500_000  # characters; GitHub passes at most 1 MB of UTF-16 between jobs
+VARIABLE = 120_000  # bytes; Linux allows 128 KiB for one variable
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Group:
     """Sessions of one stage that one machine runs.
 
     Attributes:
-        name: the stage, with a number where it has more than one group.
-        stage: the name of its sessions, without their members.
-        sessions: their whole names, such as `lint(backend)`.
-        seconds: how long they are likely to take, one after the other.
+        name: the stage, with a number if it has more than one group.
+        stage: the name of the stage.
+        sessions: the full names of the sessions, such as `lint(backend)`.
+        seconds: the estimated total time of the sessions.
     """
 
     name: str
@@ -55,12 +55,12 @@ class Group:
 
 
 def divide(seconds: Mapping[str, float], most: int, enough: float) -> list[Group]:
-    """The groups of some sessions: stages in the order given, none longer than it must be.
+    """Divides sessions into groups, and keeps the order of the stages.
 
     Args:
-        seconds: {session: how long it is likely to take}.
-        most: how many groups there may be.
-        enough: the seconds that a group may have; more, where there would be too many groups.
+        seconds: the estimated time of each session.
+        most: the largest number of groups.
+        enough: the seconds that a group may take. If that makes too many groups, they take longer.
 
     Raises:
         SlipwayError: there are more stages than groups.
@@ -70,8 +70,9 @@ def divide(seconds: Mapping[str, float], most: int, enough: float) -> list[Group
         stages.setdefault(session.partition("(")[0], {})[session] = length
     if len(stages) > most:
         raise SlipwayError(
-            f"groups is {most} in [tool.slipway.ci] of pyproject.toml, and there are "
-            f"{len(stages)} stages, each with a group of its own: {', '.join(stages)}."
+            f"groups is {most} in [tool.slipway.ci] of pyproject.toml, but each of the "
+            f"{len(stages)} stages needs a group: {', '.join(stages)}. Set groups to at least "
+            f"{len(stages)}."
         )
     while True:
         found = [group for stage in stages.items() for group in _of_stage(*stage, enough)]
@@ -81,7 +82,7 @@ def divide(seconds: Mapping[str, float], most: int, enough: float) -> list[Group
 
 
 def _of_stage(stage: str, seconds: Mapping[str, float], enough: float) -> list[Group]:
-    """As few groups as there can be that are not longer than enough, or than one session."""
+    """Returns as few groups as possible, none longer than `enough` or than the longest session."""
     longest = max(enough, *seconds.values())
     for count in range(math.ceil(sum(seconds.values()) / longest) or 1, len(seconds) + 1):
         parts = _balanced(seconds, count)
@@ -95,7 +96,10 @@ def _of_stage(stage: str, seconds: Mapping[str, float], enough: float) -> list[G
 
 
 def _balanced(seconds: Mapping[str, float], count: int) -> list[tuple[float, set[str]]]:
-    """So many parts of about one length: the longest session first, each to the shortest part."""
+    """Divides sessions into parts of similar length.
+
+    Starts with the longest session, and always adds to the shortest part.
+    """
     parts: list[tuple[float, int, set[str]]] = [(0.0, number, set()) for number in range(count)]
     for session in sorted(seconds, key=lambda name: (-seconds[name], name)):
         length, number, chosen = parts[0]
@@ -104,7 +108,10 @@ def _balanced(seconds: Mapping[str, float], count: int) -> list[tuple[float, set
 
 
 def expected(sessions: Iterable[str], records: Records) -> dict[str, float]:
-    """How many seconds sessions are likely to take: as before, else as others of their stage."""
+    """Returns the estimated seconds of each session.
+
+    That is its last time, or else the median of its stage.
+    """
     known: dict[str, float | None] = {}
     for session in sessions:
         last = records.last(session, {"name": session, "words": json.dumps(())})
@@ -120,7 +127,7 @@ def expected(sessions: Iterable[str], records: Records) -> dict[str, float]:
 
 
 def table(groups: Iterable[Group]) -> list[str]:
-    """Groups as lines: the name, about how long it takes, and its sessions."""
+    """Returns a line for each group: its name, its estimated time, and its sessions."""
     rows = [
         (g.name, len(g.sessions), f"of about {g.seconds:.0f} s", " ".join(g.sessions))
         for g in groups
@@ -129,7 +136,7 @@ def table(groups: Iterable[Group]) -> list[str]:
 
 
 def matrix(groups: Iterable[Group]) -> str:
-    """Groups as the matrix of a job; empty where that is more than GitHub passes on."""
+    """Returns the groups as the matrix of a job; "" if it is too large for GitHub."""
     entries = [
         {"stage": group.stage, "name": group.name, "sessions": ",".join(group.sessions)}
         for group in groups
@@ -140,27 +147,27 @@ def matrix(groups: Iterable[Group]) -> str:
 
 
 def tidy(root: Path, session: nox.Session) -> None:
-    """Drops the oldest records, where those of several machines have been put together."""
+    """Deletes the oldest records, after the records of several machines were merged."""
     Records(root / results.FOLDER, session.warn).tidy()
 
 
 def make(root: Path, session: nox.Session, run: Run) -> None:
-    """Says which groups CI has to run, and gives them to the jobs that follow.
+    """Prints the groups that CI must run, and passes them to the jobs that follow.
 
     Args:
         root: the root of the project.
         session: the session that plans.
-        run: what is skipped.
+        run: decides which sessions are skipped.
 
     Raises:
-        SlipwayError: a limit cannot be kept, or nox lists no sessions.
+        SlipwayError: a limit is invalid or too low, or nox cannot list the sessions.
     """
     most, enough = limits(project.settings(root)["ci"])
     titled = "releases" in project.capabilities(root)
     every = command_names.BESIDES * titled + tuple(command_names.default_sessions(root))
     skips, _ = run.look([], ())
     records = Records(root / results.FOLDER, session.warn)
-    if skips.keys() >= set(every):  # GitHub does not accept an empty matrix: run the quickest
+    if skips.keys() >= set(every):  # GitHub rejects an empty matrix, so run the quickest session
         usual = expected(every, records)
         del skips[min(usual, key=lambda name: usual[name])]
     seconds = expected((name for name in every if name not in skips), records)
@@ -171,11 +178,11 @@ def make(root: Path, session: nox.Session, run: Run) -> None:
     saved = sum(skip.saved for skip in skips.values())
     told = (
         f"{len(seconds)} of {len(every)} sessions run, in {_count(groups)}; "
-        f"what does not took {saved:.0f} s."
+        f"skipping the others saves {saved:.0f} s."
     )
     value = matrix(groups)
     if not value:
-        told += " That is more than GitHub passes on: every stage runs whole."
+        told += " This is too much for GitHub to pass on, so every stage runs completely."
     print(*table(groups), told, sep="\n", flush=True)
     actions.output("groups", value)
     actions.summary(f"{told}\n")
@@ -186,17 +193,22 @@ def _count(groups: list[Group]) -> str:
 
 
 def limits(table: Mapping[str, Any]) -> tuple[int, float]:
-    """How many groups there may be, and the seconds after which a stage gets one more.
+    """Returns the largest number of groups, and the seconds that a group may take.
 
     Args:
         table: `[tool.slipway.ci]` of pyproject.toml.
 
     Raises:
-        SlipwayError: one of them has a value that cannot be.
+        SlipwayError: one of them is invalid.
     """
     most, minutes = table.get("groups", GROUPS), table.get("minutes", MINUTES)
     if type(most) is not int or not 1 <= most <= JOBS:
-        raise SlipwayError(f"groups is {most!r} in [tool.slipway.ci], and can be 1 to {JOBS}.")
+        raise SlipwayError(
+            f"groups is {most!r} in [tool.slipway.ci], but must be a number from 1 to {JOBS}."
+        )
     if type(minutes) not in (int, float) or not 0 < minutes < math.inf:
-        raise SlipwayError(f"minutes is {minutes!r} in [tool.slipway.ci], and can be 0.5 or 10.")
+        raise SlipwayError(
+            f"minutes is {minutes!r} in [tool.slipway.ci], but must be a number above 0, such as "
+            "0.5 or 10."
+        )
     return most, 60.0 * minutes

@@ -1,4 +1,4 @@
-"""What a checkout remembers from one run to the next, because reading it again takes long."""
+"""Stores what is slow to compute, such as digests of files, from one run to the next."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Memory:
     """The content of `.nox/inputs.json`.
 
     Attributes:
-        files: {path: size, two times, inode, device, digest}; see file_trees.py.
-        programs: {path: size, time, inode, version}; see tools.py.
-        locked: what uv says of uv.lock; see locked.py.
-        changed: whether something in these is new. Who changes them sets it.
+        files: {path: [size, two times, inode, device, digest]}; see file_trees.py.
+        programs: {path: [size, time, inode, version]}; see tools.py.
+        locked: answers of uv about uv.lock; see locked.py.
+        changed: whether something here is new. Set it when you change one of the others.
     """
 
     def __init__(self, root: Path) -> None:
@@ -29,10 +29,10 @@ class Memory:
         self.changed = False
 
     def save(self) -> None:
-        """Writes it for the next run, without the files that are gone.
+        """Writes everything for the next run, without files that no longer exist.
 
         Raises:
-            OSError: it cannot be written, and the next run reads every file again.
+            OSError: the file cannot be written. The next run then reads all files again.
         """
         if not self.changed:
             return

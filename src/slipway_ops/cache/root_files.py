@@ -62,7 +62,7 @@ OF_REPO = (
 
 
 def tables(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """Returns a digest of each table of the root's pyproject.toml, by a name like `[tool.black]`."""
+    """Returns digests of the tables in the root's pyproject.toml, by names like `[tool.black]`."""
     found = {f"[{name}]": table for name, table in manifest.items() if name != "tool"}
     found |= {f"[tool.{name}]": table for name, table in manifest["tool"].items()}
     found.pop("[dependency-groups]", None)  # the lock has the resulting packages

@@ -1,4 +1,4 @@
-"""The end of a run of nox: what each session did, what skipping saved, and what failed where."""
+"""Prints the end of a nox run: each session's result, the time saved, and what failed where."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from pathlib import Path
 
 from slipway_ops import shell, terminal, text_table
 
-DIARY = "SLIPWAY_DIARY"  # a file, to which the processes of sessions side by side add too
-GOOD = ("succeeded", "failed", "unchanged", "untouched")  # any other result: nothing was checked
-WIDEST = 15  # characters of a reason that has room in the table
-MOST = 3  # places of one tool that are shown
+DIARY = "SLIPWAY_DIARY"  # path of a file that all processes of the run append to
+GOOD = ("succeeded", "failed", "unchanged", "untouched")  # with other results, nothing was checked
+WIDEST = 15  # the longest reason, in characters, that the table shows
+MOST = 3  # places shown for each tool
 _diary = os.environ.get(DIARY)  # kept here, because a session sees few variables
-OF_TOOLS: dict[str, list[tuple[str, list[str]]]] = {}  # by session: what failed in this process
+OF_TOOLS: dict[str, list[tuple[str, list[str]]]] = {}  # {session: failed tools and their places}
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Ended:
     """How a session ended.
 
     Attributes:
-        session: its name, such as `lint(backend)`.
-        result: `succeeded` or `failed`; else, in a word or two, why it did not run.
-        seconds: how long it took.
-        saved: how long it took when it last ran, if it was skipped for that.
-        failures: the tools that failed, each with the places that it named.
+        session: the name, such as `lint(backend)`.
+        result: `succeeded`, `failed`, or a word or two about why the session did not run.
+        seconds: how long the session took.
+        saved: if the session was skipped as unchanged, how long it took when it last ran.
+        failures: the tools that failed, each with the places that it reported.
     """
 
     session: str
@@ -45,7 +45,7 @@ class Ended:
 
 
 def begin() -> None:
-    """Lets every session note how it ended, also in its own process, and prints it at the end."""
+    """Creates the file in which all processes of the run note results; prints them at the end."""
     global _diary
     handle, name = tempfile.mkstemp(prefix="nox-")
     os.close(handle)
@@ -54,12 +54,12 @@ def begin() -> None:
 
 
 def failed(session: str, tool: str, places: list[str]) -> None:
-    """Notes what a tool has found, for the end of the run.
+    """Notes the findings of a tool, to show them at the end of the run.
 
     Args:
         session: the name of the session.
         tool: the name of the tool.
-        places: what it names, such as `src/app.py:3 F401 'os' imported but unused`.
+        places: its findings, such as `src/app.py:3 F401 'os' imported but unused`.
     """
     OF_TOOLS.setdefault(session, []).append((tool, places))
 
@@ -70,12 +70,12 @@ def note(ended: Ended) -> None:
 
 
 def remark(text: str) -> None:
-    """Notes a line that stands below the table, once."""
+    """Notes a line to print below the table; the same line is printed only once."""
     _write(text)
 
 
 def reason(text: str) -> str:
-    """Why a session was skipped, as the table has it: what stands before the colon, if short."""
+    """Shortens the reason for a skip for the table: the text before the colon, or "skipped"."""
     short = text.partition(":")[0].strip()
     if short.isupper():
         short = short.lower()
@@ -110,10 +110,10 @@ def _paint(text: str, pattern: str, color: str) -> str:
 
 
 def table(ran: Iterable[Ended], total: float) -> str:
-    """Sessions as members by stages, and a line about all of them.
+    """Returns a table with a row for each member, a column for each stage, and a line of totals.
 
     Args:
-        ran: what was noted of each session.
+        ran: how each session ended.
         total: the seconds of the whole run.
     """
     cells: dict[str, dict[str, str]] = {}  # member: stage: text
@@ -137,11 +137,11 @@ def table(ran: Iterable[Ended], total: float) -> str:
 
 
 def failures(ran: Iterable[Ended], columns: int | None = None) -> list[str]:
-    """What failed, tool by tool and place by place, and the command that runs just that again.
+    """Returns lines with the findings of each failed tool, and the command to run these again.
 
     Args:
-        ran: what was noted of each session.
-        columns: how wide a line may be, by default as the terminal is; a place is never cut.
+        ran: how each session ended.
+        columns: the width of a line, by default that of the terminal; a place is never cut.
     """
     columns = columns or shutil.get_terminal_size().columns
     lines = []
@@ -164,7 +164,7 @@ def failures(ran: Iterable[Ended], columns: int | None = None) -> list[str]:
 
 
 def _cut(text: str, width: int) -> str:
-    """A place with as much of what was said there as a line has room for."""
+    """Shortens a finding to the width; the place at its start always stays whole."""
     if len(text) <= width:
         return text
     place = text.partition(" ")[0]
@@ -172,7 +172,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _nox() -> str:
-    """How nox is typed here: by its path, if it is in this project."""
+    """Returns the command for nox: its path, if it is installed in this project."""
     program = Path(sys.argv[0])
     here = Path.cwd()
     inside = program.name == "nox" and program.is_relative_to(here) and not shell.in_ci()
