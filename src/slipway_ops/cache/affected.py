@@ -1,7 +1,7 @@
-"""The members that a branch touches, for machines without records: `SINCE=main nox -s test`.
+"""Finds the members that a branch changes, for machines without records: `SINCE=main nox -s test`.
 
-What is new since the branch left the other one counts, committed or not; files that git ignores do
-not, because git knows no earlier state of them.
+All changes since the branch started count, committed or not. Files that git ignores do not count,
+because git has no earlier version of them.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from slipway_ops.stages import baseline
 
 
 def members(since: str, inputs: Inputs) -> set[str]:
-    """The names of the members that are touched since the merge base: a path in their keys is.
+    """Returns the names of the members that have a changed path in their keys.
 
-    `repo`, which reads everything, is one of them as soon as anything is touched.
+    If anything has changed, this includes `repo`, because it reads everything.
 
     Args:
-        since: a branch, tag or commit.
-        inputs: the members, and who depends on whom.
+        since: a branch, tag or commit; changes since the common ancestor with it count.
+        inputs: the members and their dependencies.
 
     Raises:
-        SlipwayError: git does not know it, or this is not a repository.
+        SlipwayError: git finds no such commit, or this is not a repository.
     """
     root, every = inputs.root, inputs.members
     try:
@@ -33,8 +33,8 @@ def members(since: str, inputs: Inputs) -> set[str]:
         names += shell.git(root, "ls-files", "-z", "--others", "--exclude-standard")
     except shell.CommandError as error:
         raise SlipwayError(
-            f"SINCE is {since!r}, and git finds no commit that it shares with this one. Type: "
-            f"git fetch --unshallow origin {since.removeprefix('origin/')}, and name what it made."
+            f"SINCE is {since!r}, but git finds no common ancestor of that and HEAD. Type: "
+            f"git fetch --unshallow origin {since.removeprefix('origin/')}, then check the name."
         ) from error
     found = set()
     paths = {name for name in names.split("\0") if name}
@@ -45,13 +45,13 @@ def members(since: str, inputs: Inputs) -> set[str]:
         try:
             if any(inputs.touched(member, path) for path in paths):
                 found.add(name)
-        except (SlipwayError, OSError):  # it is not known what it depends on
+        except (SlipwayError, OSError):  # its dependencies are unknown, so it may be affected
             found.add(name)
     return found
 
 
 def _of_baseline(inputs: Inputs, base: str) -> set[str]:
-    """The members of which baseline.json says something else than at a commit."""
+    """Returns the members whose entries in baseline.json have changed since a commit."""
     try:
         now = inputs.now.known
         shown = shell.ask("git", "show", f"{base}:{baseline.FILE}", cwd=inputs.root)

@@ -1,4 +1,4 @@
-"""The key of a session: everything that its result may depend on, by field.
+"""Computes the key of a session: everything that its result may depend on, by field.
 
 Two runs with equal fields have the same result.
 """
@@ -29,36 +29,36 @@ Fields = dict[str, dict[str, str]]
 
 RECIPE = "noxfile.py"
 STAGES = ("lint", "test", "scan", "build")
-# The groups that a stage of a Python member installs; lint of an app has hadolint from them.
+# The dependency groups of each stage. Lint of a web app also installs hadolint from them.
 GROUPS = {
     "lint": ("lint", "test", "dev"),
     "test": ("test",),
     "scan": ("scan",),
     "build": ("build",),
 }
-# Stages that read the code of what a member depends on; a wheel and an audit are of the member.
+# Stages that read the code of a member's dependencies; a wheel and an audit are only of the member.
 READING = ("lint", "test")
 PROGRAMS = {"web": ("node", "npm"), "repo": ("docker", "git", "promtool"), "python": ()}
 
 
 class Snapshot:
-    """The files of a project, each read once: what has changed since needs another snapshot."""
+    """The files of a project, each read once. To see later changes, make another snapshot."""
 
     def __init__(self, root: Path, members: Mapping[str, Member], memory: Memory) -> None:
-        """Reads nothing but manifests.
+        """Reads only the manifests.
 
         Args:
             root: the root of the project.
-            members: all of them, by name.
-            memory: where digests are remembered.
+            members: all members, by name.
+            memory: stores the digests.
         """
         self._root, self._memory = root, memory
-        # Of a Python and a web member in one folder, the first stands for both.
+        # If a Python and a web member share a folder, the first one represents both.
         self.folders: dict[str, Member] = {}
         for member in members.values():
             if member.kind != "repo":
                 self.folders.setdefault(member.folder, member)
-        # Each of these is a field of its own: the recipe, the selection of packages, the tables.
+        # The key has separate fields for these: the recipe, the packages, the tables.
         tools_folder = project.tools_folder(root)
         self.fields = {
             RECIPE,
@@ -75,11 +75,11 @@ class Snapshot:
         self.trees = Trees(root, memory, [*self.own("results").get("exclude", ()), *made])
 
     def own(self, name: str) -> dict[str, Any]:
-        """A table below [tool.slipway] of the root's pyproject.toml; empty where there is none."""
+        """Returns a table below [tool.slipway] in the root's pyproject.toml; {} if it is absent."""
         return dict(self.manifest.get("tool", {}).get("slipway", {}).get(name, {}))
 
     def digest(self, place: str) -> str:
-        """The digest of a folder or of a file, by its path from the root."""
+        """Returns the digest of a folder or file, given its path relative to the root."""
         path = self._root / place
         if place == ".":
             return file_trees.digest(self.outside)
@@ -87,30 +87,36 @@ class Snapshot:
 
     @functools.cached_property
     def outside(self) -> Tree:
-        """The files outside of every member, but for baseline.json, which has a field of its own.
+        """The files that are in no member, without baseline.json, which has its own field.
 
-        A member that is the root has these too.
+        A member whose folder is the root has these files too.
         """
         inside = [self._root / folder for folder in self.folders if folder != "."]
         found = self.trees.read(self._root, inside)
         return {name: what for name, what in found.items() if name != baseline.FILE}
 
     def place(self, place: str) -> Tree:
-        """The files of a folder, seen from the root; of a file, itself without a name."""
+        """Returns the files of a folder; for a file, a tree with that file under the name ""."""
         path = self._root / place
         if place == "." or path.is_dir():
             return self.outside if place == "." else self.trees.read(path)
         return {"": self.trees.file(path)}
 
     def tree(self, member: Member) -> Tree:
-        """The files of a member; of `repo`, those outside of every member."""
+        """Returns the files of a member; for `repo`, the files that are in no member."""
         return self.outside if member.folder == "." else self.trees.read(member.path)
 
     def counts(self, path: str, stage: str, member: Member) -> bool:
-        """Whether a path from the root that was read is in a session's key.
+        """Returns whether the key of a session has a file that was read.
 
-        Of what was read, only files outside of every member may be in others' keys alone. Of
-        baseline.json, a key has some entries, which other sessions leave alone.
+        Files of members always count. A file that is in no member may only be in the keys of other
+        sessions. baseline.json does not count: a key only has the entries of its own session, and
+        other sessions do not change these.
+
+        Args:
+            path: the path of the file, relative to the root.
+            stage: the stage of the session.
+            member: the member of the session.
         """
         if path == baseline.FILE:
             return False
@@ -121,22 +127,22 @@ class Snapshot:
 
     @functools.cached_property
     def known(self) -> baseline.Baseline:
-        """What baseline.json says.
+        """The content of baseline.json.
 
         Raises:
-            SlipwayError: it cannot be read.
+            SlipwayError: the file cannot be read.
         """
         return baseline.read(self._root)
 
     @functools.cached_property
     def at_root(self) -> dict[str, str]:
-        """Of these, all that no other field holds; and the tables of pyproject.toml."""
+        """The files outside of members that no other field has, and the tables of pyproject.toml."""
         files = {name: what for name, what in self.outside.items() if name not in self.fields}
         return files | root_files.tables(self.manifest)
 
     @functools.cached_property
     def listed(self) -> str:
-        """A digest of the names that git has or would add; scans and documents are about these."""
+        """A digest of the file names that git tracks or would add; scans read these files."""
         command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         listed = set(shell.ask(*command, cwd=self._root).stdout.split("\0"))
         below = {folder: m for folder, m in self.folders.items() if folder != "."}
@@ -146,10 +152,10 @@ class Snapshot:
         return hashlib.sha256("\0".join(sorted(ours & listed)).encode()).hexdigest()
 
     def locked(self, member: Member | None = None) -> Locked:
-        """What the lock of a Python member holds, or that of the tools.
+        """Returns the lock of a Python member; without a member, the lock of the tools.
 
         Raises:
-            SlipwayError: there is none, or no interpreter for it.
+            SlipwayError: uv.lock is missing, or there is no interpreter for it.
         """
         tools_folder = project.tools_folder(self._root)
         folder = python_member.lock_folder(member) if member else tools_folder
@@ -172,11 +178,15 @@ class Inputs:
     Attributes:
         root: the root of the project.
         members: the members by name.
-        now: its files; `forget` lets them be read again.
+        now: the files of the project; call `forget` to read them again.
     """
 
     def __init__(self, root: Path, environment: Mapping[str, str] | None = None) -> None:
-        """Takes the variables from outside, by default those of this process as it is now.
+        """Reads the members and the stored digests.
+
+        Args:
+            root: the root of the project.
+            environment: the environment variables, by default a copy of those of this process.
 
         Raises:
             SlipwayError: the members cannot be read.
@@ -189,30 +199,31 @@ class Inputs:
         self.forget()
 
     def forget(self) -> None:
-        """Lets every file be read again: a session has run."""
+        """Makes the next access read all files again. Call it after a session has run."""
         self.now = Snapshot(self.root, self.members, self._memory)
 
     def save(self) -> None:
-        """Keeps what is remembered for the next run, where it can be written."""
-        with contextlib.suppress(OSError):  # the next run only takes longer
+        """Stores the digests for the next run, if possible."""
+        with contextlib.suppress(OSError):  # harmless: the next run only takes longer
             self._memory.save()
 
     def counting(self, stage: str, member: Member) -> tuple[str, ...]:
-        """The patterns of the variables that count in a session."""
+        """Returns the patterns of the variables that are in the key of a session."""
         own = list(self.now.own("results").get("variables", ()))
         own += python_member.variables(member)
         return variables.counting(stage, member.name, own)
 
     def fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields:
-        """The key of a session by field: what it depends on, and a digest of each.
+        """Returns the key of a session: for each field, what it depends on and a digest.
 
         Args:
             stage: the name of the stage.
-            member: the member whose session it is.
-            words: what follows `--`.
+            member: the member of the session.
+            words: the words after `--`.
 
         Raises:
-            SlipwayError: it has none, so nothing is known of its results; the text says why.
+            SlipwayError: the session has no key, so its results cannot be stored; the message says
+                why.
         """
         try:
             return self._fields(stage, member, words)
@@ -220,14 +231,14 @@ class Inputs:
             raise SlipwayError(str(error)) from error
 
     def used(self, member: Member, stage: str = "test") -> set[str]:
-        """What counts in a session besides the member's own folder: folders, seen from the root.
+        """Returns the other folders that count in a session, relative to the root.
 
-        In stages that read code these are the members that it depends on; in others, and in those,
-        what [tool.slipway.uses] says, with all that this depends on itself. A dependency that is
-        given by its path may lie outside of the root.
+        These are the entries of [tool.slipway.uses] and everything that they depend on. In stages
+        that read code, and in the build of a web member, these are also the member's dependencies.
+        A dependency that is given by its path can be outside of the root.
 
         Raises:
-            SlipwayError: a lock, or a package.json, does not say who depends on whom.
+            SlipwayError: the dependencies cannot be read from a lock or a package.json.
         """
         found: set[str] = set()
         waiting = [member]
@@ -242,23 +253,23 @@ class Inputs:
         return found - {member.folder}
 
     def _depends_on(self, member: Member) -> set[str]:
-        """The folders that a member depends on by its manifest and its lock."""
+        """Returns the folders that a member depends on, from its manifest and its lock."""
         if member.language == "web":
             return web_dependencies.folders(member, self.members.values())
         names = self._packages("test", member)
         return {name.removeprefix("./") for name in names if name.startswith("./")}
 
     def touched(self, member: Member, path: str) -> bool:
-        """Whether a path from the root counts in one of a member's sessions.
+        """Returns whether a path, relative to the root, counts in a session of a member.
 
         Raises:
-            SlipwayError: it is not known what counts in them.
+            SlipwayError: the dependencies of the member cannot be read.
         """
         if member.kind == "repo":
             return True
         places = {member.folder}.union(*(self.used(member, stage) for stage in STAGES))
         for place in {".", *places}:
-            self.now.digest(place)  # notes where its links lead to
+            self.now.digest(place)  # reads the folder, so that the targets of its links are known
             places |= self._leads(self.root / place)
         if any(place == "." or path == place or path.startswith(f"{place}/") for place in places):
             return True
@@ -267,7 +278,7 @@ class Inputs:
         return any(self.now.counts(path, stage, member) for stage in STAGES)
 
     def _leads(self, folder: Path) -> set[str]:
-        """Where links below a folder lead to, seen from the root."""
+        """Returns the targets of the links in a folder, relative to the root."""
         targets = self.now.trees.links.get(os.path.realpath(folder), set())
         return {os.path.relpath(target, self.root) for target in targets}
 
@@ -287,7 +298,8 @@ class Inputs:
             "variables": variables.values(self.counting(stage, member), self._environment),
         }
         alone = member.language == "python" and python_member.is_built_alone(member)
-        if stage == "scan" or stage == "build" and alone:  # what it installs then is in no lock
+        # An audit depends on today's advisories. A build alone installs packages that no lock has.
+        if stage == "scan" or stage == "build" and alone:
             fields["day"] = {"today": date.today().isoformat()}
         if member.kind == "repo" and stage == "build":
             head = shell.ask("git", "rev-parse", "--verify", "--quiet", "HEAD", cwd=self.root)
@@ -306,21 +318,21 @@ class Inputs:
 
     @functools.cached_property
     def _package(self) -> dict[str, str]:
-        """Slipway-ops as this process has imported it."""
+        """The version and content of slipway-ops, as this process has imported it."""
         return tools.package(self.now.trees)
 
     def _others(self, stage: str, member: Member) -> set[str]:
-        """The folders of the members that count; a path that is declared is one too."""
+        """Returns the other members and declared paths that count in a session."""
         if member.kind == "repo":
             return set(self.now.folders)
         return set() if stage == "scan" else self.used(member, stage)
 
     def trees(self, stage: str, member: Member) -> dict[str, Tree]:
-        """The files that are in the key of a session, by folder, seen from the root.
+        """Returns the files that are in the key of a session, by folder, relative to the root.
 
         Raises:
-            SlipwayError: it has no key.
-            OSError: one cannot be read.
+            SlipwayError: the session has no key.
+            OSError: a file cannot be read.
         """
         root = self._root_of(stage, member) | {name: "" for name in self.now.fields}
         root = {name: what for name, what in root.items() if not name.startswith("[")}
@@ -328,14 +340,14 @@ class Inputs:
         return {".": root} | others | {member.folder: self.now.tree(member)}
 
     def _declared(self, member: Member) -> list[str]:
-        """What [tool.slipway.uses] says of it: names of members, or paths from the root."""
+        """Returns the folders and paths that [tool.slipway.uses] lists for a member."""
         names = self.now.own("uses").get(member.name, [])
         return [m.folder if (m := self.members.get(name)) else str(name) for name in names]
 
     def _root_of(self, stage: str, member: Member) -> dict[str, str]:
-        """What lies at the root and counts, file by file, and pyproject.toml table by table."""
+        """Returns the files at the root and the tables of pyproject.toml that a session reads."""
         if member.kind == "repo":
-            return {}  # it is its own
+            return {}  # for `repo`, these are in the field `files`
         return {
             name: what
             for name, what in self.now.at_root.items()
@@ -343,7 +355,7 @@ class Inputs:
         }
 
     def _baseline(self, session: str) -> dict[str, str]:
-        """What is known of the session's tools: of baseline.json that is all it reads."""
+        """Returns a digest of the session's entries in baseline.json for each tool."""
         tools = self.now.known.get(session, {})
         return {
             tool: file_trees.digest({key: str(known) for key, known in entries.items()})
@@ -351,7 +363,7 @@ class Inputs:
         }
 
     def _packages(self, stage: str, member: Member) -> dict[str, str]:
-        """The exact closure that a session installs; sessions refuse a stale lock."""
+        """Returns all packages that a session installs."""
         if member.kind == "repo" or (member.language == "web" and not self._uv_for(stage, member)):
             return {}
         if member.language == "web":
@@ -365,7 +377,7 @@ class Inputs:
         return found | {f"{name} of the tools": what for name, what in tools_of_stage.items()}
 
     def _of_lock(self, member: Member | None, *selection: str) -> dict[str, str]:
-        """What a lock holds for a selection; folders stand in it as `./libs/runtime`."""
+        """Returns the packages of a selection in a lock; members by folder: `./libs/runtime`."""
         lock = self.now.locked(member)
         if not lock.fits():
             raise SlipwayError("uv.lock does not fit the pyproject.toml files")
@@ -376,7 +388,7 @@ class Inputs:
         }
 
     def _node(self, member: Member) -> dict[str, str]:
-        """What a web member installs: lock, manifests and manager, which may lie outside of it."""
+        """Returns digests of a web member's lock and manifests, and its manager and Node version."""
         if member.language != "web":
             return {}
         manager = package_manager.of(self.root, member.path)
@@ -386,7 +398,7 @@ class Inputs:
         return found | {"manager": str(manager), "node": str(wanted)}
 
     def _uv_for(self, stage: str, member: Member) -> bool:
-        """Whether an app's session installs something with uv: hadolint, or Node."""
+        """Returns whether a session of a web app installs something with uv: hadolint or Node."""
         if stage == "lint" and (member.path / "Dockerfile").exists():
             return True
         found = self._programs.versions("node", "npm", folder=member.path)
@@ -401,5 +413,5 @@ class Inputs:
 
 
 def digest(fields: Fields) -> str:
-    """The key itself."""
+    """Returns the key itself: one digest of all fields."""
     return file_trees.digest({name: file_trees.digest(field) for name, field in fields.items()})

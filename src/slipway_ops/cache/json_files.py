@@ -1,4 +1,4 @@
-"""JSON files that are kept from one run to the next, beside other runs."""
+"""Reads and writes JSON files that several runs may use at the same time."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 
 def write(path: Path, content: object, *, readable: bool = False) -> None:
-    """Writes JSON so that a reader finds the old file or the new one, never a half.
+    """Writes a JSON file atomically: a reader finds the old file or the new one.
 
     Args:
-        path: the file; its folder is made.
-        content: what it will hold.
-        readable: for people, who see a difference line by line: sorted, a line for each value.
+        path: the file; its folder is created.
+        content: the new content.
+        readable: sort the keys and put each value on its own line, so that diffs are easy to read.
 
     Raises:
-        OSError: it cannot be written; the old one is as it was.
+        OSError: the file cannot be written; the old one is unchanged.
     """
     new = path.with_name(f".{path.name}.{os.getpid()}.swp")  # a name that counts in no key
     if readable:
@@ -34,7 +34,7 @@ def write(path: Path, content: object, *, readable: bool = False) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """What such a file holds; nothing where it cannot be read."""
+    """Returns the content of a JSON file; {} if it cannot be read."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

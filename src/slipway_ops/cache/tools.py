@@ -1,4 +1,4 @@
-"""What a session runs on and with: the machine, programs on PATH, and slipway-ops itself."""
+"""Identifies what a session runs on: the machine, programs on PATH, and slipway-ops itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def machine() -> dict[str, str]:
-    """Python, platform and system of this machine; not its name and paths."""
+    """Returns Python, platform and operating system of this machine, but not its name or paths."""
     release = Path("/etc/os-release")
     system = release.read_text(encoding="utf-8") if release.exists() else platform.platform()
     return {
@@ -32,49 +32,49 @@ def machine() -> dict[str, str]:
 
 
 def version(distribution: str) -> str:
-    """The version of a distribution that is installed beside this one."""
+    """Returns the version of a distribution that is installed in this environment."""
     return metadata.version(distribution)
 
 
 def package(trees: Trees) -> dict[str, str]:
-    """The version and the content of slipway-ops, on which every session depends.
+    """Returns the version and a digest of slipway-ops, because every session depends on it.
 
-    A wheel lists digests of its files in its RECORD. The files of an editable install may change
-    at any time, so these are read.
+    A wheel lists digests of its files in its RECORD. The files of an editable install can change
+    at any time, so this reads them.
     """
     found = metadata.distribution("slipway-ops")
     origin = json.loads(found.read_text("direct_url.json") or "{}")
     if origin.get("dir_info", {}).get("editable"):
         tree = trees.read(PACKAGE)
     else:
-        # What an installer adds, such as compiled files, has no digest or is in no folder of ours.
+        # Leave out what the installer adds: compiled files have no digest, scripts another folder.
         rows = csv.reader((found.read_text("RECORD") or "").splitlines())
         tree = {row[0]: row[1] for row in rows if row[0].startswith("slipway_ops/") and row[1]}
     return {"version": found.version, "content": file_trees.digest(tree)}
 
 
 class Programs:
-    """Versions of programs, asked once for each file that is found on PATH.
+    """Asks programs for their versions, and stores each answer until the program's file changes.
 
-    A shim, as version managers install them, stays the same when the version behind it changes: it
-    is asked in each run, in the folder where the session runs.
+    The shim of a version manager stays the same file when the version behind it changes. So each
+    run asks it again, in the folder where the session runs.
     """
 
     def __init__(self, memory: Memory) -> None:
-        """Takes where the versions are remembered."""
+        """Takes the memory that stores the versions."""
         self._memory = memory
         self._asked: dict[tuple[str, Path | None], str] = {}
 
     def version(self, path: str | None, folder: Path | None = None) -> str:
-        """What a program says to --version; empty where there is no program.
+        """Returns the output of `--version`; "" if there is no program.
 
         Args:
-            path: the program, as it is found on PATH.
-            folder: where it runs.
+            path: the program, as found on PATH; None if it was not found.
+            folder: the folder to run it in.
 
         Raises:
-            OSError: it cannot be read.
-            SlipwayError: it cannot be run.
+            OSError: the program cannot be read.
+            SlipwayError: the program cannot be run.
         """
         if path is None:
             return ""
@@ -94,14 +94,14 @@ class Programs:
         return str(known[3])
 
     def versions(self, *names: str, folder: Path | None = None) -> dict[str, str]:
-        """The same of programs on PATH, by their names."""
+        """Returns the versions of programs on PATH, by name."""
         return {name: self.version(shutil.which(name), folder) for name in names}
 
 
 def may_be_shim(path: str, real: str) -> bool:
-    """Whether a program may start another one: it is a script, or a link to something else.
+    """Returns whether a program may start another one: it is a script or a link to something else.
 
-    npm is a script too, but of a package: another version of it is another file.
+    npm is also a script, but each version of it is another file, so it does not count as a shim.
     """
     name = os.path.basename(path)
     if "node_modules" in Path(real).parts:
