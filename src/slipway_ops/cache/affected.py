@@ -34,7 +34,8 @@ def members(since: str, inputs: Inputs) -> set[str]:
     except shell.CommandError as error:
         raise SlipwayError(
             f"SINCE is {since!r}, but git finds no common ancestor of that and HEAD. Type: "
-            f"git fetch --unshallow origin {since.removeprefix('origin/')}, then check the name."
+            f"git fetch --unshallow origin {since.removeprefix('origin/')}, and set SINCE to the "
+            "branch that it fetched."
         ) from error
     found = set()
     paths = {name for name in names.split("\0") if name}

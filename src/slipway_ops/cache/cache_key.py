@@ -136,13 +136,13 @@ class Snapshot:
 
     @functools.cached_property
     def at_root(self) -> dict[str, str]:
-        """The files outside of members that no other field has, and the tables of pyproject.toml."""
+        """The files in no member that no other field has, and the tables of pyproject.toml."""
         files = {name: what for name, what in self.outside.items() if name not in self.fields}
         return files | root_files.tables(self.manifest)
 
     @functools.cached_property
     def listed(self) -> str:
-        """A digest of the file names that git tracks or would add; scans read these files."""
+        """A digest of the names that git tracks or would add; scans and document checks use them."""
         command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         listed = set(shell.ask(*command, cwd=self._root).stdout.split("\0"))
         below = {folder: m for folder, m in self.folders.items() if folder != "."}
@@ -298,7 +298,7 @@ class Inputs:
             "variables": variables.values(self.counting(stage, member), self._environment),
         }
         alone = member.language == "python" and python_member.is_built_alone(member)
-        # An audit depends on today's advisories. A build alone installs packages that no lock has.
+        # Audits use today's advisories; a member that is built alone installs unlocked packages.
         if stage == "scan" or stage == "build" and alone:
             fields["day"] = {"today": date.today().isoformat()}
         if member.kind == "repo" and stage == "build":
@@ -388,7 +388,7 @@ class Inputs:
         }
 
     def _node(self, member: Member) -> dict[str, str]:
-        """Returns digests of a web member's lock and manifests, and its manager and Node version."""
+        """Returns digests of a web member's lock and manifests, its manager and Node version."""
         if member.language != "web":
             return {}
         manager = package_manager.of(self.root, member.path)
