@@ -142,7 +142,7 @@ class Snapshot:
 
     @functools.cached_property
     def listed(self) -> str:
-        """A digest of the names that git tracks or would add; scans and document checks use them."""
+        """A digest of the names that git tracks or would add; scans and checks depend on them."""
         command = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         listed = set(shell.ask(*command, cwd=self._root).stdout.split("\0"))
         below = {folder: m for folder, m in self.folders.items() if folder != "."}
