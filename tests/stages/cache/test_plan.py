@@ -51,7 +51,7 @@ def test_without_records_everything_is_planned_and_the_title_always(planned: Sta
     assert "25 of 25 sessions run, in 5 groups" in said
     assert "lint   6  of about 180 s  lint(core)" in said
     page = (planned.path.parent / "page").read_text(encoding="utf-8")
-    assert page == "25 of 25 sessions run, in 5 groups; what does not took 0 s.\n"
+    assert page == "25 of 25 sessions run, in 5 groups; skipping the others saves 0 s.\n"
 
 
 def test_unchanged_sessions_are_not_planned_and_are_named(planned: Stage) -> None:
@@ -115,7 +115,7 @@ def test_an_impossible_limit_is_red_and_has_no_output(planned: Stage) -> None:
     planned.replace("pyproject.toml", "allowed = []", "allowed = []\ngroups = 4")
     output = planned.path.parent / "output"
     said = planned.red("-s", "plan", GITHUB_OUTPUT=str(output))
-    assert "groups is 4 in [tool.slipway.ci] of pyproject.toml, and there are 5 stages" in said
+    assert "groups is 4 in [tool.slipway.ci] of pyproject.toml, but each of the 5 stages" in said
     assert not output.exists()
 
 

@@ -80,7 +80,7 @@ def test_there_are_never_more_groups_than_allowed(most: int) -> None:
 
 
 def test_fewer_groups_than_stages_are_refused() -> None:
-    with pytest.raises(SlipwayError, match="groups is 2 .* there are 3 stages.*: lint, test, scan"):
+    with pytest.raises(SlipwayError, match="groups is 2 .* 3 stages .*: lint, test, scan"):
         divide(stages(1, "lint", "test", "scan"), 2, ENOUGH)
 
 
@@ -124,11 +124,11 @@ def test_a_group_runs_its_sessions_in_the_order_of_nox() -> None:
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        ({"groups": 0}, "groups is 0 .*, and can be 1 to 256"),
-        ({"groups": 257}, "groups is 257 .*, and can be 1 to 256"),
+        ({"groups": 0}, "groups is 0 .* from 1 to 256"),
+        ({"groups": 257}, "groups is 257 .* from 1 to 256"),
         ({"groups": True}, "groups is True"),
         ({"groups": "9"}, "groups is '9'"),
-        ({"minutes": 0}, "minutes is 0 .*, and can be 0.5 or 10"),
+        ({"minutes": 0}, "minutes is 0 .* 0.5 or 10"),
         ({"minutes": "x"}, "minutes is 'x'"),
         ({"minutes": float("nan")}, "minutes is nan"),
         ({"minutes": float("inf")}, "minutes is inf"),

@@ -80,7 +80,7 @@ def test_turbo_3142_a_miss_says_which_part_of_the_key_has_changed(
     assert why("lint", "core") == "lint(core) runs: it has not succeeded here yet."
     monorepo.replace("libs/solo/pyproject.toml", "1.6.0", "1.5.0")
     assert "runs each time: uv.lock does not fit" in why("lint", "core")
-    with pytest.raises(SlipwayError, match="A stage is one of lint, test, scan, build"):
+    with pytest.raises(SlipwayError, match="The stages are lint, test, scan, build"):
         why("tests", "core")
     with pytest.raises(SlipwayError, match="a member one of core, solo, web, api, worker"):
         why("lint", "cores")
