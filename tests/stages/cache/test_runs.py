@@ -143,7 +143,7 @@ def test_one_variable_controls_the_use_of_results(
 
 def test_an_unknown_value_of_it_is_refused_with_the_valid_ones(stage: Stage) -> None:
     said = stage.red("-s", "lint(core)", RESULTS="always")
-    assert said.strip() == "RESULTS is 'always', but must be one of on, off, read, write, verify, trace."
+    assert "RESULTS is 'always'" in said and "on, off, read, write, verify, trace" in said
 
 
 @pytest.mark.parametrize("words", [(), ("-j", "2")], ids=["in a row", "side by side"])

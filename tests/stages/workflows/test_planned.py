@@ -300,7 +300,7 @@ def test_a_failed_plan_makes_the_gate_red_and_nothing_runs(repository: Repositor
         "records": "skipped",
         "gate": "failure",
     }, ran.log
-    assert "groups is 0 in [tool.slipway.ci], but must be a number from 1 to 256" in ran.logs["plan"]
+    assert "groups is 0 in [tool.slipway.ci], but must be" in ran.logs["plan"]
     assert RUN not in ran.commands
 
 

@@ -82,7 +82,7 @@ def test_turbo_3142_a_miss_says_which_part_of_the_key_has_changed(
     assert "runs each time: uv.lock does not fit" in why("lint", "core")
     with pytest.raises(SlipwayError, match="The stages are lint, test, scan, build"):
         why("tests", "core")
-    with pytest.raises(SlipwayError, match="a member one of core, solo, web, api, worker"):
+    with pytest.raises(SlipwayError, match="the members are core, solo, web, api, worker"):
         why("lint", "cores")
 
 
