@@ -234,7 +234,10 @@ def check_ports(stack: Stack) -> None:
     old = [
         container.name
         for container in stack.containers()
-        if container.ports and not services.get(container.service, {}).get("ports")
+        # A service that is not in the files, such as Grafana without --observability, goes anyway.
+        if container.ports
+        and container.service in services
+        and not services[container.service].get("ports")
     ]
     if old:
         raise SlipwayError(

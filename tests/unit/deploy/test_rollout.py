@@ -170,3 +170,12 @@ def test_a_container_from_before_the_proxy_is_named_with_what_to_type(
     del proxied.containers[:]  # by `inv down`
     commands[command]()
     assert proxied.running
+
+
+def test_a_container_that_the_files_no_longer_name_is_not_in_the_way(proxied: DockerHost) -> None:
+    proxied.deploy("v1.0.0")
+    [other] = [each for each in proxied.containers if service(each) == "backend"]
+    other["Config"]["Labels"]["com.docker.compose.service"] = "grafana"
+    other["NetworkSettings"]["Ports"] = {"3000/tcp": [{"HostIp": "127.0.0.1", "HostPort": "3000"}]}
+    proxied.deploy("v1.1.0")
+    assert proxied.healthy[0] == "v1.1.0"
