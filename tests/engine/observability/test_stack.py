@@ -173,7 +173,7 @@ def test_the_queue_is_counted_once_and_alerts_arrive_without_agents(shop: Observ
         ("CertificateExpires", "https://shop.example"),
         ("PublicAddressFails", "https://gone.example"),
     }
-    eventually(f"{wanted} arrive", lambda: wanted <= arrived().keys(), 180)
+    eventually(f"{wanted} arrive", lambda: wanted <= arrived().keys(), 300)
     no_worker = arrived()["NoWorker", ""]
     assert no_worker["labels"]["environment"] == "development"
     assert no_worker["annotations"]["summary"].endswith("from the queue agents, in which 7 wait")
