@@ -12,7 +12,8 @@ import pytest
 from cluster.conftest import REASON, World
 
 from slipway_ops.errors import SlipwayError
-from slipway_ops.kubernetes import cluster_status, deployment, records, smoke_test
+from slipway_ops.deploy import environment_status, records, smoke_test
+from slipway_ops.kubernetes import deployment
 
 pytestmark = pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason=REASON)
 NONE = "sha256:" + 64 * "0"  # of an image that is nowhere
@@ -24,8 +25,8 @@ def versions(world: World) -> list[str]:
 
 def test_versions_are_deployed_answer_and_are_rolled_back(world: World) -> None:
     world.deploy("v1")
-    smoke_test.run(world.cluster, world.said.append)
-    status = "\n".join(cluster_status.describe(world.cluster))
+    smoke_test.check(world.cluster, world.said.append)
+    status = "\n".join(environment_status.lines(world.cluster))
     assert "v1" in status and "drift" not in status
     assert world.cluster.logs("backend") == 0
     world.deploy("v2")

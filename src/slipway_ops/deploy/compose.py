@@ -12,13 +12,15 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from slipway_ops import project, shell, terminal
+from slipway_ops.deploy.environment import Environment
+from slipway_ops.deploy.records import Record
 from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
@@ -39,6 +41,8 @@ OBSERVABILITY_VARIABLES = (
 OBSERVABILITY_PAGES = ("alertmanager", "grafana", "prometheus")
 LAST_LINES = 15  # of a container that did not become healthy
 GENERATION = "slipway.generation"  # the label of a container that says which ones are alike
+RECORDS_OF = "slipway.records-of"  # the label of a volume that says whose record it holds
+RECORD = "slipway.record"  # and the one that holds it
 
 
 class ComposeError(SlipwayError):
@@ -77,30 +81,17 @@ class Container:
 
 
 @dataclass(frozen=True)
-class Stack:
-    """The containers of one environment, and the variables that they are given.
+class Stack(Environment):
+    """The containers of one environment on a Docker host.
+
+    A record is an empty volume whose label holds it: the engine writes it in one step, it needs no
+    image and no shell on the host, it outlives containers, and `docker volume prune` keeps it.
 
     Attributes:
-        environment: `development`, `staging` or `production`.
-        values: the environment's variables.
-        digests: {member: `sha256:…`}; none in development, which has images of its own.
-        version: what the services report as their version.
-        revision: the commit of the images, which they report too.
         run: runs the docker commands, as `subprocess.run` does.
     """
 
-    root: Path
-    environment: str
-    values: Mapping[str, str] = field(repr=False)
-    digests: Mapping[str, str] = field(default_factory=dict)
-    version: str = "0.0.0"
-    revision: str = "unknown"
     run: Callable[..., subprocess.CompletedProcess[str]] = field(default=subprocess.run, repr=False)
-
-    @property
-    def project(self) -> str:
-        """The name of these containers on their host."""
-        return f"{project.settings(self.root)['slug']}-{self.environment}"
 
     @property
     def observed(self) -> bool:
@@ -117,6 +108,53 @@ class Stack:
     def host(self) -> str:
         """The Docker host in words, for messages."""
         return self.values.get("DOCKER_HOST") or "this machine"
+
+    @property
+    def place(self) -> str:
+        """Where it runs, in words."""
+        return f"on {self.host}"
+
+    def records(self) -> list[tuple[str, str, str]]:
+        """The name, the text and the time of every record on the host.
+
+        Raises:
+            ComposeError: the host does not answer.
+        """
+        mine = f"label={RECORDS_OF}={self.project}"
+        names = self.ask("volume", "ls", "--quiet", "--filter", mine).split()
+        found = json.loads(self.ask("volume", "inspect", *names)) if names else []
+        return [(each["Name"], each["Labels"].get(RECORD, ""), each["CreatedAt"]) for each in found]
+
+    def keep(self, record: Record, text: str) -> None:
+        """Writes the text of a record.
+
+        Raises:
+            ComposeError: the host does not answer.
+        """
+        labels = ["--label", f"{RECORDS_OF}={self.project}", "--label", f"{RECORD}={text}"]
+        self.ask("volume", "create", *labels, self._volume(record))
+
+    def forget(self, records: Iterable[Record]) -> None:
+        """Removes records.
+
+        Raises:
+            ComposeError: the host does not answer.
+        """
+        if names := [self._volume(record) for record in records]:
+            self.ask("volume", "rm", *names)
+
+    def forget_command(self, name: str) -> str:
+        """What to type to remove a record by hand."""
+        return f"{self.docker_command} volume rm {name}"
+
+    def _volume(self, record: Record) -> str:
+        return f"{self.project}-{'deployed' if record.healthy else 'deploying'}-{record.number}"
+
+    @property
+    def docker_command(self) -> str:
+        """`docker` for the host, as people type it."""
+        host = self.values.get("DOCKER_HOST")
+        return f"docker --host {host}" if host else "docker"
 
     def services(self) -> dict[str, dict[str, Any]]:
         """The services of the compose files, as `docker compose config` has them.

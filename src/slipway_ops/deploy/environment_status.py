@@ -10,42 +10,52 @@ from slipway_ops.deploy.compose import OBSERVABILITY, Container, Stack
 from slipway_ops.deploy.records import Record
 from slipway_ops.errors import SlipwayError
 from slipway_ops.kubernetes import cluster, cluster_status
+from slipway_ops.kubernetes.cluster import Cluster
 
 
 def describe(root: Path, environment: str) -> list[str]:
     """The status of an environment as lines of text.
 
-    A host that does not answer is a line too: the other environments can still be shown.
+    A host or cluster that does not answer is a line too: the other environments can still be shown.
     """
     try:
-        if found := cluster.of(root, environment):
-            return cluster_status.describe(found)
-        stack = compose.stack(root, environment)
-        containers = stack.containers()
-        written = records.read(stack)
+        return lines(cluster.of(root, environment) or compose.stack(root, environment))
     except SlipwayError as error:
         return [f"{environment}: not known. {error}"]
+
+
+def lines(environment: Stack | Cluster) -> list[str]:
+    """The status of an environment as lines of text.
+
+    Raises:
+        SlipwayError: the host or cluster does not answer.
+    """
+    name, place = environment.environment, environment.place
+    written = records.read(environment)
     deployed = next((record for record in written if record.healthy), None)
-    if deployed:
-        lines = [f"{environment}: {deployed.version}, deployed {_by(deployed)} on {stack.host}"]
-    elif environment == "development" and containers:
-        lines = [f"{environment}: images of this tree on {stack.host}"]
+    if isinstance(environment, Cluster):
+        rows, drift = cluster_status.rows_and_drift(environment, deployed)
     else:
-        lines = [f"{environment}: nothing was deployed on {stack.host}"]
-    rows = [(c.service, c.state, _short(c.image)) for c in containers]
-    lines += [f"  {line}" for line in text_table.lines(rows)] if rows else []
+        containers = environment.containers()
+        rows = [(c.service, c.state, c.image) for c in containers]
+        drift = _drift(environment, containers, deployed)
+    found = [f"{name}: nothing was deployed {place}"]
+    if deployed:
+        found = [f"{name}: {deployed.version}, deployed {_by(deployed)} {place}"]
+    elif name == "development" and rows:
+        found = [f"{name}: images of this tree {place}"]
+    table = [(member, state, _short(image)) for member, state, image in rows]
+    found += [f"  {line}" for line in text_table.lines(table)] if table else []
     if written and not written[0].healthy:
-        command = f"`inv rollback {environment}`"
         remedy = "completes it" if written[0].restores else "goes back"
-        lines.append(
+        found.append(
             f"  {written[0].version} has not finished, begun {_by(written[0])}; "
-            f"if that run died, {command} {remedy}"
+            f"if that run died, `inv rollback {name}` {remedy}"
         )
-    drift = _drift(stack, containers, deployed)
-    lines += [f"  drift: {line}" for line in drift]
+    found += [f"  drift: {line}" for line in drift]
     if drift:
-        lines.append(f"  `inv up {environment}` makes it what was deployed.")
-    return lines
+        found.append(f"  `inv up {name}` makes it what was deployed.")
+    return found
 
 
 def _drift(stack: Stack, containers: list[Container], deployed: Record | None) -> list[str]:

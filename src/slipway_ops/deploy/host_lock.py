@@ -135,8 +135,7 @@ def _name(stack: Stack) -> str:
 
 def _removal(stack: Stack) -> str:
     """The command that removes the lock by hand."""
-    host = stack.values.get("DOCKER_HOST")
-    return f"docker {f'--host {host} ' if host else ''}rm --force {_name(stack)}"
+    return f"{stack.docker_command} rm --force {_name(stack)}"
 
 
 def _image(stack: Stack) -> str:

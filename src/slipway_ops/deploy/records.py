@@ -1,11 +1,8 @@
-"""What was deployed, remembered on the Docker host itself.
+"""What was deployed to an environment: records that the Docker host or the cluster keeps.
 
-A record is an empty volume whose label holds it: the engine writes it in one step, it needs no
-image and no shell on the host, it outlives containers, and `docker volume prune` leaves it alone.
-
-Records are numbered on the host, by whoever holds its lock (`host_lock`), so their order depends on
-no clock. A deployment writes one when it begins, and one of the same number when all is healthy: a
-number that has only the first is a deployment that did not finish.
+Whoever holds the lock of the environment numbers them, so their order does not depend on a clock. A
+deployment writes its record when it begins, and again when all is healthy: one that was not written
+again is a deployment that did not finish.
 """
 
 from __future__ import annotations
@@ -17,13 +14,11 @@ import socket
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any
 
-from slipway_ops.deploy.compose import ComposeError, Stack
+from slipway_ops.deploy.environment import Environment
+from slipway_ops.errors import SlipwayError
 
 KEPT = 30  # healthy records of an environment; older ones are removed
-PROJECT = "slipway.records-of"
-RECORD = "slipway.record"
 SCHEMA = 1  # raised when an older reader would misread what is written; a new field is not a reason
 
 
@@ -36,10 +31,10 @@ class Record:
         digests: {member: `sha256:…`}.
         revision: the commit that the images were built from.
         who: the user and the machine, or the actor of the CI run.
-        healthy: whether it finished: every container was healthy.
+        healthy: whether it finished: everything was healthy.
         restores: the number of the deployment that a rollback went back to; 0 if it is none.
         number: its place in the order of its environment: later is greater.
-        when: UTC by the host's clock, as ISO 8601; to be shown, not to be compared.
+        when: UTC by the clock of the host or cluster, as ISO 8601; to be shown, not to be compared.
     """
 
     version: str
@@ -62,29 +57,41 @@ def actor() -> str:
     return os.environ.get("GITHUB_ACTOR") or f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def read(stack: Stack) -> list[Record]:
-    """All records of a stack's environment on its host, the latest first; one for each number.
+def read(environment: Environment) -> list[Record]:
+    """All records of an environment, the latest first; one for each number.
 
     Raises:
-        ComposeError: the host does not answer, or a record cannot be read here.
+        SlipwayError: the host or cluster does not answer, or a record cannot be read here.
     """
-    found = stack.ask("volume", "ls", "--quiet", "--filter", f"label={PROJECT}={stack.project}")
-    names = found.split()
-    volumes = json.loads(stack.ask("volume", "inspect", *names)) if names else []
-    records: dict[int, Record] = {}
-    for record in (_record(stack, volume) for volume in volumes):
-        if record.healthy or record.number not in records:
-            records[record.number] = record
-    return [records[number] for number in sorted(records, reverse=True)]
+    found: dict[int, Record] = {}
+    for record in _all(environment):
+        if record.healthy or record.number not in found:
+            found[record.number] = record
+    return [found[number] for number in sorted(found, reverse=True)]
 
 
-def healthy(stack: Stack) -> list[Record]:
+def healthy(environment: Environment) -> list[Record]:
     """The records of what was healthy, the latest first.
 
     Raises:
-        ComposeError: see `read`.
+        SlipwayError: see `read`.
     """
-    return [record for record in read(stack) if record.healthy]
+    return [record for record in read(environment) if record.healthy]
+
+
+def latest(environment: Environment) -> Record:
+    """The record of what was healthy last.
+
+    Raises:
+        SlipwayError: nothing was deployed yet; or see `read`.
+    """
+    past = healthy(environment)
+    if not past:
+        raise SlipwayError(
+            f"Nothing was deployed to {environment.environment} {environment.place} yet. "
+            f"Type: inv deploy {environment.environment}"
+        )
+    return past[0]
 
 
 def rollback_target(records: Sequence[Record], to: str = "") -> Record | None:
@@ -120,90 +127,77 @@ def rollback_choices(records: Sequence[Record]) -> str:
     return ", ".join(named) or "none"
 
 
-def begin(
-    stack: Stack, version: str, digests: dict[str, str], revision: str, restores: int = 0
-) -> Record:
+def begin(environment: Environment, number: int, restores: int = 0) -> Record:
     """Writes that a deployment begins; `finish` writes that it is healthy.
 
     Args:
+        environment: with the images of the deployment.
+        number: its place in the order of the environment, see `next_number`.
         restores: see `Record`.
 
     Raises:
-        ComposeError: see `read`.
+        SlipwayError: the host or cluster does not answer, or refuses it.
     """
-    number = max((record.number for record in read(stack)), default=0) + 1
-    digests = dict(sorted(digests.items()))
+    digests = dict(sorted(environment.digests.items()))
+    version, revision = environment.version, environment.revision
     record = Record(version, digests, revision, actor(), False, restores, number)
-    _write(stack, record)
+    environment.keep(record, _text(record))
     return record
 
 
-def finish(stack: Stack, record: Record) -> Record:
+def next_number(past: Sequence[Record]) -> int:
+    """The number of the deployment that comes after these, which are as `read` gives them."""
+    return past[0].number + 1 if past else 1
+
+
+def finish(environment: Environment, record: Record) -> Record:
     """Writes that a deployment is healthy, and removes the records that are no longer needed.
 
     Raises:
-        ComposeError: see `read`.
+        SlipwayError: see `read`.
     """
     record = replace(record, healthy=True)
-    _write(stack, record)
-    remove_unfinished(stack)
-    old = [_name(stack, record) for record in healthy(stack)[KEPT:]]
-    if old:
-        stack.ask("volume", "rm", *old)
+    environment.keep(record, _text(record))
+    kept = healthy(environment)[:KEPT]
+    environment.forget(each for each in _all(environment) if each not in kept)
     return record
 
 
-def remove(stack: Stack, record: Record) -> None:
-    """Removes the record of a deployment that has changed nothing of what runs.
-
-    Raises:
-        ComposeError: the host does not answer.
-    """
-    stack.ask("volume", "rm", _name(stack, record))
-
-
-def remove_unfinished(stack: Stack) -> None:
+def remove_unfinished(environment: Environment) -> None:
     """Removes the records of all unfinished deployments: what runs is what was healthy last.
 
     Raises:
-        ComposeError: the host does not answer.
+        SlipwayError: see `read`.
     """
-    mine, begun = f"label={PROJECT}={stack.project}", f"name={stack.project}-deploying-"
-    names = stack.ask("volume", "ls", "--quiet", "--filter", mine, "--filter", begun).split()
-    if names:
-        stack.ask("volume", "rm", *names)
+    environment.forget(record for record in _all(environment) if not record.healthy)
 
 
-def _name(stack: Stack, record: Record) -> str:
-    state = "deployed" if record.healthy else "deploying"
-    return f"{stack.project}-{state}-{record.number}"
+def _all(environment: Environment) -> list[Record]:
+    return [_record(environment, *kept) for kept in environment.records()]
 
 
-def _write(stack: Stack, record: Record) -> None:
+def _text(record: Record) -> str:
     content = {k: v for k, v in asdict(record).items() if k not in ("number", "when")}
-    labels = {PROJECT: stack.project, RECORD: json.dumps({"schema": SCHEMA} | content)}
-    words = [word for key, text in labels.items() for word in ("--label", f"{key}={text}")]
-    stack.ask("volume", "create", *words, _name(stack, record))
+    return json.dumps({"schema": SCHEMA} | content)
 
 
-def _record(stack: Stack, volume: dict[str, Any]) -> Record:
-    name = str(volume["Name"])
+def _record(environment: Environment, name: str, text: str, when: str) -> Record:
     try:
-        content = json.loads(volume["Labels"][RECORD])
+        content = json.loads(text)
         if content.get("schema", 1) > SCHEMA:
-            raise ComposeError(
-                f"A newer version of this project has deployed to {stack.environment}, and this "
-                "one cannot read its records. Update this checkout (git pull), then type the "
+            raise SlipwayError(
+                f"A newer version of this project has deployed to {environment.environment}, and "
+                "this one cannot read its records. Update this checkout (git pull), then type the "
                 "command again."
             )
         known = {field.name for field in fields(Record)}
         content = {key: value for key, value in content.items() if key in known}
         # The first versions had the time in place of a number: such numbers go on from there.
         content["number"] = int(name.rpartition("-")[2])
-        created = datetime.fromisoformat(volume["CreatedAt"]).astimezone(UTC)
+        created = datetime.fromisoformat(when).astimezone(UTC)
         return Record(**content | {"when": created.isoformat(timespec="seconds")})
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ComposeError(
-            f"The record {name} on {stack.host} is damaged. `docker volume inspect {name}` shows "
-            f"it; `docker volume rm {name}` forgets that deployment."
+        raise SlipwayError(
+            f"The record {name} {environment.place} is damaged. This forgets that deployment: "
+            f"{environment.forget_command(name)}"
         ) from error

@@ -1,21 +1,24 @@
 """Whether what was deployed answers as people reach it: pages, their configuration, the APIs.
 
-The requests are sent on the host itself, from the container of an API: no port has to be open to
-whoever types the command. They go through the same proxy as those of people.
+The requests are sent from the container or the pod of an API, so no port has to be open to whoever
+types the command. On a host they go through the same proxy as those of people.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from slipway_ops.deploy import compose, records
+from slipway_ops.deploy.compose import Stack
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
 from slipway_ops.kubernetes import cluster
+from slipway_ops.kubernetes.cluster import Cluster, kube_name
 
 PAGE = (("/", "<html"), ("/config.json", "{"))
+Request = tuple[str, int, str, str, str]  # host, port, path, what the answer holds, the member
 # Runs in the container: prints what is wrong with each answer, a line each.
 ASK = """
 import json, sys
@@ -38,54 +41,73 @@ for host, port, path, holds, name in json.loads(sys.argv[1]):
 def run(root: Path, environment: str, say: Callable[[str], object] = print) -> None:
     """Requests the page and the configuration of every app, and the description of every API.
 
-    The description must name the version of the containers that run: an answer of an older one is
-    wrong.
+    The description must name the version that runs: an answer of an older one is wrong.
 
     Args:
         say: gets a line about the result.
 
     Raises:
-        SlipwayError: an answer is wrong or missing, or nothing was deployed.
-        ComposeError: the host does not answer.
+        SlipwayError: an answer is wrong or missing, nothing was deployed, or the host or cluster
+            does not answer.
     """
-    if there := cluster.of(root, environment):
-        from slipway_ops.kubernetes import smoke_test as in_cluster  # which asks the same
+    check(cluster.of(root, environment) or compose.stack(root, environment), say)
 
-        in_cluster.run(there, say)
-        return
-    stack = compose.stack(root, environment)
-    past = records.healthy(stack)
-    if not past:
-        raise SlipwayError(
-            f"Nothing was deployed to {environment} yet. " f"Type: inv deploy {environment}"
-        )
-    kinds = {member.name: member.kind for member in bake.images(root)}
-    apis = [name for name, kind in kinds.items() if kind == "api"]
-    apps = [name for name, kind in kinds.items() if kind == "app"]
+
+def check(environment: Stack | Cluster, say: Callable[[str], object] = print) -> None:
+    """As `run`, for an environment that was looked up already."""
+    name, version = environment.environment, records.latest(environment).version
+    images = bake.images(environment.root)
+    apis = [member.name for member in images if member.kind == "api"]
+    apps = sorted(member.name for member in images if member.kind == "app")
     if not apis:
-        say(f"{environment}: there is no API to send requests from; the containers are healthy.")
+        say(f"{name}: there is no API to send requests from; what runs is healthy.")
         return
-    # An image that did not change was not started again: its version is that of its last start.
-    containers = {c.service: c for c in stack.containers() if c.service in apis}
-    described = {
-        name: json.dumps({"version": containers[name].version})[1:-1].replace(": ", ":")
-        for name in apis
-    }
-    # The ports of the proxy are in the order of the names.
-    pages = [(8080 + number, app) for number, app in enumerate(sorted(apps))]
-    asked = [("proxy", port, path, mark, app) for port, app in pages for path, mark in PAGE]
-    ways = [(port, f"/api/{api}", api) for port, _ in pages for api in apis]
-    ways = ways or [(8000 + number, "", api) for number, api in enumerate(sorted(apis))]
-    asked += [
-        ("proxy", port, f"{way}/openapi.json", described[api], api) for port, way, api in ways
-    ]
-    container = containers[apis[0]].name
-    found = stack.ask("exec", container, "python", "-c", ASK, json.dumps(asked)).splitlines()
-    if found:
-        wrong = "\n".join(f"  {line}" for line in found)
-        raise SlipwayError(
-            f"{environment} does not answer as {past[0].version} should:\n{wrong}\n"
-            f"Look at `inv logs {environment}`; `inv rollback {environment}` "
-            "brings back what ran before."
+    if isinstance(environment, Cluster):
+        asked = _of_cluster(environment, version, apis, apps)
+        place = f"deployment/{kube_name(apis[0])}"
+        command = ["exec", place, "--", "python", "-c", ASK, json.dumps(asked)]
+        said = environment.kubectl(*command).stdout
+    else:
+        # An image that did not change was not started again: its version is of its last start.
+        containers = {c.service: c for c in environment.containers() if c.service in apis}
+        asked = _of_host({api: containers[api].version for api in apis}, apps)
+        said = environment.ask(
+            "exec", containers[apis[0]].name, "python", "-c", ASK, json.dumps(asked)
         )
-    say(f"{environment}: {len(asked)} answers are those of {past[0].version}.")
+    if said.strip():
+        wrong = "\n".join(f"  {line}" for line in said.splitlines())
+        raise SlipwayError(
+            f"{name} does not answer as {version} should:\n{wrong}\n"
+            f"Look at `inv logs {name}`; `inv rollback {name}` brings back what ran before."
+        )
+    say(f"{name}: {len(asked)} answers are those of {version}.")
+
+
+def _of_host(versions: Mapping[str, str], apps: list[str]) -> list[Request]:
+    """The requests to the proxy of a host, whose ports are in the order of the names."""
+    pages = [(8080 + number, app) for number, app in enumerate(apps)]
+    asked = [("proxy", port, path, mark, app) for port, app in pages for path, mark in PAGE]
+    ways = [(port, f"/api/{api}", api) for port, _ in pages for api in versions]
+    ways = ways or [(8000 + number, "", api) for number, api in enumerate(sorted(versions))]
+    return asked + [
+        ("proxy", port, f"{way}/openapi.json", _described(versions[api]), api)
+        for port, way, api in ways
+    ]
+
+
+def _of_cluster(there: Cluster, version: str, apis: list[str], apps: list[str]) -> list[Request]:
+    """The requests to the Services of a cluster, by their addresses: it may have no DNS."""
+    services = {s["metadata"]["name"]: s["spec"]["clusterIP"] for s in there.get("services")}
+    host = {name: services.get(kube_name(name), kube_name(name)) for name in (*apis, *apps)}
+    asked = [(host[app], 8080, path, mark, app) for app in apps for path, mark in PAGE]
+    ways = [(host[app], 8080, f"/api/{kube_name(api)}", api) for app in apps for api in apis]
+    ways = ways or [(host[api], 8000, "", api) for api in apis]
+    return asked + [
+        (address, port, f"{way}/openapi.json", _described(version), api)
+        for address, port, way, api in ways
+    ]
+
+
+def _described(version: str) -> str:
+    """What the description of an API holds, if it has this version."""
+    return json.dumps({"version": version})[1:-1].replace(": ", ":")

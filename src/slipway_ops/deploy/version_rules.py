@@ -12,7 +12,6 @@ from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, tags
 from slipway_ops.kubernetes import cluster
-from slipway_ops.kubernetes import records as in_cluster
 from slipway_ops.release import release_clone
 
 
@@ -98,15 +97,13 @@ def _commit_on_main(root: Path, version: str) -> str:
 def _ran_in_staging(
     root: Path, version: str, digests: Mapping[str, str], values: Mapping[str, str]
 ) -> None:
-    if found := cluster.staging_of(root, values):
-        past, place = in_cluster.healthy(found), f"in {found.place}"
-    else:
-        host = values.get("STAGING_DOCKER_HOST") or ""
-        staging = Stack(root, "staging", {"DOCKER_HOST": host} if host else {})
-        past, place = records.healthy(staging), f"on {staging.host}"
-    if not any(record.digests == digests for record in past):
+    host = values.get("STAGING_DOCKER_HOST") or ""
+    staging = cluster.staging_of(root, values) or Stack(
+        root, "staging", {"DOCKER_HOST": host} if host else {}
+    )
+    if not any(record.digests == digests for record in records.healthy(staging)):
         raise SlipwayError(
-            f"Production takes images that staging has run, and staging {place} has no "
+            f"Production takes images that staging has run, and staging {staging.place} has no "
             f"record of those of {version}. Deploy them there first: "
             f"inv deploy staging {version}"
         )

@@ -16,7 +16,7 @@ from slipway_ops.doctor import engine
 from slipway_ops.doctor.check import Check, unknown, wrong
 from slipway_ops.environments import environment_check
 from slipway_ops.errors import SlipwayError
-from slipway_ops.kubernetes import cluster, cluster_status
+from slipway_ops.kubernetes import cluster
 
 FREE = 10  # percent of the host's disk
 OLD = timedelta(hours=26)  # age limit of production's latest verified backup: a night and a bit
@@ -69,8 +69,8 @@ def _cluster(found: cluster.Cluster) -> Iterator[Check]:
             "Cluster", str(error), f"kubectl --context {found.values['KUBE_CONTEXT']} version"
         )
         return
-    yield Check("Cluster", "; ".join([f"{found.place} answers", *notes]))
-    first, *lines = cluster_status.describe(found)
+    yield Check("Cluster", "; ".join([f"it answers {found.place}", *notes]))
+    first, *lines = environment_status.describe(found.root, name)
     yield Check("Deployments", first.partition(": ")[2])
     drift = [line.partition("drift: ")[2] for line in lines if "drift: " in line]
     for line in drift:

@@ -14,17 +14,20 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from slipway_ops import project, shell
+from slipway_ops.deploy.environment import Environment
+from slipway_ops.deploy.records import Record
 from slipway_ops.environments import environment_files
 from slipway_ops.errors import SlipwayError
 
 PART_OF = "app.kubernetes.io/part-of"
 NAME = "app.kubernetes.io/name"
+RECORD = "slipway/record"  # a label of records; its value is the project and the environment
 MANAGER = "slipway"  # of the fields that are applied
 OLDEST = 30  # the minor version of Kubernetes 1 that knows all that the manifests say
 GET_KUBECTL = "https://kubernetes.io/docs/tasks/tools/"
@@ -36,40 +39,63 @@ class KubectlError(SlipwayError):
 
 
 @dataclass(frozen=True)
-class Cluster:
+class Cluster(Environment):
     """One environment in a cluster.
 
+    A record is a ConfigMap in the namespace.
+
     Attributes:
-        environment: `staging` or `production`.
-        values: the environment's variables.
-        digests: {member: `sha256:…`}.
-        version: what the services report as their version.
-        revision: the commit of the images, which they report too.
         run: runs kubectl, as `shell.ask` does.
     """
 
-    root: Path
-    environment: str
-    values: Mapping[str, str] = field(repr=False)
-    digests: Mapping[str, str] = field(default_factory=dict)
-    version: str = "0.0.0"
-    revision: str = "unknown"
     run: Callable[..., subprocess.CompletedProcess[str]] = field(default=shell.ask, repr=False)
-
-    @property
-    def slug(self) -> str:
-        """The short name of the project, which is the label of all its objects."""
-        return str(project.settings(self.root)["slug"])
 
     @property
     def namespace(self) -> str:
         """The namespace of the environment."""
-        return self.values.get("KUBE_NAMESPACE") or f"{self.slug}-{self.environment}"
+        return self.values.get("KUBE_NAMESPACE") or self.project
 
     @property
     def place(self) -> str:
-        """Where it is, in words."""
-        return f"namespace {self.namespace} of {self.values['KUBE_CONTEXT']}"
+        """Where it runs, in words."""
+        return f"in namespace {self.namespace} of {self.values['KUBE_CONTEXT']}"
+
+    def records(self) -> list[tuple[str, str, str]]:
+        """The name, the text and the time of every record in the namespace.
+
+        Raises:
+            KubectlError: see `kubectl`.
+        """
+        found = self.get("configmaps", f"--selector={RECORD}={self.project}")
+        metadata = [each["metadata"] for each in found]
+        texts = [(each.get("data") or {}).get("record", "") for each in found]
+        return [(m["name"], text, m["creationTimestamp"]) for m, text in zip(metadata, texts)]
+
+    def keep(self, record: Record, text: str) -> None:
+        """Writes the text of a record.
+
+        Raises:
+            KubectlError: see `kubectl`.
+        """
+        metadata = {"name": f"deployment-{record.number}", "labels": {RECORD: self.project}}
+        written = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+        verb = "replace" if record.healthy else "create"
+        text = json.dumps({**written, "data": {"record": text}})
+        self.kubectl(verb, "--filename=-", text=text)
+
+    def forget(self, records: Iterable[Record]) -> None:
+        """Removes records.
+
+        Raises:
+            KubectlError: see `kubectl`.
+        """
+        if names := [f"deployment-{record.number}" for record in records]:
+            self.kubectl("delete", "configmap", "--ignore-not-found", "--wait=false", *names)
+
+    def forget_command(self, name: str) -> str:
+        """What to type to remove a record by hand."""
+        chosen = f"--context {self.values['KUBE_CONTEXT']} --namespace {self.namespace}"
+        return f"kubectl {chosen} delete configmap {name}"
 
     def kubectl(
         self, *words: str, text: str = "", statuses: tuple[int, ...] = (0,)
@@ -96,7 +122,7 @@ class Cluster:
         if done.returncode not in statuses:
             said = done.stderr.strip() or f"it ended with status {done.returncode}"
             raise KubectlError(
-                f"`kubectl {words[0]}` failed in {self.place}:\n{_indented(said)}\n"
+                f"`kubectl {words[0]}` failed {self.place}:\n{_indented(said)}\n"
                 f"Check the access (`inv status {self.environment}`), then type the command again."
             )
         return done

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from slipway_ops.deploy.records import Record, rollback_choices, rollback_target
-from slipway_ops.environments import environment_check
+from slipway_ops.deploy import records, steps
+from slipway_ops.deploy.records import Record
 from slipway_ops.errors import SlipwayError
-from slipway_ops.images import bake, registry
-from slipway_ops.kubernetes import lease, manifests, records, rollout
+from slipway_ops.kubernetes import lease, manifests, rollout
 from slipway_ops.kubernetes.cluster import MANAGER, Cluster, Object
 from slipway_ops.kubernetes.rollout import Unhealthy
 
@@ -61,20 +60,18 @@ def deploy(
             was left alone), or the new pods did not become healthy: then the previous ones run
             again.
     """
-    name = cluster.environment
     cluster = replace(cluster, digests=dict(digests), version=version, revision=revision)
     _check(cluster, say)
-    _must_exist(cluster)
-    say(f"{name}: {len(digests)} images exist in the registry")
+    steps.check_images(cluster, say)
     with lease.hold(cluster, f"deploys {version}", say) as cluster:
         past = records.read(cluster)
-        number = max((record.number for record in past), default=0) + 1
+        number = records.next_number(past)
         objects = _accepted(cluster, number, say)
         record = records.begin(cluster, number)
         try:
             _migrate(cluster, objects, say)
         except Unhealthy as error:
-            records.remove(cluster, record)
+            cluster.forget([record])
             raise SlipwayError(
                 f"The migration failed. The services that run were left alone.\n{error}"
             ) from error
@@ -94,22 +91,13 @@ def rollback(cluster: Cluster, to: str = "", say: Say = print) -> Record:
         SlipwayError: there is no such deployment, it does not become healthy any more, or another
             command is changing the environment.
     """
-    name = cluster.environment
     _check(cluster, say)
     with lease.hold(cluster, "rolls back", say) as cluster:
         past = records.read(cluster)
-        latest = _latest(cluster, past)
-        target = rollback_target(past, to)
-        if target is None:
-            what = f"never ran {to}" if to else f"ran nothing before {latest.version}"
-            raise SlipwayError(
-                f"{name} {what}. Choices for `inv rollback {name} VERSION`: "
-                f"{rollback_choices(past)}. `inv deploy` runs any other version."
-            )
-        say(f"{name}: from {past[0].version} back to {target.version} of {target.when[:16]}")
-        cluster = as_recorded(cluster, target)
-        _must_exist(cluster)
-        number = past[0].number + 1
+        target = steps.rollback_target(cluster, past, to, say)
+        cluster = cluster.with_images_of(target)
+        steps.check_images(cluster, say)
+        number = records.next_number(past)
         objects = _accepted(cluster, number, say, migrates=False)
         record = records.begin(cluster, number, target.origin)
         return _start_or_restore(cluster, record, objects, past, say)
@@ -124,8 +112,7 @@ def up(cluster: Cluster, say: Say = print) -> Cluster:
     """
     _check(cluster, say)
     with lease.hold(cluster, f"starts {cluster.environment}", say) as cluster:
-        past = records.read(cluster)
-        cluster = as_recorded(cluster, _latest(cluster, past))
+        cluster = cluster.with_images_of(records.latest(cluster))
         _start(cluster, _accepted(cluster, 0, say, migrates=False), say)
         records.remove_unfinished(cluster)
     return cluster
@@ -150,9 +137,8 @@ def render(cluster: Cluster) -> list[Object]:
     Raises:
         SlipwayError: nothing was deployed yet.
     """
-    past = records.read(cluster)
-    cluster = as_recorded(cluster, _latest(cluster, past))
-    return manifests.render(cluster, past[0].number, cluster.kinds)
+    deployed = records.latest(cluster)
+    return manifests.render(cluster.with_images_of(deployed), deployed.number, cluster.kinds)
 
 
 def diff(cluster: Cluster, objects: Iterable[Object]) -> str:
@@ -177,50 +163,10 @@ def differences(cluster: Cluster, objects: Iterable[Object]) -> list[str]:
     return sorted(f"{parts[-3]}/{parts[-1]}" for parts in files)
 
 
-def as_recorded(cluster: Cluster, record: Record) -> Cluster:
-    """The cluster with the images of a record."""
-    return replace(
-        cluster, digests=record.digests, version=record.version, revision=record.revision
-    )
-
-
 def _check(cluster: Cluster, say: Say) -> None:
-    found = environment_check.findings(cluster.root, cluster.environment)
-    if found:
-        listed = "\n".join(f"  {finding}" for finding in found)
-        raise SlipwayError(
-            f"The variables of {cluster.environment} do not meet the contract:\n{listed}\n"
-            f"Fix them, then check again: inv env.check {cluster.environment}"
-        )
+    steps.check_contract(cluster.root, cluster.environment)
     say(f"{cluster.environment}: the contract of variables is met")
     cluster.check_versions(say)
-
-
-def _must_exist(cluster: Cluster) -> None:
-    wanted = {member.name for member in bake.images(cluster.root)}
-    if missing := sorted(wanted - set(cluster.digests)):
-        raise SlipwayError(
-            f"{', '.join(missing)} has no image in it, and a deployment is of all members. "
-            "Push them all: inv image.push"
-        )
-    digest_of = registry.client(cluster.root).digest_of
-    for name, digest in cluster.digests.items():
-        place = f"{bake.repository(cluster.root, name, cluster.values)}@{digest}"
-        if digest_of(place) != digest:
-            raise SlipwayError(
-                f"The image of {name} does not exist: {place}. Push it again, or deploy another "
-                "version; `inv image.list` shows them."
-            )
-
-
-def _latest(cluster: Cluster, past: list[Record]) -> Record:
-    found = next((record for record in past if record.healthy), None)
-    if found is None:
-        raise SlipwayError(
-            f"Nothing was deployed to {cluster.environment} in {cluster.place} yet. "
-            f"Type: inv deploy {cluster.environment}"
-        )
-    return found
 
 
 def _accepted(cluster: Cluster, number: int, say: Say, *, migrates: bool = True) -> list[Object]:
@@ -284,32 +230,15 @@ def _start_or_restore(
     cluster: Cluster, record: Record, objects: list[Object], past: list[Record], say: Say
 ) -> Record:
     """Starts a deployment that has begun; `past` is what was recorded before it."""
-    name = cluster.environment
-    say(f"{name}: starting {record.version}; pods are replaced one after the other")
-    try:
-        _start(cluster, objects, say)
-    except Unhealthy as error:
-        before = next((each for each in past if each.healthy), None)
-        if before is None:
-            _delete(cluster, [each for each in objects if each["kind"] in RUNNING])
-            records.remove_unfinished(cluster)
-            raise SlipwayError(
-                f"{record.version} is not healthy, and {name} has run nothing before: its pods "
-                f"are removed.\n{error}"
-            ) from error
-        say(f"{name}: {record.version} is not healthy; back to {before.version}")
-        restored = as_recorded(cluster, before)
+    say(f"{cluster.environment}: starting {record.version}; pods are replaced one after the other")
+
+    def run(each: Cluster) -> None:
+        new = each is cluster
         try:
-            _start(restored, manifests.render(restored, record.number, cluster.kinds), say)
-        except Unhealthy as second:
-            raise SlipwayError(
-                f"{record.version} is not healthy, and neither is {before.version}, which was put "
-                f"back: {name} needs you now. Pods of before still run where new ones did not "
-                f"become ready. Choices for `inv rollback {name} VERSION`: "
-                f"{rollback_choices(past)}.\n{error}\n{second}"
-            ) from second
-        records.remove_unfinished(cluster)
-        raise SlipwayError(
-            f"{record.version} is not healthy: {name} runs {before.version} again.\n{error}"
-        ) from error
-    return records.finish(cluster, record)
+            _start(each, objects if new else manifests.render(each, record.number, each.kinds), say)
+        except Unhealthy:
+            if not any(before.healthy for before in past):
+                _delete(each, [found for found in objects if found["kind"] in RUNNING])
+            raise
+
+    return steps.start(cluster, record, past, run, say, failure=Unhealthy)

@@ -145,6 +145,6 @@ def _write(cluster: Cluster, before: Object | None, holder: str) -> Object | Non
     if "has been modified" in done.stderr or "already exists" in done.stderr:
         return None
     raise KubectlError(
-        f"The lock of {cluster.environment} cannot be written in {cluster.place}:\n"
+        f"The lock of {cluster.environment} cannot be written {cluster.place}:\n"
         f"  {done.stderr.strip()}\nFix that, then type the command again."
     )

@@ -18,10 +18,10 @@ import yaml
 from stages.kubernetes.conftest import World, declared
 
 from slipway_ops import project as projects
-from slipway_ops.deploy import deployment, environment_status, smoke_test
+from slipway_ops.deploy import deployment, environment_status, records, smoke_test
 from slipway_ops.environments import contract, deployment_variables, environment_check
 from slipway_ops.errors import SlipwayError
-from slipway_ops.kubernetes import cluster, records
+from slipway_ops.kubernetes import cluster
 from support import Shared
 
 
@@ -94,9 +94,9 @@ def test_a_cluster_needs_neither_ports_of_a_host_nor_the_password_of_its_databas
 def test_staging_is_looked_for_where_production_says(own: Path) -> None:
     values = {"KUBE_CONTEXT": "here", "STAGING_KUBE_NAMESPACE": "other"}
     found = cluster.staging_of(own, values)
-    assert found and found.place == "namespace other of here"
+    assert found and found.place == "in namespace other of here"
     found = cluster.staging_of(own, {"KUBE_CONTEXT": "here", "STAGING_KUBE_CONTEXT": "there"})
-    assert found and found.place == "namespace shop-staging of there"
+    assert found and found.place == "in namespace shop-staging of there"
     assert cluster.staging_of(own, values | {"STAGING_DOCKER_HOST": "ssh://host"}) is None
 
 

@@ -8,8 +8,8 @@ from dataclasses import asdict
 import pytest
 from unit.deploy.docker_host import MIDNIGHT, DockerHost, digest
 
-from slipway_ops.deploy import deployment, environment_status, records
-from slipway_ops.deploy.compose import ComposeError
+from slipway_ops.deploy import compose, deployment, environment_status, records
+from slipway_ops.errors import SlipwayError
 
 VERSIONS = ("v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0")
 
@@ -17,8 +17,8 @@ VERSIONS = ("v1.0.0", "v1.1.0", "v1.2.0", "v1.3.0")
 def test_a_field_that_is_not_known_is_ignored(host: DockerHost) -> None:
     host.deploy("v1.0.0")
     for volume in host.volumes.values():
-        said = json.loads(volume["Labels"][records.RECORD]) | {"color": "blue"}
-        volume["Labels"] = volume["Labels"] | {records.RECORD: json.dumps(said)}
+        said = json.loads(volume["Labels"][compose.RECORD]) | {"color": "blue"}
+        volume["Labels"] = volume["Labels"] | {compose.RECORD: json.dumps(said)}
     assert host.healthy == ["v1.0.0"]
 
 
@@ -26,13 +26,13 @@ def test_a_record_of_a_newer_schema_asks_for_an_update_and_is_kept(
     host: DockerHost,
 ) -> None:
     newer = json.dumps({"schema": records.SCHEMA + 1, "images": []})
-    host.add("shop-staging-deployed-1", {records.PROJECT: "shop-staging", records.RECORD: newer})
+    host.add("shop-staging-deployed-1", {compose.RECORDS_OF: "shop-staging", compose.RECORD: newer})
     for command in (
         lambda: host.deploy("v1.0.0"),
         lambda: host.roll_back(),
         lambda: deployment.up(host.root, "staging", str),
     ):
-        with pytest.raises(ComposeError, match="Update this checkout") as caught:
+        with pytest.raises(SlipwayError, match="Update this checkout") as caught:
             command()
         assert "remove" not in str(caught.value) and " rm " not in str(caught.value)
     assert "Update this checkout" in environment_status.describe(host.root, "staging")[0]
@@ -40,8 +40,8 @@ def test_a_record_of_a_newer_schema_asks_for_an_update_and_is_kept(
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "v1"}', '{"schema": "x"}'])
 def test_a_damaged_record_is_named(host: DockerHost, text: str) -> None:
-    host.add("shop-staging-deployed-7", {records.PROJECT: "shop-staging", records.RECORD: text})
-    with pytest.raises(ComposeError, match="docker volume inspect shop-staging-deployed-7"):
+    host.add("shop-staging-deployed-7", {compose.RECORDS_OF: "shop-staging", compose.RECORD: text})
+    with pytest.raises(SlipwayError, match="docker volume rm shop-staging-deployed-7"):
         host.deploy("v1.0.0")
 
 
@@ -52,7 +52,7 @@ def test_records_without_a_number_come_first_whatever_their_time(
     for version, stamp in (("v1.0.0", "20260101000000000000"), ("v1.1.0", "20990101000000000000")):
         said = {"version": version, "digests": {"backend": digest(version)}, "revision": "abc"}
         text = json.dumps(said | {"when": f"{stamp[:4]}-01-01T00:00:00+00:00", "who": "somebody"})
-        labels = {records.PROJECT: "shop-staging", records.RECORD: text}
+        labels = {compose.RECORDS_OF: "shop-staging", compose.RECORD: text}
         host.add(f"shop-staging-deployed-{stamp}", labels)
     host.deploy("v1.2.0")
     assert host.healthy == ["v1.2.0", "v1.1.0", "v1.0.0"]
