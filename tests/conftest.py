@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support import Project, Shared, render, snapshot
+from support import BIN, REPOSITORY, Project, Shared, render, snapshot
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -90,6 +90,38 @@ def bench(_bench: Project) -> Iterator[Project]:
     begin = _bench.git("rev-parse", "HEAD").strip()
     yield _bench
     _bench.restore(begin)
+
+
+@pytest.fixture(scope="module")
+def _installed(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    path = tmp_path_factory.mktemp("installed") / "shop"
+    default_project.git("clone", "--quiet", str(default_project.path), str(path))
+    made = Project(path)
+    words = ["sync", "--quiet", "--locked", "--all-packages", "--no-default-groups"]
+    done = made.run(BIN / "uv", *words)
+    assert done.returncode == 0, done.stdout
+    return made
+
+
+@pytest.fixture
+def installed(_installed: Project) -> Iterator[Project]:
+    """The default project with a .venv that holds its services; without environments."""
+    begin = _installed.git("rev-parse", "HEAD").strip()
+    yield _installed
+    _installed.git("switch", "--quiet", "--force", "main")
+    _installed.restore(begin)
+    for file in (_installed.path / ".env", *_installed.path.glob(".env.*")):
+        if file.name != ".env.example":
+            file.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def without_members(tmp_path: Path) -> Project:
+    """A project with the template's tasks.py and no members."""
+    made = Project(tmp_path)
+    made.write("tasks.py", (REPOSITORY / "template/tasks.py").read_text(encoding="utf-8"))
+    made.write("pyproject.toml", '[tool.slipway]\nrecipe = 2\nslug = "small"\n')
+    return made
 
 
 @pytest.fixture

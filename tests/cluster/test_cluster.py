@@ -48,13 +48,13 @@ def test_an_unhealthy_version_is_shown_with_its_last_lines_and_the_one_before_ru
     world.deploy("v1")
     with pytest.raises(SlipwayError, match="this version is sick") as refused:
         world.deploy("sick")
-    assert "runs v1 again" in str(refused.value)
+    assert "goes on with v1" in str(refused.value)
     assert world.running == {"v1"} and versions(world) == ["v1"]
 
 
 def test_an_image_that_nobody_has_is_named_and_the_one_before_runs_on(world: World) -> None:
     world.deploy("v1")
-    with pytest.raises(SlipwayError, match="runs v1 again") as refused:
+    with pytest.raises(SlipwayError, match="goes on with v1") as refused:
         world.deploy("v2", NONE)
     assert "Image" in str(refused.value)
     assert world.running == {"v1"}

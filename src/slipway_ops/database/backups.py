@@ -18,6 +18,7 @@ from slipway_ops.database.server import Database
 from slipway_ops.deploy import records
 from slipway_ops.deploy.compose import Stack
 from slipway_ops.errors import SlipwayError
+from slipway_ops.kubernetes.cluster import Cluster
 
 KEPT = 30  # verified backups that `inv db.prune` keeps
 DAYS = 7  # age at which `inv db.prune` removes a database that a restore has kept
@@ -72,18 +73,31 @@ def make(stack: Stack, say: Say = print) -> str:
     return name
 
 
-def before_migration(stack: Stack, say: Say = print) -> None:
+def before_migration(environment: Stack | Cluster, say: Say = print) -> None:
     """Backs up the database of production before a deployment migrates it.
 
-    The backup stays on the host, so that a store that does not answer delays no deployment. Does
-    nothing in other environments, or if there is no database yet.
+    The backup stays on the host, so that a store that does not answer delays no deployment. That of
+    a cluster goes to the store, because a machine of CI is gone after the run; without a store
+    there is none. Does nothing in other environments, or if there is no database yet.
 
     Raises:
-        SlipwayError: see `make`.
+        SlipwayError: see `make` and `upload`.
         ComposeError: the database does not start.
     """
-    if stack.environment != "production" or not server.url(stack):
+    name = environment.environment
+    if name != "production" or not server.url(environment):
         return
+    if isinstance(environment, Cluster):
+        if not environment.values.get("BACKUP_URL"):
+            say(f"{name}: no backup before the migration, because BACKUP_URL is not set")
+            return
+        past = records.healthy(environment)[:1]
+        stack = Stack(environment.root, name, environment.values)
+        stack = stack.with_images_of(past[0]) if past else stack
+        make(stack, say)
+        upload(stack, say)
+        return
+    stack = environment
     if server.connect(stack).is_ours:
         if not records.healthy(stack):
             return  # the first deployment makes the database

@@ -19,6 +19,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from slipway_ops.database.whole import WholeReader
 from slipway_ops.deploy import records
 from slipway_ops.deploy.compose import Stack
+from slipway_ops.deploy.environment import Environment
 from slipway_ops.errors import SlipwayError
 
 OURS = "database"  # the service of the compose files
@@ -210,14 +211,12 @@ def deployed(stack: Stack) -> Stack:
         ComposeError: the host does not answer.
     """
     found = next(iter(records.healthy(stack)), None)
-    if found is None:
-        return stack
-    return replace(stack, digests=found.digests, version=found.version, revision=found.revision)
+    return stack.with_images_of(found) if found else stack
 
 
-def url(stack: Stack) -> str:
+def url(environment: Environment) -> str:
     """Returns the database URL, preferably the one for migrations; "" if there is none."""
-    values = stack.values
+    values = environment.values
     names = [name for name in sorted(values) if name.endswith("DATABASE_URL") and values[name]]
     names.sort(key=lambda name: name != "RUNTIME_DATABASE_URL")
     return values[names[0]] if names else ""

@@ -102,7 +102,8 @@ def start(
         if before is None:
             records.remove_unfinished(environment)
             raise SlipwayError(
-                f"{record.version} is not healthy, and {name} has run nothing before.\n{error}"
+                f"{record.version} is not healthy, and {name} has run nothing before: what was "
+                f"started is stopped.\n{error}"
             ) from error
         if restores:
             say(f"{name}: {record.version} is not healthy; back to {before.version}")

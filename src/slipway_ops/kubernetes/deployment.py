@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from slipway_ops.database import backups
 from slipway_ops.deploy import records, steps
 from slipway_ops.deploy.records import Record
 from slipway_ops.errors import SlipwayError
@@ -56,9 +57,9 @@ def deploy(
 
     Raises:
         SlipwayError: the contract is not met, a digest does not exist, another command is changing
-            the environment, the cluster refuses the manifests, the migration failed (then what ran
-            was left alone), or the new pods did not become healthy: then the previous ones run
-            again.
+            the environment, the cluster refuses the manifests, production cannot be backed up, the
+            migration failed (then what ran was left alone), or the new pods did not become
+            healthy: then the previous ones run again.
     """
     cluster = replace(cluster, digests=dict(digests), version=version, revision=revision)
     _check(cluster, say)
@@ -67,6 +68,8 @@ def deploy(
         past = records.read(cluster)
         number = records.next_number(past)
         objects = _accepted(cluster, number, say)
+        if any(each["kind"] == "Job" for each in objects):
+            backups.before_migration(cluster, say)
         record = records.begin(cluster, number)
         try:
             _migrate(cluster, objects, say)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from doubles import Services, advisory_services
-from support import BIN, REPOSITORY, Project, clean_environment, copy, run
+from support import REPOSITORY, Project, clean_environment, copy, run
 
 pytestmark = [pytest.mark.xdist_group("docs"), pytest.mark.timeout(900)]
 
@@ -128,27 +128,10 @@ def services() -> Iterator[Services]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def _shop(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    path = tmp_path_factory.mktemp("docs") / "shop"
-    default_project.git("clone", "--quiet", str(default_project.path), str(path))
-    made = Project(path)
-    words = ["sync", "--quiet", "--locked", "--all-packages", "--no-default-groups"]
-    done = made.run(BIN / "uv", *words)
-    assert done.returncode == 0, done.stdout
-    return made
-
-
 @pytest.fixture
-def reader(_shop: Project, services: Services) -> Iterator[Reader]:
-    """A reader in the default project, which is restored after the test."""
-    begin = _shop.git("rev-parse", "HEAD").strip()
-    yield Reader(_shop, services)
-    _shop.git("switch", "--quiet", "--force", "main")
-    _shop.restore(begin)
-    for file in (_shop.path / ".env", *_shop.path.glob(".env.*")):
-        if file.name != ".env.example":
-            file.unlink(missing_ok=True)
+def reader(installed: Project, services: Services) -> Reader:
+    """A reader in the default project."""
+    return Reader(installed, services)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,28 +13,6 @@ from support import BIN, Project
 pytestmark = pytest.mark.xdist_group("environments")  # one .venv for all
 
 SETTINGS = "services/backend/src/backend/settings.py"
-
-
-@pytest.fixture(scope="module")
-def _shop(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The default project with a .venv that holds its services, and no tools."""
-    path = tmp_path_factory.mktemp("environments") / "shop"
-    default_project.git("clone", "--quiet", str(default_project.path), str(path))
-    made = Project(path)
-    words = ["sync", "--quiet", "--locked", "--all-packages", "--no-default-groups"]
-    done = made.run(BIN / "uv", *words)
-    assert done.returncode == 0, done.stdout
-    return made
-
-
-@pytest.fixture
-def shop(_shop: Project) -> Iterator[Project]:
-    """The project without environments, as it was committed."""
-    yield _shop
-    _shop.restore()
-    for file in (_shop.path / ".env", *_shop.path.glob(".env.*")):
-        if file.name != ".env.example":
-            file.unlink(missing_ok=True)
 
 
 def inv(project: Project, *words: str, status: int = 0, **env: str) -> str:
@@ -60,41 +37,43 @@ def edit(project: Project, name: str, **changed: str | None) -> None:
     file.write_text("".join(f"{key}={value}\n" for key, value in found.items()), encoding="utf-8")
 
 
-def test_an_environment_can_be_made_filled_in_checked_used_and_compared(shop: Project) -> None:
-    assert "inv env.init staging" in inv(shop, "env.list")
-    assert "No environment is active" in inv(shop, "env.current", status=1)
-    said = inv(shop, "env.init", "development")
+def test_an_environment_can_be_made_filled_in_checked_used_and_compared(installed: Project) -> None:
+    assert "inv env.init staging" in inv(installed, "env.list")
+    assert "No environment is active" in inv(installed, "env.current", status=1)
+    said = inv(installed, "env.init", "development")
     assert "Fill in" not in said
-    file = shop.path / ".env.development"
+    file = installed.path / ".env.development"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert shop.git("status", "--porcelain") == "", "git sees the file"
+    assert installed.git("status", "--porcelain") == "", "git sees the file"
 
-    said = inv(shop, "env.init", "staging")
+    said = inv(installed, "env.init", "staging")
     assert "AGENTS_LLM_URL: Base URL" in said and "AGENTS_LLM_MODEL: Name" in said
-    said = inv(shop, "env.use", "staging", status=1)
+    said = inv(installed, "env.use", "staging", status=1)
     assert "AGENTS_LLM_URL (agents) is empty. Base URL of an OpenAI" in said
     assert "so it was not made active: 2 to fix" in said
-    assert "staging does not meet the contract: 2 to" in inv(shop, "env.check", "staging", status=1)
+    assert "staging does not meet the contract: 2 to" in inv(
+        installed, "env.check", "staging", status=1
+    )
     url = "https://app:hunter2@llm.example/v1"
-    edit(shop, "staging", AGENTS_LLM_URL=url, AGENTS_LLM_MODEL="large")
-    assert inv(shop, "env.check", "staging") == "staging meets the contract.\n"
+    edit(installed, "staging", AGENTS_LLM_URL=url, AGENTS_LLM_MODEL="large")
+    assert inv(installed, "env.check", "staging") == "staging meets the contract.\n"
 
-    assert inv(shop, "env.use", "development") == "development is active.\n"
-    assert inv(shop, "env.use", "staging") == "staging is active.\n"
-    assert inv(shop, "env.current") == "staging\n"
-    assert "* staging      active" in inv(shop, "env.list")
+    assert inv(installed, "env.use", "development") == "development is active.\n"
+    assert inv(installed, "env.use", "staging") == "staging is active.\n"
+    assert inv(installed, "env.current") == "staging\n"
+    assert "* staging      active" in inv(installed, "env.list")
 
-    secrets = [values(shop, name)["DATABASE_PASSWORD"] for name in ("development", "staging")]
+    secrets = [values(installed, name)["DATABASE_PASSWORD"] for name in ("development", "staging")]
     assert len(set(secrets)) == 2 and all(len(secret) >= 32 for secret in secrets)
-    seen = inv(shop, "env.show") + inv(shop, "env.diff", "development", "staging")
+    seen = inv(installed, "env.show") + inv(installed, "env.diff", "development", "staging")
     assert "AGENTS_LLM_MODEL=large" in seen
     assert "DATABASE_PASSWORD: differs" in seen
     assert "AGENTS_LLM_URL=https://********@llm.example/v1" in seen and "hunter2" not in seen
     assert "BACKEND_DATABASE_URL=postgresql://********@database:5432/********" in seen
     assert not any(secret in seen for secret in secrets)
     assert "LOG_LEVEL" not in seen
-    (shop.path / ".env.staging").chmod(0o644)
-    said = inv(shop, "up", "staging", status=1)
+    (installed.path / ".env.staging").chmod(0o644)
+    said = inv(installed, "up", "staging", status=1)
     assert "do not meet the contract" in said and "chmod 600" in said
 
 
@@ -135,38 +114,46 @@ BREACHES: list[dict[str, tuple[str | None, str]]] = [
 ]
 
 
-def test_every_error_in_a_file_is_named_once_and_no_value_is_shown(shop: Project) -> None:
-    environment_files.initialize(shop.path, "staging")
-    edit(shop, "staging", AGENTS_LLM_URL="https://llm.example/v1", AGENTS_LLM_MODEL="large")
-    edit(shop, "staging", LOGS_KEY="VnVhQ2ZHY0JDZGJrUW0==")  # base64, as Elastic's keys
-    assert environment_check.findings(shop.path, "staging", {}) == []
-    kept = dict(values(shop, "staging"))
+def test_every_error_in_a_file_is_named_once_and_no_value_is_shown(installed: Project) -> None:
+    environment_files.initialize(installed.path, "staging")
+    edit(installed, "staging", AGENTS_LLM_URL="https://llm.example/v1", AGENTS_LLM_MODEL="large")
+    edit(installed, "staging", LOGS_KEY="VnVhQ2ZHY0JDZGJrUW0==")  # base64, as Elastic's keys
+    assert environment_check.findings(installed.path, "staging", {}) == []
+    kept = dict(values(installed, "staging"))
     for planted in BREACHES:
         changed = {name: value for name, (value, _) in planted.items()}
-        edit(shop, "staging", **{**dict.fromkeys(values(shop, "staging")), **kept, **changed})
-        found = environment_check.findings(shop.path, "staging", {})
+        edit(
+            installed,
+            "staging",
+            **{**dict.fromkeys(values(installed, "staging")), **kept, **changed},
+        )
+        found = environment_check.findings(installed.path, "staging", {})
         for name, (_, finding) in planted.items():
             assert any(f"{name}{finding}" in each for each in found), f"{name}: {found}"
         assert len(found) == len(planted), found
         assert "hunter2" not in "".join(found)
 
 
-def test_without_a_file_the_values_come_from_the_process(shop: Project) -> None:
+def test_without_a_file_the_values_come_from_the_process(installed: Project) -> None:
     url = "postgresql://app:pw@database:5432/app"
     given = {f"{name}_DATABASE_URL": url for name in ("AGENTS", "BACKEND", "RUNTIME")}
     given |= {"AGENTS_LLM_URL": "https://llm.example/v1", "AGENTS_LLM_MODEL": "large"}
     given |= {"DATABASE_PASSWORD": "pw", "PUBLISH_FRONTEND": "8080", "HOME": "/root"}
-    assert environment_check.findings(shop.path, "staging", given) == []
+    assert environment_check.findings(installed.path, "staging", given) == []
 
 
-def test_files_that_disagree_with_the_settings_are_found(shop: Project) -> None:
-    assert list(contract_check.findings(shop.path)) == []
+def test_files_that_disagree_with_the_settings_are_found(installed: Project) -> None:
+    assert list(contract_check.findings(installed.path)) == []
     field = "    queue: str = Field("
     more = '    tone: str = Field(description="How it answers.")\n' + field
-    shop.replace(SETTINGS, field, more)
-    shop.write(".github/workflows/x.yml", "env:\n  AGENTS_LLM_MODLE: x\n  AGENTS_LLM_MODEL: x\n")
-    shop.replace("deploy/compose.yaml", "      AGENTS_LLM_TIMEOUT:\n", "      AGENTS_LLM_TIMEOT:\n")
-    shop.replace("deploy/compose.staging.yaml", "${AGENTS_LLM_URL:?", "${AGENTS_LLM_URL:-")
+    installed.replace(SETTINGS, field, more)
+    installed.write(
+        ".github/workflows/x.yml", "env:\n  AGENTS_LLM_MODLE: x\n  AGENTS_LLM_MODEL: x\n"
+    )
+    installed.replace(
+        "deploy/compose.yaml", "      AGENTS_LLM_TIMEOUT:\n", "      AGENTS_LLM_TIMEOT:\n"
+    )
+    installed.replace("deploy/compose.staging.yaml", "${AGENTS_LLM_URL:?", "${AGENTS_LLM_URL:-")
     readers = [
         "import os\nX = os.environ['A']\n",
         "import os as o\nX = o.getenv('A')\n",
@@ -174,8 +161,8 @@ def test_files_that_disagree_with_the_settings_are_found(shop: Project) -> None:
         "from os import getenv as g\n",
     ]
     for number, text in enumerate(readers):
-        shop.write(f"services/backend/src/backend/reader{number}.py", text)
-    said = "\n".join(map(str, contract_check.findings(shop.path)))
+        installed.write(f"services/backend/src/backend/reader{number}.py", text)
+    said = "\n".join(map(str, contract_check.findings(installed.path)))
     for finding in (
         ".env.example: ",
         "docs/environments.md: ",
@@ -191,14 +178,14 @@ def test_files_that_disagree_with_the_settings_are_found(shop: Project) -> None:
     ):
         assert finding in said, f"{finding}\n{said}"
     assert ".github/workflows/x.yml:3" not in said
-    assert contract_files.write(shop.path) == [".env.example", "docs/environments.md"]
-    example = (shop.path / ".env.example").read_text(encoding="utf-8")
+    assert contract_files.write(installed.path) == [".env.example", "docs/environments.md"]
+    example = (installed.path / ".env.example").read_text(encoding="utf-8")
     assert "# How it answers. Required.\nBACKEND_TONE=\n" in example
-    said = "\n".join(map(str, contract_check.findings(shop.path)))
+    said = "\n".join(map(str, contract_check.findings(installed.path)))
     assert "AGENTS_LLM_TIMEOT" in said and ".env.example" not in said
 
 
-def test_settings_that_cannot_be_imported_are_named(shop: Project) -> None:
-    shop.write(SETTINGS, "import nowhere\n")
-    said = inv(shop, "env.check", "development", status=1)
+def test_settings_that_cannot_be_imported_are_named(installed: Project) -> None:
+    installed.write(SETTINGS, "import nowhere\n")
+    said = inv(installed, "env.check", "development", status=1)
     assert "No module named 'nowhere'" in said and "nox -s setup" in said

@@ -23,6 +23,7 @@ Key = tuple[str, str, str]  # group, plural, name
 KINDS = {  # (group, version): {plural: kind}
     ("", "v1"): {
         "configmaps": "ConfigMap",
+        "namespaces": "Namespace",
         "pods": "Pod",
         "secrets": "Secret",
         "serviceaccounts": "ServiceAccount",
@@ -38,6 +39,7 @@ KINDS = {  # (group, version): {plural: kind}
     },
     ("networking.k8s.io", "v1"): {"ingresses": "Ingress", "networkpolicies": "NetworkPolicy"},
     ("policy", "v1"): {"poddisruptionbudgets": "PodDisruptionBudget"},
+    ("rbac.authorization.k8s.io", "v1"): {"rolebindings": "RoleBinding", "roles": "Role"},
 }
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 NAMESPACE = "shop-staging"
@@ -92,10 +94,10 @@ class ApiServer:
         version = path[1] if core else path[2] if len(path) > 2 else ""
         if rest[:1] != ["namespaces"] or (group, version) not in KINDS:
             return _status(404, "NotFound", f"{parts.path} is unknown")
-        if rest[1] != NAMESPACE:
+        if rest[1:] and rest[1] != NAMESPACE:
             return _status(404, "NotFound", f'namespaces "{rest[1]}" not found')
         # A namespace can be read by itself; everything else is in one.
-        plural, name, sub = [*(rest[2:] or ["namespaces", rest[1]]), "", "", ""][:3]
+        plural, name, sub = [*(rest[2:] or rest), "", "", ""][:3]
         verb = VERBS.get(method) or ("get" if name else "list")
         right = (verb, group, f"{plural}/{sub}" if sub else plural)
         if self.allowed is not None and right not in self.allowed:
@@ -146,6 +148,8 @@ class ApiServer:
 
     def _write(self, key: Key, sent: Object, query: dict[str, str]) -> Object:
         new, present = copy.deepcopy(sent), self.objects.get(key)
+        if new["kind"] == "Service":
+            new["spec"]["clusterIP"] = "127.0.0.1"
         if present and {k: v for k, v in present.items() if k != "status"} == {
             k: v for k, v in new.items() if k != "status"
         }:
@@ -278,7 +282,8 @@ def serving() -> Iterator[ApiServer]:
 def _applied(present: Object, sent: Object) -> Object:
     """An object after a server-side apply by its only manager."""
     kept = {"status": present["status"]} if "status" in present else {}
-    new = copy.deepcopy(sent) | kept
+    new = {"apiVersion": present["apiVersion"], "kind": present["kind"]} | copy.deepcopy(sent)
+    new |= kept
     metadata = {k: v for k, v in present["metadata"].items() if k not in ("labels", "annotations")}
     new["metadata"] = metadata | sent["metadata"]
     if "spec" in new and "replicas" in present.get("spec", {}):
@@ -316,8 +321,8 @@ def _resources(group_version: str, kinds: dict[str, str]) -> Object:
         "apiVersion": "v1",
         "groupVersion": group_version,
         "resources": [
-            {"name": p, "singularName": kind.lower(), "namespaced": True, "kind": kind}
-            | {"verbs": verbs}
+            {"name": p, "singularName": kind.lower(), "kind": kind, "verbs": verbs}
+            | {"namespaced": kind != "Namespace"}
             for p, kind in kinds.items()
         ],
     }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -22,15 +21,6 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project without members."""
-    made = Project(tmp_path)
-    made.write("tasks.py", (REPOSITORY / "template/tasks.py").read_text(encoding="utf-8"))
-    made.write("pyproject.toml", '[tool.slipway]\nrecipe = 2\nslug = "small"\n')
-    return made
-
-
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
@@ -41,14 +31,14 @@ def project(tmp_path: Path) -> Project:
     ],
 )
 def test_the_tab_key_completes_tasks_words_and_flags(
-    project: Project, typed: str, offered: set[str]
+    without_members: Project, typed: str, offered: set[str]
 ) -> None:
     need(shutil.which("bash") is not None, "bash is not installed")
     text = DOCUMENT.read_text(encoding="utf-8")
     [setup] = re.findall(r"^source .*inv.* bash\)$", text, re.MULTILINE)
     empty = '""' if typed.endswith(" ") else ""
     script = TAB.format(setup=setup, line=typed, empty=empty)
-    done = project.run("bash", "-c", script, PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}")
+    done = without_members.run("bash", "-c", script, PATH=f"{BIN}{os.pathsep}{os.environ['PATH']}")
     assert done.returncode == 0, done.stdout
     assert offered <= set(done.stdout.split())
     assert all(each.startswith(typed.split(" ")[-1]) for each in done.stdout.split())

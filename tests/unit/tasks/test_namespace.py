@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support import BIN, REPOSITORY, Project
+from support import BIN, Project
 
 ALWAYS = {"add", "capabilities", "dev", "doctor", "enable", "protect", "remove", "upgrade", "why"}
 OWN = {  # of a capability
@@ -41,15 +41,6 @@ del namespace.collections["image"].tasks["prune"]
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project with the template's tasks.py and no members."""
-    made = Project(tmp_path)
-    made.write("tasks.py", (REPOSITORY / "template/tasks.py").read_text(encoding="utf-8"))
-    made.write("pyproject.toml", '[tool.slipway]\nrecipe = 2\nslug = "small"\n')
-    return made
-
-
 def listed(project: Project) -> set[str]:
     """The names that `inv --list` has."""
     done = project.run(BIN / "inv", "--list")
@@ -57,43 +48,48 @@ def listed(project: Project) -> set[str]:
     return set(re.findall(r"^  (\S+) ", done.stdout, re.MULTILINE))
 
 
-def test_a_project_has_all_tasks_and_an_example_of_its_own(project: Project) -> None:
-    assert listed(project) == OPERATIONS | {"version"}
+def test_a_project_has_all_tasks_and_an_example_of_its_own(without_members: Project) -> None:
+    assert listed(without_members) == OPERATIONS | {"version"}
 
 
 @pytest.mark.parametrize(
     "capabilities", [[], ["images"], ["images", "releases"], ["images", "environments"]], ids=str
 )
 def test_tasks_of_a_disabled_capability_do_not_exist(
-    project: Project, capabilities: list[str]
+    without_members: Project, capabilities: list[str]
 ) -> None:
-    project.replace("pyproject.toml", "slug", f"capabilities = {capabilities}\nslug")
-    assert listed(project) == ALWAYS.union({"version"}, *(OWN[name] for name in capabilities))
+    without_members.replace("pyproject.toml", "slug", f"capabilities = {capabilities}\nslug")
+    assert listed(without_members) == ALWAYS.union(
+        {"version"}, *(OWN[name] for name in capabilities)
+    )
 
 
-def test_a_task_is_added_replaced_and_removed_in_tasks_py(project: Project) -> None:
-    text = (project.path / "tasks.py").read_text(encoding="utf-8")
+def test_a_task_is_added_replaced_and_removed_in_tasks_py(without_members: Project) -> None:
+    text = (without_members.path / "tasks.py").read_text(encoding="utf-8")
     text = text.replace("tasks import namespace", "tasks import daily, namespace")
     text = text.replace("\nprogram.run", f"{CHANGED}\nprogram.run")
-    project.write("tasks.py", text)
-    assert listed(project) == (OPERATIONS | {"version", "hello"}) - {"rollback", "image.prune"}
-    assert project.run(BIN / "inv", "hello").stdout == "hello\n"
-    done = project.run(BIN / "inv", "why")
+    without_members.write("tasks.py", text)
+    assert listed(without_members) == (OPERATIONS | {"version", "hello"}) - {
+        "rollback",
+        "image.prune",
+    }
+    assert without_members.run(BIN / "inv", "hello").stdout == "hello\n"
+    done = without_members.run(BIN / "inv", "why")
     assert done.stdout.startswith("ours\n") and "moon" in done.stdout, done.stdout
     assert done.returncode == 1 and "Traceback" not in done.stdout, "ours was not called from it"
 
 
-def test_listing_the_tasks_imports_only_what_it_needs(project: Project) -> None:
+def test_listing_the_tasks_imports_only_what_it_needs(without_members: Project) -> None:
     code = "import sys, slipway_ops.tasks; print(*sys.modules)"
-    loaded = project.run(sys.executable, "-c", code).stdout.split()
+    loaded = without_members.run(sys.executable, "-c", code).stdout.split()
     heavy = {"requests", "copier", "dotenv", "semantic_release", "nox", "urllib.request"}
     assert "invoke" in loaded and heavy.isdisjoint(loaded)
 
 
-def test_an_invoke_without_the_package_says_what_to_type(project: Project) -> None:
+def test_an_invoke_without_the_package_says_what_to_type(without_members: Project) -> None:
     hidden = "import sys; sys.modules['slipway_ops'] = None\n"
     code = hidden + "from invoke.main import program; program.run('inv --list')"
-    done = project.run(sys.executable, "-c", code)
+    done = without_members.run(sys.executable, "-c", code)
     assert done.returncode == 1
     assert "uv run inv" in done.stdout and "Traceback" not in done.stdout
 
