@@ -1,8 +1,8 @@
 """Deploying by digest: an environment runs exactly these images, or what it ran before.
 
-`deploy(environment, digests)` is the seam. Behind it is compose over a Docker host or, where the
-environment says so, a cluster (`slipway_ops.kubernetes`), in the same order: contract, digests,
-lock, migration, start, health, record.
+An environment runs by compose on a Docker host or, if its variables say so, in a cluster
+(`slipway_ops.kubernetes`). The order is the same: contract, digests, lock, backup, migration,
+start, health, record.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ def up(
 
     Raises:
         SlipwayError: nothing was deployed there yet, the contract is not met, an image cannot be
-            built, another command is changing the environment, there is nothing that observes, or
-            see `rollout.check_ports`.
+            built, another command is changing the environment, observability is off, or see
+            `rollout.check_ports`.
         ComposeError: a container is not healthy.
     """
     if observability and "observability" not in project.capabilities(root):

@@ -1,8 +1,8 @@
 """One command at a time changes an environment, whatever machine it is typed on.
 
-The lock is a container on the Docker host. The engine gives a name to one container only. The
-container runs `cat` in an image of the project and ends with its input, hence when this process and
-the commands that it started are dead, however they died: nobody has to renew or to remove anything.
+The lock is a container on the Docker host, because only one container can have a name. It runs
+`cat` in an image of the project and ends when its input ends: when this process and the commands
+that it started are dead, however they died. So nobody has to renew or to remove anything.
 """
 
 from __future__ import annotations

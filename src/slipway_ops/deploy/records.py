@@ -1,8 +1,8 @@
 """What was deployed to an environment: records that the Docker host or the cluster keeps.
 
-Whoever holds the lock of the environment numbers them, so their order does not depend on a clock. A
-deployment writes its record when it begins, and again when all is healthy: one that was not written
-again is a deployment that did not finish.
+The holder of the lock numbers them, so their order does not depend on a clock. A deployment writes
+its record when it begins, and again when everything is healthy. If it was not written again, the
+deployment did not finish.
 """
 
 from __future__ import annotations

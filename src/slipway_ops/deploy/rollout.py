@@ -105,7 +105,7 @@ class Rollout:
             )
 
     def configure_proxy(self) -> None:
-        """Gives the proxy its configuration; the one that it has already changes nothing.
+        """Gives the proxy its configuration; if it has that already, nothing changes.
 
         Raises:
             ComposeError: Caddy refuses it, and keeps the one that it has.
@@ -178,13 +178,15 @@ class Rollout:
             failed = [container for container in made if container.state.startswith(bad)]
             if failed or time.monotonic() > deadline:
                 status = self.stack.describe(failed or [c for c in found if c.service in slow])
-                # Without any before, the logs of these are all that there is.
-                self.stack.end(made, keep=not self._own(before))
+                first = not self._own(before)
+                self.stack.end(made, keep=first)  # so that their logs can be read
+                if first:
+                    status += f"\n`inv logs {self.stack.environment}` shows all of their logs."
                 raise ComposeError(status)
             time.sleep(0.5)
 
     def _report_memory(self, before: Sequence[Container], counts: Mapping[str, int]) -> None:
-        """Says so if the new containers may take more memory than the host has left."""
+        """Warns if the new containers may take more memory than the host has left."""
         awake = next((c.name for c in before if c.state in ("healthy", "running")), None)
         if awake is None:
             return

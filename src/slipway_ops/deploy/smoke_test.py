@@ -1,7 +1,7 @@
 """Whether what was deployed answers as people reach it: pages, their configuration, the APIs.
 
-The requests are sent from the container or the pod of an API, so no port has to be open to whoever
-types the command. On a host they go through the same proxy as those of people.
+The requests are sent from the container or the pod of an API, so the machine where the command is
+typed needs no open port. On a host they go through the same proxy as those of people.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The cluster of an environment, by the kubectl of whoever types the command.
+"""An environment in a cluster, which is reached by the kubectl of the person who types the command.
 
-It is chosen by the variables of the environment: KUBE_CONTEXT names a context of kubectl,
-KUBE_NAMESPACE the namespace in it. Every object of ours carries the label `PART_OF`.
+KUBE_CONTEXT of the environment names a context of kubectl, KUBE_NAMESPACE the namespace in it.
+Every object of the project has the label `PART_OF`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ PART_OF = "app.kubernetes.io/part-of"
 NAME = "app.kubernetes.io/name"
 RECORD = "slipway/record"  # a label of records; its value is the project and the environment
 MANAGER = "slipway"  # of the fields that are applied
-OLDEST = 30  # the minor version of Kubernetes 1 that knows all that the manifests say
+OLDEST = 30  # minor version of Kubernetes 1 that knows everything in the manifests
 GET_KUBECTL = "https://kubernetes.io/docs/tasks/tools/"
 Object = dict[str, Any]
 
 
 class KubectlError(SlipwayError):
-    """kubectl is not there, does not reach the cluster, or was refused; the text says which."""
+    """kubectl is not installed, does not reach the cluster, or was refused; the text says which."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +128,10 @@ class Cluster(Environment):
         return done
 
     def get(self, kinds: str, *words: str) -> list[Object]:
-        """The objects of some kinds, such as `pods,services`; of this project, if no words say
-        which.
+        """The objects of some kinds, such as `pods,services`; those of this project by default.
+
+        Args:
+            words: choose others.
 
         Raises:
             KubectlError: see `kubectl`.
@@ -149,10 +151,10 @@ class Cluster(Environment):
         return self.kubectl("api-resources", "--namespaced", "--output=name").stdout.split()
 
     def check_versions(self, say: Callable[[str], object]) -> None:
-        """Asks kubectl and the cluster for their versions.
+        """Checks the versions of kubectl and of the cluster.
 
         Args:
-            say: gets a line where the two are further apart than Kubernetes supports.
+            say: gets a line if the two are further apart than Kubernetes supports.
 
         Raises:
             KubectlError: see `kubectl`; or one of the two is too old.

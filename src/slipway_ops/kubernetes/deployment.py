@@ -1,7 +1,7 @@
 """Deploying to a cluster: an environment runs exactly these digests, or what it ran before.
 
-The order is that of compose (`deploy/deployment.py`): contract, digests, lock, migration, start,
-health, record. Before the migration the cluster is asked whether it would take everything.
+The order is that of compose (`deploy/deployment.py`). Before anything changes, the cluster checks
+all objects (a dry run).
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from slipway_ops.kubernetes.rollout import Unhealthy
 Say = Callable[[str], object]
 APPLY = ("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}")
 DIFF = ("diff", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}")
-# The kinds of what a deployment removes where the manifests have it no longer. Jobs end by
-# themselves.
+# A deployment removes objects of these kinds that the manifests no longer have. Jobs end anyway.
 PRUNED = (
     "deployments.apps",
     "services",
@@ -107,7 +106,7 @@ def rollback(cluster: Cluster, to: str = "", say: Say = print) -> Record:
 
 
 def up(cluster: Cluster, say: Say = print) -> Cluster:
-    """Makes the cluster what was deployed last, with the variables of now.
+    """Applies what was deployed last again, with the variables of now.
 
     Raises:
         SlipwayError: nothing was deployed yet, the contract is not met, another command is changing
@@ -122,15 +121,15 @@ def up(cluster: Cluster, say: Say = print) -> Cluster:
 
 
 def stop(cluster: Cluster, say: Say = print) -> None:
-    """Removes the pods and what makes them; the records, and all that is configured, stay.
+    """Removes the pods and what makes them; records and configuration stay.
 
     Raises:
         SlipwayError: another command is changing the environment.
     """
     with lease.hold(cluster, f"stops {cluster.environment}", say) as cluster:
         kinds = cluster.kinds
-        wanted = [each for each in (*PRUNED, "jobs.batch") if each in kinds]
-        running = [o for o in cluster.get(",".join(wanted)) if o["kind"] in RUNNING]
+        removed = [each for each in (*PRUNED, "jobs.batch") if each in kinds]
+        running = [o for o in cluster.get(",".join(removed)) if o["kind"] in RUNNING]
         _delete(cluster, running)
 
 
@@ -148,7 +147,7 @@ def diff(cluster: Cluster, objects: Iterable[Object]) -> str:
     """What applying these objects would change, as `kubectl diff` shows it; Jobs are left out.
 
     Raises:
-        KubectlError: the cluster does not take one of them.
+        KubectlError: the cluster refuses one of them.
     """
     text = manifests.text(each for each in objects if each["kind"] != "Job")
     return cluster.kubectl(*DIFF, "--filename=-", text=text, statuses=(0, 1)).stdout
@@ -173,7 +172,7 @@ def _check(cluster: Cluster, say: Say) -> None:
 
 
 def _accepted(cluster: Cluster, number: int, say: Say, *, migrates: bool = True) -> list[Object]:
-    """The objects of a deployment, all of which the cluster would take."""
+    """The objects of a deployment, after a dry run of all of them."""
     objects = manifests.render(cluster, number, cluster.kinds)
     if not migrates:
         objects = [each for each in objects if each["kind"] != "Job"]
@@ -202,7 +201,7 @@ def _migrate(cluster: Cluster, objects: list[Object], say: Say) -> None:
 
 
 def _start(cluster: Cluster, objects: list[Object], say: Say) -> None:
-    """Applies everything but Jobs, waits for the pods, and removes what is there no longer."""
+    """Applies everything but Jobs, waits for the pods, and removes what the manifests lack."""
     lasting = [each for each in objects if each["kind"] != "Job"]
     _apply(cluster, lasting)
     names = [each["metadata"]["name"] for each in lasting if each["kind"] == "Deployment"]
@@ -221,7 +220,7 @@ def _delete(cluster: Cluster, objects: Iterable[Object]) -> None:
             "metadata": {"name": each["metadata"]["name"], "namespace": cluster.namespace},
         }
         for each in objects
-        # Services are copied into EndpointSlices with their labels, and so are others.
+        # Controllers copy the labels of Services into EndpointSlices, and remove those themselves.
         if not each["metadata"].get("ownerReferences")
     ]
     if found:

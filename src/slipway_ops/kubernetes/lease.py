@@ -1,8 +1,8 @@
 """One command at a time changes an environment, whatever machine it is typed on.
 
-The lock is a Lease in the namespace, as controllers use it: its holder renews it, and whoever sees
-it unchanged for its whole duration takes it over. Every write names the version of the Lease that
-was read, so of two writers one is refused.
+The lock is a Lease in the namespace, as controllers use it. Its holder renews it; if it does not
+change for its whole duration, another command takes it over. Every write names the version of the
+Lease that was read, so one of two writers is refused.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def hold(cluster: Cluster, doing: str, say: Callable[[str], object]) -> Iterator
         SlipwayError: another command holds it; or, from a command of the cluster, it was lost.
         KubectlError: the cluster does not answer, or refuses it.
     """
-    # Two runs of one person must differ.
+    # Two commands of one person must differ.
     holder = f"{actor()} {doing} [{uuid.uuid4().hex[:8]}]"
     lease = _take(cluster, holder, say)
     ended, state = threading.Event(), _State(time.monotonic())
@@ -49,7 +49,7 @@ def hold(cluster: Cluster, doing: str, say: Callable[[str], object]) -> Iterator
     def renew() -> None:
         nonlocal lease
         while not ended.wait(RENEWAL):
-            with contextlib.suppress(KubectlError):  # it is tried again until the lock is lost
+            with contextlib.suppress(KubectlError):  # the next renewal tries it again
                 began = time.monotonic()
                 written = _write(cluster, lease, holder)
                 if written is None:
@@ -73,7 +73,7 @@ def hold(cluster: Cluster, doing: str, say: Callable[[str], object]) -> Iterator
     finally:
         ended.set()
         thread.join()
-        with contextlib.suppress(KubectlError):  # then it ends by itself
+        with contextlib.suppress(KubectlError):  # then it expires
             if not state.lost:
                 _write(cluster, lease, "")
 
@@ -87,7 +87,7 @@ class _State:
 
 
 def _take(cluster: Cluster, holder: str, say: Callable[[str], object]) -> Object:
-    """The Lease, once it is ours."""
+    """Waits for the Lease, takes it, and returns it."""
     began = seen_at = time.monotonic()
     seen = ""
     while True:

@@ -107,8 +107,8 @@ def variables(cluster: Cluster) -> dict[str, tuple[dict[str, str], dict[str, str
     return found
 
 
-def _set(values: Mapping[str, str], wanted: Iterable[Variable]) -> dict[str, str]:
-    return {v.name: values[v.name] for v in wanted if values.get(v.name) and not v.given}
+def _set(values: Mapping[str, str], declared: Iterable[Variable]) -> dict[str, str]:
+    return {v.name: values[v.name] for v in declared if values.get(v.name) and not v.given}
 
 
 def _kustomization(cluster: Cluster, release: Path, kinds: set[str]) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _generator(release: Path, name: str, kind: str, values: Mapping[str, str]) -
 
 
 def _complete(cluster: Cluster, objects: list[Object]) -> None:
-    """Refuses manifests that lack a member."""
+    """Refuses manifests without a Deployment of each member."""
     there = {each["metadata"]["name"] for each in objects if each["kind"] == "Deployment"}
     missing = [name for name in cluster.digests if kube_name(name) not in there]
     if missing:
@@ -188,7 +188,7 @@ def _name_host(cluster: Cluster, each: Object, spec: Object) -> None:
 
 
 def _scale(cluster: Cluster, objects: list[Object]) -> None:
-    """Puts in the replicas that the environment asks for, with whoever decides about them."""
+    """Puts in the replicas that the environment asks for, also in autoscalers."""
     counts = {
         kube_name(name): int(cluster.values[variable])
         for name in cluster.digests

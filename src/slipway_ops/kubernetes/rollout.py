@@ -12,9 +12,9 @@ PAUSE = 1.0  # seconds between two looks
 PATIENCE = 60.0  # seconds in which the cluster may be out of reach
 TIMEOUT = 600.0  # seconds for all; each Deployment has its own progressDeadlineSeconds
 LAST_LINES = 15  # of a pod that failed
-RESTARTS = 3  # after which a pod that ends is taken for broken
-# Reasons for which a pod waits and that no further waiting changes.
-HOPELESS = (
+RESTARTS = 3  # after which a pod that ends is regarded as broken
+# Reasons of a waiting pod that do not go away by waiting.
+FATAL = (
     "CreateContainerConfigError",
     "CreateContainerError",
     "ErrImageNeverPull",
@@ -82,25 +82,25 @@ def wait_for_job(cluster: Cluster, name: str) -> None:
 
 def is_complete(deployment: Object) -> bool:
     """Whether all pods of a Deployment, and no others, run its present template."""
-    status, wanted = deployment.get("status", {}), deployment.get("spec", {}).get("replicas", 1)
+    status, replicas = deployment.get("status", {}), deployment.get("spec", {}).get("replicas", 1)
     return (
         bool(deployment)
         and status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-        and status.get("updatedReplicas", 0) >= wanted
+        and status.get("updatedReplicas", 0) >= replicas
         and status.get("replicas", 0) == status.get("updatedReplicas", 0)
-        and status.get("availableReplicas", 0) >= wanted
+        and status.get("availableReplicas", 0) >= replicas
     )
 
 
 def trouble(pod: Object) -> str:
-    """Why a pod does not run and will not; empty where it does, or may yet."""
+    """Why a pod does not run and will not run; empty if it runs, or may still start."""
     for condition in pod.get("status", {}).get("conditions", []):
         if condition.get("reason") == "Unschedulable":
-            return f"no node takes it: {condition.get('message', '')}"
+            return f"no node can run it: {condition.get('message', '')}"
     for status in pod.get("status", {}).get("containerStatuses", []):
         waiting = status.get("state", {}).get("waiting") or {}
         reason = waiting.get("reason", "")
-        if reason in HOPELESS or status.get("restartCount", 0) >= RESTARTS and reason:
+        if reason in FATAL or status.get("restartCount", 0) >= RESTARTS and reason:
             ended = status.get("lastState", {}).get("terminated") or {}
             code = f", exit status {ended['exitCode']}" if "exitCode" in ended else ""
             return f"{reason}{code}: {waiting.get('message', '')}"
@@ -108,7 +108,7 @@ def trouble(pod: Object) -> str:
 
 
 def _failure(deployment: Object | None, pods: list[Object], late: bool) -> str:
-    """Why a Deployment will not be healthy; empty where it is, or may yet be."""
+    """Why a Deployment will not be healthy; empty if it is, or may still be."""
     if deployment is None:
         return "it is gone"
     if is_complete(deployment):
@@ -117,10 +117,10 @@ def _failure(deployment: Object | None, pods: list[Object], late: bool) -> str:
     if progressing.get("reason") == "ProgressDeadlineExceeded" and _observed(deployment):
         refused = _conditions(deployment).get("ReplicaFailure", {})
         return str(refused.get("message") or progressing.get("message") or "it makes no progress")
-    # A machine may be added for a pod that no node takes: that has time until the deadline.
+    # An autoscaler may add a node for a pod that no node can run, so that waits for the deadline.
     found = [why for pod in _own(deployment, pods) if (why := trouble(pod))]
-    hopeless = next((why for why in found if not why.startswith("no node")), "")
-    return hopeless or ("it was not ready in time" if late else "")
+    fatal = next((why for why in found if not why.startswith("no node")), "")
+    return fatal or ("it was not ready in time" if late else "")
 
 
 def _own(deployment: Object, pods: list[Object]) -> list[Object]:
@@ -172,7 +172,7 @@ def is_ready(pod: Object) -> bool:
 
 
 def _last_lines(cluster: Cluster, pod: Object) -> str:
-    """The last lines of a pod's log; of its last run, if the present one has none yet."""
+    """The last lines of a pod's log; of its last run, if the present one has none."""
     name = pod["metadata"]["name"]
     for more in ([], ["--previous"]):
         done = cluster.kubectl("logs", name, f"--tail={LAST_LINES}", *more, statuses=(0, 1))
@@ -182,7 +182,7 @@ def _last_lines(cluster: Cluster, pod: Object) -> str:
 
 
 def _look(cluster: Cluster, kinds: str, *words: str) -> list[Object]:
-    """As `Cluster.get`, with patience while the cluster is out of reach."""
+    """As `Cluster.get`; it waits while the cluster is out of reach."""
     deadline = time.monotonic() + PATIENCE
     while True:
         try:
@@ -195,9 +195,9 @@ def _look(cluster: Cluster, kinds: str, *words: str) -> list[Object]:
 
 def _ready(deployment: Object) -> str:
     """How many pods are updated and available, of how many, such as `1/2`."""
-    status, wanted = deployment.get("status", {}), deployment.get("spec", {}).get("replicas", 1)
+    status, replicas = deployment.get("status", {}), deployment.get("spec", {}).get("replicas", 1)
     ready = min(status.get("updatedReplicas", 0), status.get("availableReplicas", 0))
-    return f"{ready if _observed(deployment) else 0}/{wanted}"
+    return f"{ready if _observed(deployment) else 0}/{replicas}"
 
 
 def _observed(deployment: Object) -> bool:

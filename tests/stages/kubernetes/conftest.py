@@ -58,18 +58,20 @@ class World:
     """A project and its cluster.
 
     Attributes:
+        environment: `staging` or `production`.
         said: the output of the commands.
     """
 
     root: Path
     api: ApiServer
     values: dict[str, str]
+    environment: str = "staging"
     said: list[str] = field(default_factory=list)
 
     @property
     def cluster(self) -> Cluster:
-        """The staging of the project."""
-        return Cluster(self.root, "staging", self.values)
+        """The environment of the project."""
+        return Cluster(self.root, self.environment, self.values)
 
     def digests(self, version: str) -> dict[str, str]:
         """The digests of all members in a version."""

@@ -12,6 +12,8 @@ import pytest
 from stages.kubernetes.conftest import World, digest
 
 from slipway_ops import shell
+from slipway_ops.database import backups, server
+from slipway_ops.database.server import Database
 from slipway_ops.deploy import environment_status, records
 from slipway_ops.errors import SlipwayError
 from slipway_ops.kubernetes import deployment, lease
@@ -74,6 +76,37 @@ def test_a_failed_migration_changes_nothing_else(world: World) -> None:
     with pytest.raises(SlipwayError, match="the last line of migrate-2"):
         world.deploy("v1.1.0")
     assert world.running == digest("v1.0.0") and names(world) == ["v1.0.0"]
+
+
+def test_production_is_backed_up_to_the_store_before_a_migration(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.environment = "production"
+    world.values["KUBE_NAMESPACE"] = "shop-staging"
+    done: list[str] = []
+
+    def script(_: object, name: str, *words: str) -> str:
+        assert len(world.api.named("Job")) == 1 + len(done) // 2, "the backup comes first"
+        done.append(" ".join((name, *words)))
+        return "20260101T000000Z_v1.0.0_0001"
+
+    monkeypatch.setattr(Database, "script", script)
+    monkeypatch.setattr(server, "deployed", lambda stack: stack)  # there is no Docker host
+    monkeypatch.setattr(backups, "upload", lambda stack, say: done.append(stack.environment))
+    world.deploy("v1.0.0")
+    assert done == [] and any("BACKUP_URL is not set" in line for line in world.said)
+    world.values["BACKUP_URL"] = "s3://backups"
+    world.deploy("v1.1.0")
+    assert done == ["backup.sh v1.0.0", "production"]
+
+    def fail(*_: object) -> None:
+        raise SlipwayError("the store is full")
+
+    monkeypatch.setattr(backups, "upload", fail)
+    with pytest.raises(SlipwayError, match="the store is full"):
+        world.deploy("v1.2.0")
+    assert world.running == digest("v1.1.0") and names(world) == ["v1.1.0", "v1.0.0"]
+    assert "migrate-3" not in world.api.named("Job")
 
 
 def test_a_changed_value_replaces_pods_and_unused_objects_are_removed(world: World) -> None:
