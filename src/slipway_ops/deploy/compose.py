@@ -115,36 +115,24 @@ class Stack(Environment):
         return f"on {self.host}"
 
     def records(self) -> list[tuple[str, str, str]]:
-        """The name, the text and the time of every record on the host.
-
-        Raises:
-            ComposeError: the host does not answer.
-        """
+        """See `Environment.records`."""
         mine = f"label={RECORDS_OF}={self.project}"
         names = self.ask("volume", "ls", "--quiet", "--filter", mine).split()
         found = json.loads(self.ask("volume", "inspect", *names)) if names else []
         return [(each["Name"], each["Labels"].get(RECORD, ""), each["CreatedAt"]) for each in found]
 
     def keep(self, record: Record, text: str) -> None:
-        """Writes the text of a record.
-
-        Raises:
-            ComposeError: the host does not answer.
-        """
+        """See `Environment.keep`."""
         labels = ["--label", f"{RECORDS_OF}={self.project}", "--label", f"{RECORD}={text}"]
         self.ask("volume", "create", *labels, self._volume(record))
 
     def forget(self, records: Iterable[Record]) -> None:
-        """Removes records.
-
-        Raises:
-            ComposeError: the host does not answer.
-        """
+        """See `Environment.forget`."""
         if names := [self._volume(record) for record in records]:
             self.ask("volume", "rm", *names)
 
     def forget_command(self, name: str) -> str:
-        """What to type to remove a record by hand."""
+        """See `Environment.forget_command`."""
         return f"{self.docker_command} volume rm {name}"
 
     def _volume(self, record: Record) -> str:

@@ -8,7 +8,7 @@ start, health, record.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +17,12 @@ from slipway_ops.database import backups
 from slipway_ops.deploy import compose, host_lock, records, rollout, steps
 from slipway_ops.deploy.compose import ComposeError, Stack
 from slipway_ops.deploy.records import Record
+from slipway_ops.deploy.steps import Say
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
 from slipway_ops.kubernetes import cluster
 from slipway_ops.kubernetes import deployment as in_cluster
 from slipway_ops.kubernetes.cluster import Cluster
-
-Say = Callable[[str], object]
 
 
 def up(
@@ -145,15 +144,12 @@ def _start(stack: Stack, record: Record, past: list[Record], say: Say) -> Record
     """Starts a deployment that has begun; `past` is what was recorded before it."""
     # The old containers go on until the new ones are healthy, but a run that was killed may have
     # left something else.
-    return steps.start(
-        stack,
-        record,
-        past,
-        lambda each: rollout.run(each, say),
-        say,
-        failure=ComposeError,
-        restores=bool(past) and not past[0].healthy,
-    )
+    restores = bool(past) and not past[0].healthy
+
+    def run(each: Stack) -> None:
+        rollout.run(each, say)
+
+    return steps.start(stack, record, past, run, say, failure=ComposeError, restores=restores)
 
 
 def _checked(root: Path, environment: str) -> Stack:

@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -61,22 +62,14 @@ class Cluster(Environment):
         return f"in namespace {self.namespace} of {self.values['KUBE_CONTEXT']}"
 
     def records(self) -> list[tuple[str, str, str]]:
-        """The name, the text and the time of every record in the namespace.
-
-        Raises:
-            KubectlError: see `kubectl`.
-        """
+        """See `Environment.records`."""
         found = self.get("configmaps", f"--selector={RECORD}={self.project}")
         metadata = [each["metadata"] for each in found]
         texts = [(each.get("data") or {}).get("record", "") for each in found]
         return [(m["name"], text, m["creationTimestamp"]) for m, text in zip(metadata, texts)]
 
     def keep(self, record: Record, text: str) -> None:
-        """Writes the text of a record.
-
-        Raises:
-            KubectlError: see `kubectl`.
-        """
+        """See `Environment.keep`."""
         metadata = {"name": f"deployment-{record.number}", "labels": {RECORD: self.project}}
         written = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
         verb = "replace" if record.healthy else "create"
@@ -84,18 +77,13 @@ class Cluster(Environment):
         self.kubectl(verb, "--filename=-", text=text)
 
     def forget(self, records: Iterable[Record]) -> None:
-        """Removes records.
-
-        Raises:
-            KubectlError: see `kubectl`.
-        """
+        """See `Environment.forget`."""
         if names := [f"deployment-{record.number}" for record in records]:
             self.kubectl("delete", "configmap", "--ignore-not-found", "--wait=false", *names)
 
     def forget_command(self, name: str) -> str:
-        """What to type to remove a record by hand."""
-        chosen = f"--context {self.values['KUBE_CONTEXT']} --namespace {self.namespace}"
-        return f"kubectl {chosen} delete configmap {name}"
+        """See `Environment.forget_command`."""
+        return shlex.join([*self._command, "delete", "configmap", name])
 
     def kubectl(
         self, *words: str, text: str = "", statuses: tuple[int, ...] = (0,)
@@ -109,8 +97,7 @@ class Cluster(Environment):
         Raises:
             KubectlError: it is not installed, or ended with another status.
         """
-        chosen = [f"--context={self.values['KUBE_CONTEXT']}", f"--namespace={self.namespace}"]
-        command = ["kubectl", *chosen, "--request-timeout=30s", *words]
+        command = [*self._command, "--request-timeout=30s", *words]
         try:
             with self._configuration() as variables:
                 done = self.run(*command, cwd=self.root, env=variables, text=text)
@@ -180,13 +167,11 @@ class Cluster(Environment):
     def logs(self, *services: str, follow: bool = False, lines: int = 100) -> int:
         """Shows the logs of the pods; returns the exit status of kubectl."""
         names = f",{NAME} in ({','.join(map(kube_name, services))})" if services else ""
-        chosen = [f"--context={self.values['KUBE_CONTEXT']}", f"--namespace={self.namespace}"]
         selected = [f"--selector={PART_OF}={self.slug}{names}", f"--tail={lines}", "--prefix"]
         more = ["--max-log-requests=100", *(["--follow"] if follow else [])]
         with self._configuration() as variables:
-            return subprocess.run(
-                ["kubectl", *chosen, "logs", *selected, *more], env=variables
-            ).returncode
+            command = [*self._command, "logs", *selected, *more]
+            return subprocess.run(command, env=variables).returncode
 
     def urls(self) -> list[str]:
         """Where the members can be reached, such as `frontend: https://shop.example.com`."""
@@ -197,6 +182,14 @@ class Cluster(Environment):
             for member in project.members(self.root)
         }
         return [f"{name}: https://{host}" for name, host in hosts.items() if host]
+
+    @property
+    def _command(self) -> list[str]:
+        return [
+            "kubectl",
+            f"--context={self.values['KUBE_CONTEXT']}",
+            f"--namespace={self.namespace}",
+        ]
 
     def _configuration(self) -> _Kubeconfig:
         return _Kubeconfig(self.values.get("KUBE_CONFIG") or "")

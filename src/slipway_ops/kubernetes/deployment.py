@@ -6,18 +6,18 @@ all objects (a dry run).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from slipway_ops.database import backups
 from slipway_ops.deploy import records, steps
 from slipway_ops.deploy.records import Record
+from slipway_ops.deploy.steps import Say
 from slipway_ops.errors import SlipwayError
 from slipway_ops.kubernetes import lease, manifests, rollout
 from slipway_ops.kubernetes.cluster import MANAGER, Cluster, Object
 from slipway_ops.kubernetes.rollout import Unhealthy
 
-Say = Callable[[str], object]
 APPLY = ("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}")
 DIFF = ("diff", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}")
 # A deployment removes objects of these kinds that the manifests no longer have. Jobs end anyway.
@@ -46,19 +46,10 @@ def deploy(
     revision: str,
     say: Say = print,
 ) -> Record:
-    """Makes an environment run these digests; puts back what ran before if that fails.
-
-    Args:
-        digests: {member: `sha256:…`} of every image of the project.
-        version: what the services report as their version.
-        revision: the commit that the images were built from.
-        say: gets a line about each step.
+    """As `deploy.deployment.deploy`, in a cluster.
 
     Raises:
-        SlipwayError: the contract is not met, a digest does not exist, another command is changing
-            the environment, the cluster refuses the manifests, production cannot be backed up, the
-            migration failed (then what ran was left alone), or the new pods did not become
-            healthy: then the previous ones run again.
+        SlipwayError: see there; or the cluster refuses the manifests.
     """
     cluster = replace(cluster, digests=dict(digests), version=version, revision=revision)
     _check(cluster, say)
@@ -81,17 +72,10 @@ def deploy(
 
 
 def rollback(cluster: Cluster, to: str = "", say: Say = print) -> Record:
-    """Makes an environment run an earlier deployment; `rollback_target` says which.
-
-    The database stays as it is: migrations only go forward.
-
-    Args:
-        to: the version to go back to, or its commit.
-        say: gets a line about each step.
+    """As `deploy.deployment.rollback`, in a cluster.
 
     Raises:
-        SlipwayError: there is no such deployment, it does not become healthy any more, or another
-            command is changing the environment.
+        SlipwayError: see there; or the cluster refuses the manifests.
     """
     _check(cluster, say)
     with lease.hold(cluster, "rolls back", say) as cluster:
