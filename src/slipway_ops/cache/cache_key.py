@@ -123,7 +123,10 @@ class Snapshot:
         if path in self.fields or member.kind == "repo":
             return True
         inside = any(path.startswith(f"{folder}/") for folder in self.folders)
-        return inside or root_files.reads(path, stage, member.language)
+        return inside or any(
+            root_files.reads(name, stage, member.language)
+            for name in (path, *(link for link, target in self.links.items() if is_in(path, target)))
+        )
 
     @functools.cached_property
     def known(self) -> baseline.Baseline:
@@ -138,7 +141,20 @@ class Snapshot:
     def at_root(self) -> dict[str, str]:
         """The files in no member that no other field has, and the tables of pyproject.toml."""
         files = {name: what for name, what in self.outside.items() if name not in self.fields}
+        # A session that reads a link also reads its target, which may be a file only of others.
+        for link, target in self.links.items():
+            files |= {f"{link}/{name}": what for name, what in self.place(target).items()}
         return files | root_files.tables(self.manifest)
+
+    @functools.cached_property
+    def links(self) -> dict[str, str]:
+        """The links that are in no member, and their targets, relative to the root."""
+        return self.targets(self._root) if self.outside else {}
+
+    def targets(self, folder: Path) -> dict[str, str]:
+        """Returns the links in a folder that was read, and their targets, relative to the root."""
+        links = self.trees.links.get(os.path.realpath(folder), {})
+        return {name: os.path.relpath(target, self._root) for name, target in links.items()}
 
     @functools.cached_property
     def listed(self) -> str:
@@ -270,17 +286,12 @@ class Inputs:
         places = {member.folder}.union(*(self.used(member, stage) for stage in STAGES))
         for place in {".", *places}:
             self.now.digest(place)  # reads the folder, so that the targets of its links are known
-            places |= self._leads(self.root / place)
-        if any(place == "." or path == place or path.startswith(f"{place}/") for place in places):
+            places.update(self.now.targets(self.root / place).values())
+        if any(is_in(path, place) for place in places):
             return True
         if any(path.startswith(f"{folder}/") for folder in self.now.folders):
             return False
         return any(self.now.counts(path, stage, member) for stage in STAGES)
-
-    def _leads(self, folder: Path) -> set[str]:
-        """Returns the targets of the links in a folder, relative to the root."""
-        targets = self.now.trees.links.get(os.path.realpath(folder), set())
-        return {os.path.relpath(target, self.root) for target in targets}
 
     def _fields(self, stage: str, member: Member, words: tuple[str, ...]) -> Fields:
         now = self.now
@@ -410,6 +421,11 @@ class Inputs:
         if member.language == "python" and not python_member.is_locked_with_tools(member):
             found["python"] = self._programs.version(python_member.python(member))
         return {"nox": self._nox, "uv": self._programs.version(uv.find()), **found}
+
+
+def is_in(path: str, place: str) -> bool:
+    """Returns whether a path is a place or below it; both are relative to the root."""
+    return place == "." or path == place or path.startswith(f"{place}/")
 
 
 def digest(fields: Fields) -> str:

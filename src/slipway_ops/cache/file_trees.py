@@ -74,7 +74,7 @@ class Trees:
         self._below = _matcher(p for p in self._excluded if "/" in p)
         self._found: dict[tuple[str, bool], Tree] = {}
         self.times: dict[str, int] = {}  # {path: time of the last change}, for each file read
-        self.links: dict[str, set[str]] = {}  # {folder: targets of the links in it}
+        self.links: dict[str, dict[str, str]] = {}  # {folder: {link below it: target}}
 
     def read(self, folder: Path, without: Iterable[Path] = (), whole: bool = False) -> Tree:
         """Returns all files below a folder; an empty tree if the folder does not exist.
@@ -151,9 +151,9 @@ class Trees:
         target = os.path.realpath(path)
         if self._below(os.path.relpath(target, self._root)):
             return
+        self.links.setdefault(seen[0], {})[name] = target
         if self._is_read(target, without, whole, seen):
             return
-        self.links.setdefault(seen[0], set()).add(target)
         if os.path.isdir(target):
             self._walk(target, f"{name}/", tree, set(), whole, (*seen, target))
         elif os.path.exists(target):

@@ -302,6 +302,15 @@ def test_without_the_fix_the_target_of_a_link_at_the_root_is_found(
     assert "services/worker/data/one.json" in found
 
 
+def test_without_the_fix_the_target_of_a_link_to_files_of_other_sessions_is_found(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (watched.monorepo.path / "shared").symlink_to("docs")
+    assert not watched.of_command("test(core)", "cat", "../../shared/guide.md")
+    monkeypatch.setattr(cache_key.Snapshot, "links", {})
+    assert "docs/guide.md" in watched.of_command("test(core)", "cat", "../../shared/guide.md")
+
+
 def test_without_the_fix_an_empty_folder_that_is_listed_is_found(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

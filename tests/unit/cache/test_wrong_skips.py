@@ -60,6 +60,19 @@ def test_a_link_at_the_root_counts_with_its_target_in_a_member(
     assert "core" in touched(monorepo)
 
 
+@pytest.mark.parametrize("target", ["docs", "docs/guide.md"], ids=["folder", "file"])
+def test_a_link_at_the_root_counts_with_its_target_in_files_of_other_sessions(
+    target: str, monorepo: Monorepo
+) -> None:
+    (monorepo.path / "shared").symlink_to(target)
+    settle(monorepo)
+    monorepo.write("docs/guide.md", "# Other\n")
+    assert "test(core)" in monorepo.run()
+    commit(monorepo)
+    monorepo.write("docs/guide.md", "# Third\n")
+    assert "core" in touched(monorepo)
+
+
 def test_a_link_to_a_file_that_is_otherwise_left_out_counts(monorepo: Monorepo) -> None:
     monorepo.write("services/worker/dist/made.json", "1\n")
     (monorepo.path / "services/worker/made.json").symlink_to("dist/made.json")
@@ -120,12 +133,19 @@ def test_a_shim_is_asked_where_the_session_runs(
 
 @pytest.mark.parametrize(
     ("name", "of_web"),
-    [(CORE, True), (".editorconfig", True), ("docs/guide.md", False), (".flake8", False)],
+    [
+        (CORE, True),
+        (".editorconfig", True),
+        ("deploy/compose.yaml", True),
+        ("docs/guide.md", False),
+        (".flake8", False),
+    ],
 )
 def test_results_are_not_kept_if_an_input_was_edited_and_restored_meanwhile(
     name: str, of_web: bool, monorepo: Monorepo
 ) -> None:
-    """lint(web) reads what it depends on and .editorconfig, but neither documents nor .flake8."""
+    """lint(web) reads what it depends on, .editorconfig and the targets of links at the root."""
+    (monorepo.path / "shared").symlink_to("deploy")
     text = (monorepo.path / name).read_text(encoding="utf-8")
 
     @contextmanager
