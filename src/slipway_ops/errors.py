@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -12,5 +11,7 @@ class SlipwayError(Exception):
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
     """Returns a question with the names closest to an unknown word, after a space; or ""."""
+    import difflib
+
     close = difflib.get_close_matches(word, list(names), n=2)
     return f" Did you mean {' or '.join(close)}?" if close else ""

@@ -125,7 +125,10 @@ class Snapshot:
         inside = any(path.startswith(f"{folder}/") for folder in self.folders)
         return inside or any(
             root_files.reads(name, stage, member.language)
-            for name in (path, *(link for link, target in self.links.items() if is_in(path, target)))
+            for name in (
+                path,
+                *(link for link, target in self.links.items() if is_in(path, target)),
+            )
         )
 
     @functools.cached_property
@@ -414,7 +417,11 @@ class Inputs:
             return True
         found = self._programs.versions("node", "npm", folder=member.path)
         wanted = node_version.wanted(self.root, member.path)
-        return not (found["npm"] and wanted.fits(found["node"]))
+        question = f"{found['node']} {wanted.range}"
+        if question not in self._memory.fits:
+            self._memory.fits[question] = wanted.fits(found["node"])
+            self._memory.changed = True
+        return not (found["npm"] and self._memory.fits[question])
 
     def _tools(self, member: Member) -> dict[str, str]:
         found = self._programs.versions(*PROGRAMS[member.language], folder=member.path)

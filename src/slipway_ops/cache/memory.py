@@ -16,6 +16,7 @@ class Memory:
         files: {path: [size, two times, inode, device, digest]}; see file_trees.py.
         programs: {path: [size, time, inode, version]}; see tools.py.
         locked: answers of uv about uv.lock; see locked.py.
+        fits: {version of Node and range: whether it is in the range}.
         changed: whether something here is new. Set it when you change one of the others.
     """
 
@@ -26,6 +27,7 @@ class Memory:
         self.files: dict[str, list[Any]] = _table(known.get("files"))
         self.programs: dict[str, list[Any]] = _table(known.get("programs"))
         self.locked: dict[str, Any] = _table(known.get("locked"))
+        self.fits: dict[str, bool] = _table(known.get("fits"))
         self.changed = False
 
     def save(self) -> None:
@@ -39,7 +41,7 @@ class Memory:
         self.files = {
             name: known for name, known in self.files.items() if os.path.lexists(self._root / name)
         }
-        content = {"files": self.files, "programs": self.programs, "locked": self.locked}
+        content = {name: vars(self)[name] for name in ("files", "programs", "locked", "fits")}
         json_files.write(self._file, content)
         self.changed = False
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import nox
 
@@ -23,8 +23,6 @@ from slipway_ops.cache import (
     affected,
     cache_key,
     run_summary,
-    strace,
-    trace,
     undeclared_imports,
     variables,
 )
@@ -34,6 +32,9 @@ from slipway_ops.checks import command_names
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 from slipway_ops.stages import baseline
+
+if TYPE_CHECKING:  # what only RESULTS=trace needs is imported then
+    from slipway_ops.cache.trace import Trace
 
 ALONE = ("setup", "publish", "deploy", "smoke", "release")
 INSTALL_ONLY = "--install-only"  # runs no tool, so that nothing is known afterwards
@@ -70,6 +71,8 @@ class Run:
         self._root = root
         self._results = Results(root)
         if self._results.mode == "trace":
+            from slipway_ops.cache import strace
+
             strace.ensure()
         self._since = os.environ.get("SINCE")
         inputs = self._results.inputs
@@ -196,12 +199,14 @@ class Run:
             results.keep(stage, member, fields, seconds, times)
         results.inputs.save()
 
-    def _trace(self, session: nox.Session) -> trace.Trace | None:
+    def _trace(self, session: nox.Session) -> Trace | None:
         """What observes the programs of a session, with RESULTS=trace."""
         if self._results.mode != "trace":
             return None
+        from slipway_ops.cache.trace import Trace
+
         try:
-            return trace.Trace(self._root, self._results.inputs, session.name)
+            return Trace(self._root, self._results.inputs, session.name)
         except SlipwayError as error:
             session.error(str(error))
 
@@ -222,6 +227,8 @@ class Run:
                 f"it is dropped ({len(dropped)})."
             )
         if lines:
+            from slipway_ops.cache import trace
+
             lines = [*lines, f"all of it: {trace.FOLDER / session.name}.json"]
         run_summary.remark("\n    ".join([text, *lines]))
         return f"RESULTS={self._results.mode}: {text}"

@@ -17,12 +17,15 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from slipway_ops import file_lock, own_config, project, python_member, shell
 from slipway_ops.cache import json_files
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
-from slipway_ops.stages.findings import Finding
+
+if TYPE_CHECKING:
+    from slipway_ops.stages.findings import Finding
 
 FILE = "baseline.json"
 VARIABLE = "BASELINE"
