@@ -164,7 +164,7 @@ def make(root: Path, session: nox.Session, run: Run) -> None:
     """
     most, enough = limits(project.settings(root)["ci"])
     titled = "releases" in project.capabilities(root)
-    every = command_names.BESIDES * titled + tuple(command_names.default_sessions(root))
+    every = command_names.CI_SESSIONS * titled + tuple(command_names.default_sessions(root))
     skips, _ = run.look([], ())
     records = Records(root / results.FOLDER, session.warn)
     if skips.keys() >= set(every):  # GitHub rejects an empty matrix, so run the quickest session

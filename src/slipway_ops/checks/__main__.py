@@ -1,6 +1,7 @@
-"""What `lint(repo)` asks besides the linters: `python -m slipway_ops.checks [ROOT [OTHER …]]`.
+"""Runs the checks of `lint(repo)` that are not linters.
 
-It runs in an environment with all members, whose settings are the contract of variables.
+`python -m slipway_ops.checks [ROOT [OTHER …]]` needs an environment with all members, because it
+imports their settings.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from slipway_ops.errors import SlipwayError
 
 
 def main() -> None:
-    """Prints what is found; the exit status is 1 if that is anything.
+    """Prints all findings; the exit status is 1 if there are any.
 
-    The first argument is the root, by default that of the project that this runs in. The others are
-    the roots of other projects, of which the documents speak as well.
+    The first argument is the root; by default it is found from the working directory. The other
+    arguments are the roots of other projects that the documents are about too.
     """
     status = 0
     try:
@@ -34,7 +35,7 @@ def main() -> None:
 
 
 def _findings(root: Path, others: list[Path]) -> Iterator[Finding]:
-    """What the checks find, one after the other: what one cannot read hides no other."""
+    """Yields findings as they are made: they are printed even if a later check fails."""
     if "environments" in project.capabilities(root):
         yield from contract_check.findings(root, Path(sys.executable))
     known = names(root)

@@ -1,4 +1,4 @@
-"""What nox and invoke can run here, and what a command line names that they cannot."""
+"""Finds the sessions and tasks of a project, and unknown names in command lines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 from slipway_ops import project, shell
 from slipway_ops.errors import SlipwayError
 
-BESIDES = ("title",)  # what CI runs besides the sessions that nox runs by itself
-# The ways to start nox: on PATH, in .venv, and through uv, which makes .venv first.
+CI_SESSIONS = ("title",)  # sessions that CI runs in addition to the default ones
+# Ways to start nox: from PATH, from .venv, and with uv, which creates .venv first.
 NOX = (["nox"], [".venv/bin/nox"], ["uv", "run", "nox"], ["uv", "run", "--locked", "nox"])
 
 
@@ -25,10 +25,10 @@ class Names:
     """The names that command lines may use in a project.
 
     Attributes:
-        sessions: names of sessions, with and without their member.
-        defaults: the sessions that `nox` alone runs, without their members.
-        tags: what `nox -t` selects by.
-        tasks: the names of invoke's tasks.
+        sessions: the names of sessions, with and without their member.
+        defaults: the sessions that `nox` runs without arguments, without their members.
+        tags: the names that `nox -t` accepts.
+        tasks: the names of invoke tasks.
     """
 
     sessions: set[str] = field(default_factory=set)
@@ -46,10 +46,10 @@ class Names:
 
 
 def names(root: Path) -> Names:
-    """Asks nox and invoke for their sessions and tasks.
+    """Returns the names of the sessions and tasks in a project.
 
     Raises:
-        SlipwayError: one of them failed.
+        SlipwayError: nox or invoke failed.
     """
     every = _json(root, "nox", "--list", "--json", "--keywords", "True")  # not only the defaults
     tree = _json(root, "invoke", "--list", "--list-format=json")
@@ -62,7 +62,7 @@ def names(root: Path) -> Names:
 
 
 def default_sessions(root: Path) -> list[str]:
-    """The sessions that `nox` alone runs, with their members, in its order.
+    """Returns the sessions that `nox` runs without arguments, with their members, in that order.
 
     Raises:
         SlipwayError: nox failed.
@@ -71,11 +71,12 @@ def default_sessions(root: Path) -> list[str]:
 
 
 def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
-    """What a command line names and what does not exist, such as `session lint(shop)`.
+    """Yields the names in a command line that do not exist, such as `session lint(shop)`.
 
     Args:
         program: `nox` or `inv`.
-        words: what follows it; names in upper case are placeholders.
+        words: the words after it; names in upper case are placeholders.
+        known: the names that exist.
     """
     if program == "inv":
         task = words[0] if words else "-"
@@ -92,10 +93,10 @@ def unknown(program: str, words: list[str], known: Names) -> Iterator[str]:
 
 
 def after_nox(words: list[str]) -> list[str] | None:
-    """What follows nox in a command line that starts it; None for any other command line."""
+    """Returns the words after nox if a command line starts it; else None."""
     tools = ["--project", project.TOOLS]
     at = next((i for i in range(len(words)) if words[i : i + 2] == tools), None)
-    if at is not None:  # where the tools have a folder of their own
+    if at is not None:  # an adopted repository
         words = words[:at] + words[at + 2 :]
     for start in NOX:
         if words[: len(start)] == start:
@@ -104,22 +105,22 @@ def after_nox(words: list[str]) -> list[str] | None:
 
 
 def sessions_in(words: list[str]) -> list[str]:
-    """The sessions that the words after `nox` name."""
+    """Returns the sessions that are named in the words after `nox`."""
     return _after(words, "-s", "-e", "--session", "--sessions")
 
 
 def words_of(line: str) -> list[str]:
-    """The words of a command line; operators such as `&&` are words of their own."""
+    """Splits a command line into words; an operator such as `&&` is a word."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     try:
         return list(lexer)
-    except ValueError:  # a quotation that does not end: a sentence, not a command
+    except ValueError:  # a quote is not closed: this is a sentence, not a command
         return line.split()
 
 
 def _after(words: list[str], *options: str) -> list[str]:
-    """The words that follow one of the options, up to the next option."""
+    """Returns the words after each of the options, up to the next option."""
     found, taken = [], False
     for word in words:
         if word == "--" or re.match(r"[#;&|()<>]", word):
@@ -132,7 +133,7 @@ def _after(words: list[str], *options: str) -> list[str]:
 
 
 def _defaults(root: Path) -> list[dict[str, Any]]:
-    """What `nox` alone would run, each session with its member."""
+    """Returns the sessions that `nox` runs without arguments, each with its member."""
     return list(_json(root, "nox", "--list", "--json"))
 
 
@@ -141,7 +142,7 @@ def _json(root: Path, module: str, *words: str) -> Any:
     try:
         return json.loads(output)
     except ValueError as error:
-        raise SlipwayError(f"{module} {' '.join(words)} answered with: {output}") from error
+        raise SlipwayError(f"{module} {' '.join(words)} did not print JSON: {output}") from error
 
 
 def _tasks(tree: dict[str, Any], prefix: str = "") -> Iterator[str]:

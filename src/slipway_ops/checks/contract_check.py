@@ -1,4 +1,4 @@
-"""Whether everything that names a variable agrees with the contract."""
+"""Checks that files and code agree with the contract of variables."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ READERS = ("environ", "environb", "getenv", "getenvb")
 
 
 def findings(root: Path, python: Path | None = None) -> Iterator[Finding]:
-    """Everything that does not agree with the contract; nothing where no service has settings.
+    """Yields every difference from the contract; none if the project has no services.
 
     Args:
-        python: the interpreter of an environment that has every member; .venv's if none is named.
+        root: the root of the project.
+        python: the interpreter of an environment with all members; by default that of .venv.
 
     Raises:
-        SlipwayError: the settings of a service, or a compose file, cannot be read.
+        SlipwayError: the settings of a service, a compose file or a manifest cannot be read.
     """
     if not (root / contract_files.EXAMPLE).exists() and not any(
         root.glob("services/*/pyproject.toml")
@@ -48,13 +49,13 @@ def _generated(variables: list[Variable], root: Path) -> Iterator[Finding]:
     for name, text in contract_files.generated(root, variables).items():
         file = root / name
         if not file.exists():
-            yield Finding(name, "it is missing. Type: inv env.contract")
+            yield Finding(name, "this file is missing. Type: inv env.contract")
         elif file.read_text(encoding="utf-8") != text:
-            yield Finding(name, "it is not what the settings say. Type: inv env.contract")
+            yield Finding(name, "this file is out of date. Type: inv env.contract")
 
 
 def _composed(variables: list[Variable], root: Path) -> Iterator[Finding]:
-    """What the compose files lack, and what in them no service knows."""
+    """Services, images and variables that are missing in compose files, and unknown variables."""
     base = _services(root / COMPOSE)
     overlays = {
         name: _services(root / "deploy" / f"compose.{name}.yaml")
@@ -64,15 +65,15 @@ def _composed(variables: list[Variable], root: Path) -> Iterator[Finding]:
     readers = {v.service for v in variables if v.service in kinds}
     for name in kinds:
         if name not in base:
-            yield Finding(COMPOSE, f"it has no service {name}. Add one like the others.")
+            yield Finding(COMPOSE, f"the service {name} is missing. Add it like the others.")
     for environment, overlay in overlays.items():
         for name in kinds:
             if name in base and "image" not in (base[name] | (overlay.get(name) or {})):
                 yield Finding(
                     f"deploy/compose.{environment}.yaml, service {name}",
-                    "it has no image. Add it as for the other services.",
+                    "`image` is missing. Add it like in the other services.",
                 )
-    # The migration is not a member: its variables are those of the library that brings it.
+    # `migrate` is not a member. Its variables are those of the library with the migrations.
     own = {"migrate": "runtime"} if "migrate" in base else {}
     for name, service in ({name: name for name in readers & base.keys()} | own).items():
         yield from _of_service(name, service, variables, base, overlays)
@@ -91,28 +92,27 @@ def _of_service(
         both = [base[name].get("environment") or {}]
         both.append((overlay.get(name) or {}).get("environment") or {})
         if not all(isinstance(each, dict) for each in both):
-            yield Finding(place, "its environment is a list. Write NAME: value instead.")
+            yield Finding(place, "`environment` is a list. Write `NAME: value` lines instead.")
             return
         found = both[0] | both[1]
         for key in sorted(found.keys() - mine.keys()):
             yield Finding(
                 place,
-                f"the settings have no variable {key}. Remove it from the compose files "
-                f"({environment}).",
+                f"{key} is not in the settings. Remove it from the compose files ({environment}).",
             )
         for key, variable in mine.items():
             if variable.given and key.endswith(("_HOST", "_PORT")):
-                continue  # the image's business
+                continue  # the Dockerfile sets it
             value = found.get(key)
             if key not in found:
                 yield Finding(
-                    place, f"{key} is missing. Add the line: {_line(variable, environment)}"
+                    place, f"{key} is missing. Add this line: {_line(variable, environment)}"
                 )
             elif variable.needed(environment) and f"${{{key}:?" not in str(value):
                 yield Finding(
                     place,
-                    f"{key} is required in {environment}, and compose does not ask for it. Write: "
-                    f"{_line(variable, environment)}",
+                    f"{key} is required in {environment}, but compose accepts an empty value. "
+                    f"Write: {_line(variable, environment)}",
                 )
 
 
@@ -132,7 +132,7 @@ def _services(file: Path) -> dict[str, Any]:
 
 
 def _in_cluster(root: Path) -> Iterator[Finding]:
-    """The images that would not run in a cluster."""
+    """Images without a Deployment."""
     if "kubernetes" not in project.capabilities(root):
         return
     base = root / manifests.FOLDER / "base"
@@ -146,11 +146,11 @@ def _in_cluster(root: Path) -> Iterator[Finding]:
     for member in bake.images(root):
         if kube_name(member.name) not in there:
             place = f"{manifests.FOLDER}/base"
-            yield Finding(place, f"it has no Deployment {kube_name(member.name)}. Add one.")
+            yield Finding(place, f"the Deployment {kube_name(member.name)} is missing. Add it.")
 
 
 def _workflows(variables: list[Variable], root: Path) -> Iterator[Finding]:
-    """Words in workflows that begin like a service's variable and are none."""
+    """Words in workflows that start like the variable of a service but are not one."""
     known = {variable.name for variable in variables}
     services = {v.service for v in variables} - {"deployment"}
     if not services:
@@ -162,11 +162,11 @@ def _workflows(variables: list[Variable], root: Path) -> Iterator[Finding]:
             for word in pattern.findall(line):
                 if word not in known:
                     place = f"{file.relative_to(root)}:{number}"
-                    yield Finding(place, f"no service has a variable {word}. Correct its name.")
+                    yield Finding(place, f"no service has the variable {word}. Correct the name.")
 
 
 def _readers(root: Path) -> Iterator[Finding]:
-    """Code of services and libraries that reads the environment by itself."""
+    """Code that reads environment variables without the settings."""
     for member in project.members(root):
         if member.language != "python":
             continue
@@ -174,17 +174,17 @@ def _readers(root: Path) -> Iterator[Finding]:
             try:
                 tree = ast.parse(file.read_text(encoding="utf-8"))
             except SyntaxError:
-                continue  # black and mypy say so
+                continue  # black and mypy report it
             for number in sorted(set(_reads(tree))):
                 yield Finding(
                     f"{file.relative_to(root)}:{number}",
-                    "the environment is read outside of the settings. Add a field to the Settings "
-                    "class of the service, and use that.",
+                    "an environment variable is read without the settings. Add a field to the "
+                    "Settings class of the service, and use that.",
                 )
 
 
 def _reads(tree: ast.Module) -> Iterator[int]:
-    """The lines on which `os.environ` or `os.getenv` is used, under whatever name."""
+    """Yields the lines that use `os.environ` or `os.getenv`, under any name."""
     names = {
         alias.asname or alias.name
         for node in ast.walk(tree)

@@ -1,4 +1,4 @@
-"""Whether what documents and hooks name exists: sessions, tasks, members, files."""
+"""Checks that sessions, tasks, members and files in documents and hooks exist."""
 
 from __future__ import annotations
 
@@ -16,38 +16,39 @@ COMMAND = re.compile(r"(?:^|(?<=[\s/&;|(`]))(nox|inv) ([^\n&;|`]*)")
 PATH = re.compile(r"\.?[a-z0-9_][\w.-]*(?:/[\w.*-]+)*/?")
 SUFFIXES = (".py", ".toml", ".md", ".yml", ".yaml", ".json", ".hcl")
 
-# What a project may have none of: files of members, and what is known of them.
-OF_SOME = (
+# Files that some projects do not have.
+OPTIONAL = (
     *("baseline.json", "package.json", "package-lock.json", "pyproject.toml", "settings.py"),
     "setup.py",
 )
 
 
 def findings(root: Path, known: Names, also: tuple[Path, ...] = ()) -> Iterator[Finding]:
-    """Everything that documents and hooks name and that does not exist, with the line.
+    """Yields each name in a document or hook that does not exist, with its line.
 
     Args:
-        known: what nox and invoke have.
-        also: other folders in which a file that a document names may be.
+        root: the root of the project.
+        known: the names of existing sessions and tasks.
+        also: other folders in which the named files may be.
     """
     patterns = (".pre-commit-config.yaml", "*.md", "docs/**/*.md", ".github/*.md")
     for file in sorted(file for pattern in patterns for file in root.glob(pattern)):
         text = file.read_text(encoding="utf-8")
         for at, what in sorted(_absent(file, text, known, (root, *also))):
             number = text.count("\n", 0, at) + 1
-            yield Finding(f"{file.relative_to(root)}:{number}", f"there is no {what}.")
+            yield Finding(f"{file.relative_to(root)}:{number}", f"{what} does not exist.")
 
 
 def _absent(
     file: Path, text: str, known: Names, places: tuple[Path, ...]
 ) -> Iterator[tuple[int, str]]:
-    """What a text names and what does not exist, with its position."""
+    """Yields each name in a text that does not exist, with its position."""
     spans = [(0, len(text))]
     if file.suffix == ".md":
         spans = [match.span(match.lastindex or 0) for match in CODE.finditer(text)]
         for match in LINK.finditer(text):
             if not (file.parent / match[1]).exists():
-                yield match.start(), f"file {match[1]}, to which a link leads"
+                yield match.start(), f"linked file {match[1]}"
     for start, end in spans:
         for match in COMMAND.finditer(text, start, end):
             for name in unknown(match[1], words_of(match[2]), known):
@@ -58,16 +59,16 @@ def _absent(
 
 
 def _missing(name: str, places: tuple[Path, ...]) -> bool:
-    if name in OF_SOME or "/" not in name and not name.endswith(SUFFIXES):
+    if name in OPTIONAL or "/" not in name and not name.endswith(SUFFIXES):
         return False
     if any(part.isupper() for part in name.split("/")[1:]):
         return False  # a placeholder, such as services/NAME
     if "/" in name and not any((place / name.split("/")[0]).exists() for place in places):
-        return False  # no path of this tree: an image, a branch, an owner with a name
+        return False  # not a path here: an image, a branch, a repository on GitHub
     for place in places:
         if any(place.glob(name.rstrip("/"))):
             return False
-        # Without --exclude-standard, git would look through every environment, for each name.
+        # Without --exclude-standard, git would search every environment for each name.
         listed = ("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         found = shell.ask(*listed, "--", f"*/{name}", name, cwd=place).stdout.split("\0")
         if any((place / file).exists() for file in filter(None, found)):

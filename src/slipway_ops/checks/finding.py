@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The result of a check."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """Something that is not as it must be.
+    """A fault in a file of the project.
 
     Attributes:
-        place: the file, with what leads to the place in it, such as `README.md:12` or
+        place: the file and the position in it, such as `README.md:12` or
             `.github/workflows/ci.yml, job gate, step 1`.
-        text: what is wrong there, and what to do.
+        text: what is wrong, and what to do.
     """
 
     place: str

@@ -1,4 +1,4 @@
-"""Whether the one check that GitHub requires is red when anything is, and each stage is a job."""
+"""Checks that the required check fails if any job fails, and that CI runs every stage."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from slipway_ops.checks.command_names import BESIDES, Names, sessions_in
+from slipway_ops.checks.command_names import CI_SESSIONS, Names, sessions_in
 from slipway_ops.checks.finding import Finding
 from slipway_ops.checks.workflows import (
     Command,
@@ -26,17 +26,17 @@ from slipway_ops.errors import SlipwayError
 
 RULESET = ".github/rulesets/main.json"
 ON_MAIN = "github.ref == 'refs/heads/main'"
-GROUPED = re.compile(r"\|\||\((?!\))")  # what may turn a part of a condition around
-UNPLANNED = "!failure() && !cancelled()"
+GROUPED = re.compile(r"\|\||\((?!\))")  # parts after these may mean the opposite
+RUN_IF = "!failure() && !cancelled()"
 OUTPUT = re.compile(r"\$\{\{ steps\.([\w-]+)\.outputs\.groups \}\}")
 TRIGGERS = {"pull_request", "merge_group"}
-DEFAULT_TYPES = ("opened", "synchronize", "reopened")  # of pull_request, where none are named
-# With others, such as --list or --install-only, nox does less than the stage.
+DEFAULT_TYPES = ("opened", "synchronize", "reopened")  # of pull_request
+# With other options, such as --list or --install-only, nox does not run the whole stage.
 WHOLE = re.compile(r"-[sevjx]|--sessions?|--report(=.+)?|--verbose|--parallel|--forcecolor")
 
 
 def required_checks(root: Path) -> list[str]:
-    """The checks that the ruleset of main requires; none where it is missing or not active.
+    """Returns the checks that the ruleset of main requires; none if it is missing or not active.
 
     Raises:
         SlipwayError: the ruleset cannot be read.
@@ -58,17 +58,17 @@ def required_checks(root: Path) -> list[str]:
 def findings(
     required: list[str], documents: Mapping[str, Document], known: Names
 ) -> Iterator[Finding]:
-    """Everything by which a fault could pass the gate.
+    """Yields every reason why a failure could pass the gate, the job with the required check.
 
     Args:
         required: the checks that the ruleset of main requires.
         documents: the workflows, by their paths.
-        known: what nox has.
+        known: the names of existing sessions.
     """
     contents = {file: document.content for file, document in documents.items()}
     if len(required) != 1:
         names = ", ".join(required) or "none"
-        yield Finding(RULESET, f"it must require one check, and it requires {names}.")
+        yield Finding(RULESET, f"it must require exactly one check, but it requires {names}.")
         return
     shown = [
         (file, name)
@@ -80,8 +80,8 @@ def findings(
         places = " and ".join(f"{file}, job {name}" for file, name in shown) or "no job"
         yield Finding(
             RULESET,
-            f"it requires the check {required[0]}, so one job must have that name, and {places} "
-            "has it.",
+            f"exactly one job must have the name of the required check, {required[0]}. Found: "
+            f"{places}.",
         )
         return
     file, gate = shown[0]
@@ -89,13 +89,13 @@ def findings(
     own = others.pop(gate)
     yield from (Finding(file, text) for text in _triggers(contents[file], known))
     yield from (Finding(file, text) for text in _main(file, contents))
-    aside = _aside(own, others)
-    needed = {name: job for name, job in others.items() if name not in aside}
+    ignored = _ignored(own, others)
+    needed = {name: job for name, job in others.items() if name not in ignored}
     yield from (Finding(f"{file}, job {gate}", text) for text in _verdict(own, needed))
     for name, job in needed.items():
         if "if" in job and not planner(job):
             yield Finding(
-                f"{file}, job {name}", f"it has a condition, and {gate} is red where it is not met."
+                f"{file}, job {name}", f"its `if` may skip it, and {gate} fails then. Remove it."
             )
     for path, document in contents.items():
         for name in [name for name, job in jobs(document).items() if planner(job)]:
@@ -111,7 +111,7 @@ def findings(
             for text in _less(command, contents[file], job, step) if stages else ():
                 yield Finding(f"{file}{where}", text)
     for stage in sorted(known.defaults - ran):
-        yield Finding(file, f"no job runs the stage {stage} as a whole. Add it to the matrix.")
+        yield Finding(file, f"no job runs the whole stage {stage}. Add it to the matrix.")
 
 
 def _needs(job: Part) -> list[str]:
@@ -119,11 +119,11 @@ def _needs(job: Part) -> list[str]:
     return [needs] if isinstance(needs, str) else list(needs)
 
 
-def _aside(own: Part, others: dict[str, Part]) -> set[str]:
-    """The jobs that the gate need not see, and that count for no stage.
+def _ignored(own: Part, others: dict[str, Part]) -> set[str]:
+    """Returns the jobs that the gate does not have to need; they count for no stage.
 
-    They are those that plan what a job runs that the gate sees, because that job is skipped where
-    they fail, and those that only main has, because nothing is merged there.
+    These are jobs that plan a needed job, because it is skipped if they fail, and jobs that only
+    run on main, because they are not part of a pull request.
     """
     needed = [others[name] for name in _needs(own) if name in others]
     planners = {planner(job) for job in needed if planner(job) in _needs(job)}
@@ -135,24 +135,24 @@ def _aside(own: Part, others: dict[str, Part]) -> set[str]:
 
 
 def _plan(name: str, document: Part, known: Names) -> Iterator[tuple[str, str]]:
-    """By what a job whose matrix is planned may run less than what is written: job and text."""
+    """Yields why a job with a planned matrix may run too little, each with the job to fix."""
     job = jobs(document)[name]
-    if planner(job) not in _needs(job) or condition(job) != UNPLANNED:
+    if planner(job) not in _needs(job) or condition(job) != RUN_IF:
         yield (
             name,
-            f"it must need {planner(job)} and have `if: ${{{{ {UNPLANNED} }}}}`, so that it runs "
-            "where nothing is planned, and not where planning failed.",
+            f"it needs {planner(job)} in `needs`, and `if: ${{{{ {RUN_IF} }}}}`: it must run if "
+            "nothing was planned, but not if planning failed.",
         )
-    stages = known.defaults | {*BESIDES}
+    stages = known.defaults | {*CI_SESSIONS}
     for values in combinations(job):
         if values.keys() != {"matrix.stage"} or values["matrix.stage"] not in stages:
             yield (
                 name,
-                f"no plan has {values}. A planned matrix has nothing but `stage`, which is one of "
+                f"{values} cannot be planned. A planned matrix has only `stage`, with one of "
                 f"{', '.join(sorted(stages))}.",
             )
     if any(re.search(r"\bmatrix\b", str(step.get("run"))) for step in job.get("steps") or []):
-        yield name, "what is planned is data. Give it to the step in NOXSESSION, not in a line."
+        yield name, "a command contains a planned value. Pass it in NOXSESSION instead."
     plan = jobs(document).get(planner(job), {})
     output = OUTPUT.fullmatch(str((plan.get("outputs") or {}).get("groups", "")))
     made = [step for step in plan.get("steps") or [] if output and step.get("id") == output[1]]
@@ -160,8 +160,7 @@ def _plan(name: str, document: Part, known: Names) -> Iterator[tuple[str, str]]:
     if "strategy" in plan or ran != [["-s", "plan"]]:
         yield (
             planner(job),
-            "its output `groups` must be that of one step, which runs `nox -s plan` and nothing "
-            "else.",
+            "its output `groups` must come from one step that only runs `nox -s plan`.",
         )
         return
     for command in commands(plan, made[0]):
@@ -170,66 +169,66 @@ def _plan(name: str, document: Part, known: Names) -> Iterator[tuple[str, str]]:
 
 
 def _verdict(own: Part, others: dict[str, Part]) -> Iterator[str]:
-    """How another job could be red without the gate."""
+    """Yields why another job could fail and the gate would not."""
     for name in others:
         if name not in _needs(own):
-            yield f"it does not need the job {name}, so {name} may fail. Add it to needs."
+            yield f"it passes even if the job {name} fails. Add {name} to `needs`."
     if condition(own) != "always()":
-        yield "it must have `if: always()`, because a skipped check counts as a green one."
+        yield "it needs `if: always()`, because GitHub accepts a skipped check."
     judging = (
         "run" in step and "if" not in step and "${{tojson(needs)}}" in _variables(step).values()
         for step in own.get("steps") or []
     )
     if not any(judging):
-        yield "it must have a step without a condition that is given `${{ toJSON(needs) }}`."
+        yield "it needs a step without `if` that gets `${{ toJSON(needs) }}` in a variable."
 
 
 def _variables(part: Part) -> dict[str, str]:
-    """What a part sets, the values without spaces and in lower case."""
+    """Returns the variables of a part; values are without spaces and in lower case."""
     env = part.get("env") or {}
     if not isinstance(env, dict):
-        return {str(env): ""}  # they are made at run time
+        return {str(env): ""}  # an expression
     return {name: re.sub(r"\s", "", str(value)).lower() for name, value in env.items()}
 
 
 def _stages(command: Command, known: Names) -> set[str]:
-    """The stages that a command line runs, for every member."""
+    """Returns the stages that a command runs for all members."""
     if command.nox == []:
         return known.defaults
     return set(sessions_in(command.nox or [])) & known.defaults
 
 
 def _less(command: Command, document: Part, job: Part, step: Part) -> Iterator[str]:
-    """Why a step runs less than a stage, or something else."""
+    """Yields why a step may not run the whole stage, or run it differently."""
     if "if" in step:
-        yield "a stage has no condition. Remove the `if`."
+        yield "a stage must always run. Remove the `if`."
     for word in command.nox or []:
         if word.startswith("-") and not WHOLE.fullmatch(word):
-            yield f"with {word} nox runs less than the stage. Remove it."
+            yield f"with {word}, nox does not run the whole stage. Remove it."
     for part in (document, job, step):
         for name in _variables(part):
             if name == "NOXSESSION" and part is step:
-                continue  # it is among the words of the command
-            yield f"{name} is not set where people type nox. Set it in noxfile.py."
+                continue  # it is in command.nox
+            yield f"{name} is set only in CI. Set it in noxfile.py, so that local runs have it too."
 
 
 def _triggers(document: Part, known: Names) -> Iterator[str]:
-    """Why the gate might not run, or run without all jobs."""
+    """Yields why the gate may not run on a pull request."""
     triggers = _on(document)
     for name in sorted(TRIGGERS - triggers.keys()):
-        yield f"it does not run on {name}, so the required check would be missing there."
+        yield f"it does not run on {name}, but the required check is needed there. Add it to `on`."
     for name in sorted(TRIGGERS & triggers.keys()):
         for key in triggers[name] or {}:
             if key != "types":
-                yield f"{name} has the filter {key}: elsewhere the required check would be missing."
+                yield f"{name} has the filter {key}, so the check may be missing. Remove {key}."
     types = (triggers.get("pull_request") or {}).get("types") or DEFAULT_TYPES
-    for kind in (*DEFAULT_TYPES, *["edited"] * known.sessions.issuperset(BESIDES)):
+    for kind in (*DEFAULT_TYPES, *["edited"] * known.sessions.issuperset(CI_SESSIONS)):
         if kind not in types:
-            yield f"pull_request lacks the type {kind}."
+            yield f"the type {kind} of pull_request is missing. Add it to `types`."
 
 
 def _main(file: str, documents: dict[str, Part]) -> Iterator[str]:
-    """Why it might not run on main, neither by itself nor called by another workflow."""
+    """Yields a text if neither the workflow nor one that calls it runs on main."""
     callers = [
         name
         for name, document in documents.items()
@@ -240,11 +239,11 @@ def _main(file: str, documents: dict[str, Part]) -> Iterator[str]:
         branches = (triggers.get("push") or {}).get("branches", ["main"])
         if "push" in triggers and "main" in branches:
             return
-    yield "it does not run on main: neither on push, nor called by a workflow that does."
+    yield "it does not run on main. Add `push` to `on`, or call it from a workflow that has it."
 
 
 def _on(document: Part) -> dict[str, Any]:
-    """What starts a workflow, with the options of each."""
+    """Returns the events that start a workflow, with their options."""
     named: dict[str, Any] = {str(key): value for key, value in document.items()}
-    on = named.get("True", named.get("on")) or []  # to YAML 1.1 the word on is a truth value
+    on = named.get("True", named.get("on")) or []  # YAML 1.1 reads `on` as true
     return on if isinstance(on, dict) else dict.fromkeys([on] if isinstance(on, str) else on)

@@ -1,7 +1,6 @@
-"""Whether dashboards and rules ask for metrics that exist, and for all of them: in `test(repo)`.
+"""Checks that dashboards and rules use existing metrics, and that each metric is used.
 
-`python -m slipway_ops.checks.metrics`, in an environment with all members, prints what does not
-agree.
+`test(repo)` runs `python -m slipway_ops.checks.metrics` in an environment with all members.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.project import find_root
 
 TESTS = "deploy/prometheus/tests.yaml"
-# Made by Prometheus itself and by the blackbox exporter.
-OWN = {"up", "ALERTS", "probe_success", "probe_ssl_earliest_cert_expiry"}
-# Metrics of the code that no dashboard and no rule needs, and why.
-LEFT_OUT = {
-    "python_gc_collections_total": "garbage is seen as memory and CPU",
+# Metrics of Prometheus itself and of the blackbox exporter.
+BUILT_IN = {"up", "ALERTS", "probe_success", "probe_ssl_earliest_cert_expiry"}
+# Metrics of the code that need no dashboard or rule, and why.
+UNUSED = {
+    "python_gc_collections_total": "memory and CPU show the effects of garbage collection",
     "python_gc_objects_collected_total": "the same",
     "python_gc_objects_uncollectable_total": "the same",
-    "process_virtual_memory_bytes": "what is reserved costs nothing",
-    "python_info": "an image has one Python",
+    "process_virtual_memory_bytes": "reserved memory costs nothing",
+    "python_info": "an image has only one version of Python",
 }
 KEYWORDS = set("and or unless by without on ignoring group_left group_right bool offset".split())
-# What holds names that are not metrics: strings, labels, windows.
+# Parts of an expression without metrics: strings, labels, time windows, lists of labels.
 NO_METRICS = (
     r'"(?:[^"\\]|\\.)*"',
     r"\{[^}]*\}",
@@ -42,7 +41,7 @@ NO_METRICS = (
 
 
 def metrics_of(expression: str) -> set[str]:
-    """The names of the metrics in an expression of PromQL."""
+    """Returns the names of the metrics in a PromQL expression."""
     for pattern in NO_METRICS:
         expression = re.sub(pattern, " ", expression)
     names = re.findall(r"(?<![\w.:])[a-zA-Z_:][\w:]*\b(?!\s*\()", expression)
@@ -50,7 +49,7 @@ def metrics_of(expression: str) -> set[str]:
 
 
 def expressions(root: Path) -> Iterator[tuple[str, str]]:
-    """Every expression of PromQL in dashboards, rules and alerts, each with its place."""
+    """Yields each PromQL expression in dashboards, rules and alerts, with its place."""
     for file in sorted((root / "deploy/grafana/dashboards").glob("*.json")):
         for panel in json.loads(file.read_text(encoding="utf-8"))["panels"]:
             for target in panel["targets"]:
@@ -61,17 +60,18 @@ def expressions(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def rules(root: Path) -> list[dict[str, Any]]:
-    """Every recording rule and alert."""
+    """Returns all recording rules and alerts."""
     files = sorted((root / "deploy/prometheus/rules").glob("*.yaml"))
     found = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
     return [rule for each in found for group in each["groups"] for rule in group["rules"]]
 
 
 def findings(root: Path, catalogue: list[dict[str, Any]]) -> list[Finding]:
-    """What does not agree.
+    """Returns unknown and unused metrics, and alerts without documentation or tests.
 
     Args:
-        catalogue: every metric of the code, as `python -m runtime.metrics` lists them.
+        root: the root of the project.
+        catalogue: all metrics of the code, as `python -m runtime.metrics` prints them.
     """
     families: dict[str, set[str]] = {}
     for metric in catalogue:
@@ -83,22 +83,20 @@ def findings(root: Path, catalogue: list[dict[str, Any]]) -> list[Finding]:
     for where, expression in expressions(root):
         names = metrics_of(expression)
         used |= names
-        for name in sorted(names - known - recorded - OWN):
-            found.append(Finding(where, f"no service has a metric {name}. Correct its name."))
+        for name in sorted(names - known - recorded - BUILT_IN):
+            found.append(Finding(where, f"no service has the metric {name}. Correct the name."))
     for family, names in sorted(families.items()):
-        if not names & (used | LEFT_OUT.keys()):
-            text = (
-                "it is in no dashboard and no rule. Add it to one, or with the reason to LEFT_OUT"
-            )
-            found.append(Finding(family, f"{text} in checks/metrics.py of slipway-ops."))
-    for name in sorted(LEFT_OUT.keys() - known):
-        text = f"LEFT_OUT names {name}, which no service has."
+        if not names & (used | UNUSED.keys()):
+            text = "no dashboard and no rule uses it. Add it to one."
+            found.append(Finding(family, text))
+    for name in sorted(UNUSED.keys() - known):
+        text = f"no service has the metric {name}. Remove it from UNUSED."
         found.append(Finding("checks/metrics.py of slipway-ops", text))
     return [*found, *_unexplained(root)]
 
 
 def _unexplained(root: Path) -> Iterator[Finding]:
-    """Alerts without a section in the docs, or without a test that fires and one that does not."""
+    """Yields alerts without a section in the docs, or without a test of both states."""
     text = (root / "docs/observability.md").read_text(encoding="utf-8")
     names = re.findall(r"^### (\w+)", text, re.MULTILINE)
     sections = {f"docs/observability.md#{name.lower()}" for name in names}
@@ -111,16 +109,22 @@ def _unexplained(root: Path) -> Iterator[Finding]:
     for rule in rules(root):
         if name := rule.get("alert"):
             if rule["annotations"].get("runbook") not in sections:
-                yield Finding(name, "it has no section in docs/observability.md, or no link to it.")
+                yield Finding(
+                    name,
+                    "it needs a section in docs/observability.md, and a link to it in `runbook`.",
+                )
             if not {(name, True), (name, False)} <= tested:
-                yield Finding(name, f"{TESTS} must have a test that fires and one that does not.")
+                yield Finding(
+                    name,
+                    f"{TESTS} needs a test in which it fires and one in which it does not.",
+                )
 
 
 def main() -> None:
-    """Prints what does not agree; the exit status is 1 if anything does not."""
+    """Prints all findings; the exit status is 1 if there are any."""
     root = find_root()
     if not (root / "libs/runtime").exists():
-        return  # no member has metrics
+        return  # no metrics
     try:
         catalogue = json.loads(shell.run(sys.executable, "-m", "runtime.metrics"))
     except SlipwayError as error:

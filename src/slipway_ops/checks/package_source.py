@@ -1,4 +1,4 @@
-"""Whether others reach the template, which has the package, where the project says it is."""
+"""Checks that other machines can reach the template and the package of a shared project."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ LOCAL = re.compile(r"/|~|\.\.?/|(git\+)?file:")
 
 
 def findings(root: Path) -> Iterator[Finding]:
-    """The lines that name a template on this machine, where the repository itself is elsewhere.
+    """Yields each local address of the template or the package, if `origin` is not local.
 
-    A project may live on one machine: nothing is found while its `origin` is there as well.
+    Without an `origin`, or with a local one, the project is only on this machine, so local
+    addresses are fine.
     """
     origin = shell.ask("git", "remote", "get-url", "origin", cwd=root).stdout
     if not origin or LOCAL.match(origin):
@@ -28,10 +29,12 @@ def findings(root: Path) -> Iterator[Finding]:
         if key in ("git", "path") and LOCAL.match(value):
             yield Finding(
                 "pyproject.toml, [tool.uv.sources.slipway-ops]",
-                f"others do not reach {value}. Correct `{key} =`, then type: uv lock",
+                f"other machines cannot reach {value}. Correct `{key} =`, then type: uv lock",
             )
     answers = root / ".copier-answers.yml"
     if answers.exists():
         place = str(yaml.safe_load(answers.read_text(encoding="utf-8")).get("_src_path", ""))
         if LOCAL.match(place):
-            yield Finding(answers.name, f"others do not reach {place}. Correct `_src_path:`.")
+            yield Finding(
+                answers.name, f"other machines cannot reach {place}. Correct `_src_path:`."
+            )

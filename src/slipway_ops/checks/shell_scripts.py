@@ -1,4 +1,4 @@
-"""What shellcheck finds in command lines of workflows, and in scripts."""
+"""Runs shellcheck on the commands of workflows and on scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ SCRIPT = re.compile(rb"#!.*\b(?:ba|da|k)?sh\b")
 
 
 def findings(root: Path, documents: Mapping[str, Document]) -> Iterator[Finding]:
-    """What shellcheck finds in the steps of workflows and in every script of the tree.
+    """Yields what shellcheck finds in the steps of workflows and in all shell scripts.
+
+    Args:
+        root: the root of the project.
+        documents: the workflows and actions, by their paths.
 
     Raises:
         SlipwayError: shellcheck failed, or git is not installed.

@@ -1,7 +1,7 @@
-"""Whether each stage of noxfile.py checks something, and whether it still has its floors.
+"""Checks that each stage of noxfile.py runs a tool, and that coverage has a minimum.
 
-The noxfile is read, not run. Every path through the function of a stage must call something with
-the session before it ends. What makes a tool check less, or hides its failure, is a finding.
+The noxfile is parsed, not run. Each path through the function of a stage must run a tool before it
+ends. Options that make a tool check less and code that hides a failure are findings.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.node import stage_commands
 
 NOXFILE = "noxfile.py"
-# These are given the session to prepare it, and check nothing.
+# These functions only prepare a session.
 PREPARING = {"enter", "install", "node", "node_modules", "sync", "sync_all", "web_commands"}
-SAYING = {"debug", "error", "log", "skip", "warn"}
+LOGGING = {"debug", "error", "log", "skip", "warn"}
 ENDING = {"_exit", "exit", "quit", "skip"}
-# Options with which pytest, vitest, flake8 and bandit check less, or forgive; `-k` has its value.
-LESS = re.compile(
+# Options with which pytest, vitest, flake8 and bandit check less or ignore findings.
+WEAKENING = re.compile(
     r"(--co|--collect-only|--cov-fail-under|--deselect|--exit-zero|--help|--last-failed|--lf"
     r"|--no-cov|--passWithNoTests|--version)(=.*)?|-k.*|.*\|\|.*"
 )
-NOTHING = {":", "echo", "true"}  # programs that always succeed
+NO_TOOLS = {":", "echo", "true"}  # programs that always succeed
 COMMENT = re.compile(r"(?:^|(?<=\s))//[^\n]*|^\s*/\*.*?\*/", re.MULTILINE | re.DOTALL)
-# Of vitest: https://vitest.dev/config/coverage, thresholds.
-FLOOR = re.compile(r"\b(?:lines|functions|branches|statements|100)\b[\"']?\s*:\s*([^\s,}]+)")
-CONFIGURATIONS = ("vitest.config", "vite.config")  # the first that exists counts
+# https://vitest.dev/config/coverage#coverage-thresholds
+THRESHOLD = re.compile(r"\b(?:lines|functions|branches|statements|100)\b[\"']?\s*:\s*([^\s,}]+)")
+CONFIGURATIONS = ("vitest.config", "vite.config")  # vitest reads the first that exists
 
 
 def findings(root: Path, stages: Iterable[str]) -> Iterator[Finding]:
-    """Everything by which a stage could be green and has checked nothing, or less.
+    """Yields every reason why a stage could pass and check nothing, or less than it should.
 
     Args:
-        stages: the names of the sessions that `nox` alone runs.
+        root: the root of the project.
+        stages: the names of the sessions that `nox` runs without arguments.
 
     Raises:
-        SlipwayError: the noxfile, or a member's manifest, cannot be read, or its lock is missing.
+        SlipwayError: the noxfile or the manifest of a member cannot be read, or a lock is missing.
     """
     sessions, shared = _read(root / NOXFILE)
     for stage in sorted(stages):
@@ -50,40 +51,38 @@ def findings(root: Path, stages: Iterable[str]) -> Iterator[Finding]:
     for node in shared:
         yield from _less(node)
     if project.is_adopted(root):
-        return  # the settings are those of the members, and the floors are in baseline.json
+        return  # each member has its own settings, and the minimums are in baseline.json
     tables = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8")).get("tool", {})
     pytest = tables.get("pytest", {})
     for options in (pytest, pytest.get("ini_options", {})):
         given = options.get("addopts", "")
         for word in given.split() if isinstance(given, str) else given:
-            if LESS.fullmatch(str(word)):
+            if WEAKENING.fullmatch(str(word)):
                 yield Finding(
-                    "pyproject.toml", f"with {word} in addopts pytest checks less. Remove it."
+                    "pyproject.toml", f"pytest checks less with {word} in addopts. Remove it."
                 )
     nodes = [*shared, *(sessions[stage] for stage in stages if stage in sessions)]
-    yield from _floors(root, tables, {word for node in nodes for _, word in _words(node)})
+    yield from _minimums(root, tables, {word for node in nodes for _, word in _words(node)})
 
 
 def faults(noxfile: Path, stage: str) -> list[Finding]:
-    """Why a stage could be green and has checked nothing, or less; empty where it cannot.
+    """Returns every reason why a stage could pass and check nothing, or less than it should.
 
     Raises:
         SlipwayError: the noxfile cannot be read.
     """
     function = _read(noxfile)[0].get(stage)
     if function is None:
-        return [
-            Finding(NOXFILE, f"the stage {stage} is not defined here: what it runs cannot be seen.")
-        ]
+        return [Finding(NOXFILE, f"the stage {stage} is not defined in this file. Define it here.")]
     whole, ends = _follow(function.body, _parameter(function))
     if not whole:
         ends.append(function.body[-1].end_lineno or function.lineno)
-    text = f"{stage} can end here without having checked anything. Run a tool on every path."
+    text = f"{stage} can end here before it has run a tool. Run one on every path."
     return [*(Finding(f"{NOXFILE}:{line}", text) for line in ends), *_less(function)]
 
 
 def _read(noxfile: Path) -> tuple[dict[str, ast.FunctionDef], list[ast.stmt]]:
-    """The functions of sessions by the name of the session, and what these share."""
+    """Returns the functions of sessions, by the name of the session, and all other statements."""
     try:
         tree = ast.parse(noxfile.read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:
@@ -100,7 +99,7 @@ def _read(noxfile: Path) -> tuple[dict[str, ast.FunctionDef], list[ast.stmt]]:
 
 
 def _session(function: ast.FunctionDef) -> str:
-    """The name of the session that a function is; empty for any other function."""
+    """Returns the name of the session that a function defines; "" if it defines none."""
     for decorator in function.decorator_list:
         if not re.match(r"(nox\.)?session\b", ast.unparse(decorator)):
             continue
@@ -112,16 +111,16 @@ def _session(function: ast.FunctionDef) -> str:
 
 
 def _parameter(function: ast.FunctionDef) -> str:
-    """The name of the first parameter: what a function calls its session."""
+    """Returns the name of the first parameter, which is the session; "" if there is none."""
     return function.args.args[0].arg if function.args.args else ""
 
 
 def _follow(body: list[ast.stmt], session: str) -> tuple[bool, list[int]]:
-    """Follows every path through statements.
+    """Follows each path through statements.
 
     Returns:
-        Whether each path to the end has checked something, and the lines at which a path ends
-        before.
+        Whether each path has run a tool before the last statement ends, and the lines on which a
+        path ends early and has not.
     """
     ends: list[int] = []
     for node in body:
@@ -138,7 +137,7 @@ def _follow(body: list[ast.stmt], session: str) -> tuple[bool, list[int]]:
             case ast.Try():
                 ways = [_follow([*node.body, *node.orelse, *node.finalbody], session)]
             case ast.Raise():
-                return True, ends  # red
+                return True, ends  # the session fails
             case ast.Return():
                 return True, ends if _checks(node.value, session) else [*ends, node.lineno]
             case ast.Expr() | ast.Assign() | ast.AnnAssign():
@@ -156,14 +155,14 @@ def _follow(body: list[ast.stmt], session: str) -> tuple[bool, list[int]]:
 
 
 def _called(node: ast.expr | None) -> str:
-    """The last name of what a call calls; empty for anything else."""
+    """Returns the last part of the name of a called function; "" if this is not a call."""
     if not isinstance(node, ast.Call):
         return ""
     return ast.unparse(node.func).rpartition(".")[2]
 
 
 def _checks(node: ast.AST | None, session: str) -> bool:
-    """Whether it runs a program in the session, ends it as failed, or gives it to something."""
+    """Returns whether a call runs a program in the session, fails it, or passes it on."""
     if not isinstance(node, ast.Call) or _called(node) in PREPARING | ENDING:
         return False
     own = ast.unparse(node.func) in (f"{session}.run", f"{session}.error")
@@ -171,18 +170,18 @@ def _checks(node: ast.AST | None, session: str) -> bool:
 
 
 def _less(root: ast.stmt) -> Iterator[Finding]:
-    """What makes a tool check less, or hides that it failed."""
+    """Yields what makes a tool check less or hides its failure."""
     session = _parameter(root) if isinstance(root, ast.FunctionDef) else ""
     for line, word in _words(root):
-        if LESS.fullmatch(word):
-            yield Finding(f"{NOXFILE}:{line}", f"with {word} a stage checks less. Remove it.")
+        if WEAKENING.fullmatch(word):
+            yield Finding(f"{NOXFILE}:{line}", f"a stage checks less with {word}. Remove it.")
     for node in ast.walk(root):
         if isinstance(node, ast.keyword) and node.arg == "success_codes":
             yield Finding(
-                f"{NOXFILE}:{node.value.lineno}", "success_codes hides a failure. Remove it."
+                f"{NOXFILE}:{node.value.lineno}", "success_codes hides failures. Remove it."
             )
         if isinstance(node, ast.Call) and _checks(node, session):
-            if found := NOTHING.intersection(_texts(node)[:1]):
+            if found := NO_TOOLS.intersection(_texts(node)[:1]):
                 yield Finding(
                     f"{NOXFILE}:{node.lineno}", f"{found.pop()} checks nothing. Run a tool."
                 )
@@ -190,12 +189,12 @@ def _less(root: ast.stmt) -> Iterator[Finding]:
             inside = [inner for each in node.body for inner in ast.walk(each)]
             if any(_checks(inner, session) for inner in inside):
                 yield Finding(
-                    f"{NOXFILE}:{node.lineno}", "a failure is hidden here. Let it end the session."
+                    f"{NOXFILE}:{node.lineno}", "this hides a failure. Let it end the session."
                 )
 
 
 def _hides(node: ast.Try | ast.With) -> bool:
-    """Whether an exception in it can go unseen: a handler neither raises nor ends the session."""
+    """Returns whether it hides exceptions: a handler neither raises nor fails the session."""
     if isinstance(node, ast.With):
         return any(_called(item.context_expr) == "suppress" for item in node.items)
     last = [handler.body[-1] for handler in node.handlers]
@@ -206,31 +205,32 @@ def _hides(node: ast.Try | ast.With) -> bool:
 
 
 def _texts(call: ast.Call) -> list[str]:
-    """The arguments of a call that are texts."""
+    """Returns the arguments of a call that are strings."""
     return [
         str(a.value) for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)
     ]
 
 
 def _words(root: ast.stmt) -> Iterator[tuple[int, str]]:
-    """The words of all texts but docstrings and messages, with their lines."""
+    """Yields the words of all strings except docstrings and messages, with their lines."""
     prose = set()
     for node in ast.walk(root):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             prose.add(node.value)
-        elif isinstance(node, ast.Call) and _called(node) in SAYING:
+        elif isinstance(node, ast.Call) and _called(node) in LOGGING:
             prose |= {inner for inner in ast.walk(node) if isinstance(inner, ast.Constant)}
     for node in ast.walk(root):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in prose:
             yield from ((node.lineno, word) for word in node.value.split())
 
 
-def _floors(root: Path, tables: dict[str, Any], words: set[str]) -> Iterator[Finding]:
-    """The floors of coverage that are missing or 0, for the members of the project.
+def _minimums(root: Path, tables: dict[str, Any], words: set[str]) -> Iterator[Finding]:
+    """Yields what is missing for a minimum of coverage.
 
     Args:
+        root: the root of the project.
         tables: `[tool]` of the root's pyproject.toml.
-        words: what the stages give to their tools.
+        words: the arguments that stages pass to their tools.
     """
     members = project.members(root)
     apps = [
@@ -243,18 +243,19 @@ def _floors(root: Path, tables: dict[str, Any], words: set[str]) -> Iterator[Fin
         if not tables.get("coverage", {}).get("report", {}).get("fail_under"):
             yield Finding(
                 "pyproject.toml",
-                "coverage of Python has no floor. Set fail_under in [tool.coverage.report].",
+                "Python coverage has no minimum. Set fail_under in [tool.coverage.report].",
             )
         if not any(word.partition("=")[0] == "--cov" for word in words):
-            yield Finding(NOXFILE, "pytest measures no coverage. Give it --cov.")
+            yield Finding(NOXFILE, "pytest does not measure coverage. Add --cov.")
     if apps and "--coverage" not in words:
-        yield Finding(NOXFILE, "vitest measures no coverage. Give it --coverage.")
+        yield Finding(NOXFILE, "vitest does not measure coverage. Add --coverage.")
     for app in apps:
         files = [file for name in CONFIGURATIONS for file in sorted(app.path.glob(f"{name}.*"))]
         text = COMMENT.sub("", files[0].read_text(encoding="utf-8")) if files else ""
-        floors = FLOOR.findall(text.partition("thresholds")[2])
-        if not floors or any(re.fullmatch(r"0(\.0*)?|false", floor) for floor in floors):
+        values = THRESHOLD.findall(text.partition("thresholds")[2])
+        if not values or any(re.fullmatch(r"0(\.0*)?|false", value) for value in values):
             name = files[0].name if files else "vite.config.ts"
             yield Finding(
-                f"{app.folder}/{name}", "coverage has no floor. Set its thresholds, none of them 0."
+                f"{app.folder}/{name}",
+                "coverage has no minimum. Set its thresholds, none of them 0.",
             )

@@ -1,4 +1,4 @@
-"""Whether what `[tool.slipway.uses]` names exists: without it, no change of it would count."""
+"""Checks that members and paths in `[tool.slipway.uses]` exist: a wrong name has no effect."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ TABLE = "pyproject.toml, [tool.slipway.uses]"
 
 
 def findings(root: Path) -> Iterator[Finding]:
-    """The members and paths in the table that do not exist."""
+    """Yields the members and paths in the table that do not exist."""
     existing = {member.name for member in project.members(root)}
     for member, uses in project.settings(root).get("uses", {}).items():
         if member not in existing:
-            yield Finding(TABLE, f"there is no member {member}. Correct the name or remove it.")
+            yield Finding(TABLE, f"member {member} does not exist. Correct or remove the name.")
         if not isinstance(uses, list):
-            yield Finding(TABLE, f"what {member} uses is not a list. Put it in square brackets.")
+            yield Finding(TABLE, f"the value of {member} is not a list. Put it in square brackets.")
             continue
         for name in uses:
             if name not in existing and not (root / str(name)).exists():
                 yield Finding(
                     TABLE,
                     f"{member} uses {name}, which is neither a member nor a path from the root. "
-                    "Correct or remove it.",
+                    "Correct or remove the name.",
                 )

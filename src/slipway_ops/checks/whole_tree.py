@@ -1,9 +1,11 @@
-"""Whether CI runs what people run, whether each stage checks something, whether names exist.
+"""Checks the whole repository.
 
-Workflows may run nox and, besides, what `[tool.slipway.ci]` in pyproject.toml lists, with the
-permissions that it lists. The job that the ruleset requires must need every other one. Each stage
-must check something, with a floor for coverage. What workflows, hooks, documents and settings name
-must exist, and others must reach the template.
+- Workflows only run nox and what `[tool.slipway.ci]` in pyproject.toml lists, with the permissions
+  that are listed there.
+- The job that the ruleset requires needs every other job.
+- Each stage checks something, and coverage has a minimum.
+- Names in workflows, hooks, documents and settings exist.
+- Other machines can reach the template.
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ from slipway_ops.checks.finding import Finding
 
 
 def findings(root: Path, known: Names, others: tuple[Path, ...] = ()) -> list[Finding]:
-    """Everything that is not as it must be, each once.
+    """Returns the findings of all checks, each once.
 
     Args:
-        known: what nox and invoke have.
-        others: other projects of whose files the documents speak as well.
+        root: the root of the project.
+        known: the names of existing sessions and tasks.
+        others: the roots of other projects that the documents are about too.
 
     Raises:
         SlipwayError: a file cannot be read, or a tool failed.
@@ -39,7 +42,7 @@ def findings(root: Path, known: Names, others: tuple[Path, ...] = ()) -> list[Fi
     table = settings.get("ci", {})
     allowed, permitted = table.get("allowed", []), table.get("permissions", {})
     files = workflows.read(root)
-    adopted = project.is_adopted(root)  # whose documents and rules of the repository are their own
+    adopted = project.is_adopted(root)  # its documents and ruleset are not from the template
     required = ["gate"] if adopted else gate.required_checks(root)
     found = itertools.chain(
         workflows.findings(files, known, allowed, permitted, settings.get("python")),
@@ -50,4 +53,4 @@ def findings(root: Path, known: Names, others: tuple[Path, ...] = ()) -> list[Fi
         uses.findings(root),
         package_source.findings(root),
     )
-    return list(dict.fromkeys(found))  # a matrix finds one thing many times
+    return list(dict.fromkeys(found))  # each value of a matrix makes the same finding

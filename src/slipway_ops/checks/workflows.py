@@ -1,4 +1,4 @@
-"""Whether workflows run what people run: nox, and what `[tool.slipway.ci]` lists."""
+"""Checks that workflows only run nox and what `[tool.slipway.ci]` lists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from slipway_ops.errors import SlipwayError
 Part = dict[str, Any]  # a workflow or composite action, one of its jobs, or a step
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
-# What a job has planned for it, and what it runs where nothing is planned.
+# A matrix from a job that plans, with the values that it has if nothing was planned.
 PLANNED = re.compile(r"fromJSON\(needs\.([\w-]+)\.outputs\.groups \|\| '(\{[^']*\})'\)")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 OPERATOR = re.compile(r"[();<>|&]+|.*(?:`|\$\().*")
@@ -33,8 +33,8 @@ class Document:
     """A workflow or a composite action.
 
     Attributes:
-        text: the file as it is written: its comments say the versions of actions.
-        content: what is in it.
+        text: the file; its comments contain the versions of actions.
+        content: the parsed file.
     """
 
     text: str
@@ -46,10 +46,10 @@ class Command:
     """One command line of a step.
 
     Attributes:
-        text: as it is written, with the values of the matrix.
+        text: the line, with the values of the matrix filled in.
         words: its words.
-        nox: what nox is given, with the sessions that the step names in NOXSESSION; None where the
-            line does not start nox.
+        nox: the arguments of nox, with the sessions in the step's NOXSESSION; None if the line does
+            not start nox.
     """
 
     text: str
@@ -58,9 +58,9 @@ class Command:
 
 
 def read(root: Path) -> dict[str, Document]:
-    """The workflows and composite actions of a project, by their paths.
+    """Returns the workflows and composite actions of a project, by their paths.
 
-    In an adopted repository these are ours alone.
+    In an adopted repository, returns only those of the template.
 
     Raises:
         SlipwayError: as for `parse`.
@@ -76,11 +76,15 @@ def read(root: Path) -> dict[str, Document]:
 
 
 def parse(name: str, text: str) -> Document:
-    """The workflow or composite action in a text.
+    """Parses a workflow or composite action.
+
+    Args:
+        name: its path, for messages.
+        text: the file.
 
     Raises:
-        SlipwayError: it is not YAML, is not made of jobs and steps, or has a matrix that cannot be
-            followed.
+        SlipwayError: it is not YAML, does not have jobs and steps, or has a matrix that
+            `combinations` cannot evaluate.
     """
     where = name
     try:
@@ -102,14 +106,14 @@ def findings(
     permitted: Mapping[str, Part],
     python: str | None = None,
 ) -> Iterator[Finding]:
-    """Everything in workflows and actions that is not as it must be.
+    """Yields the faults in workflows and actions.
 
     Args:
-        documents: what `read` found.
-        known: what nox and invoke have.
-        allowed: actions and command lines that are allowed besides nox.
-        permitted: permissions of jobs, as for `permissions`.
-        python: the version that images have; None if it may be any.
+        documents: the workflows and actions, from `read`.
+        known: the names of existing sessions and tasks.
+        allowed: the actions and command lines that are allowed in addition to nox.
+        permitted: the permissions of jobs, as for `permissions`.
+        python: the Python version of images; None allows any.
     """
     allowed = [*allowed]
     for file, document in documents.items():
@@ -121,19 +125,19 @@ def findings(
 
 
 def jobs(document: Part) -> dict[str, Part]:
-    """The jobs of a workflow; a composite action has one without a name."""
+    """Returns the jobs of a workflow; a composite action counts as one job without a name."""
     return {"": document["runs"]} if "runs" in document else dict(document.get("jobs") or {})
 
 
 def steps(document: Part) -> Iterator[tuple[str, Part, Part]]:
-    """Each step of a workflow or composite action: where it is in the file, its job, the step."""
+    """Yields the steps of a workflow or composite action, each with its place and its job."""
     for name, job in jobs(document).items():
         for number, step in enumerate(job.get("steps") or [], 1):
             yield f", job {name}, step {number}" if name else f", step {number}", job, step
 
 
 def commands(job: Part, step: Part) -> Iterator[Command]:
-    """Each command line of a step; matrices are expanded, continued lines joined."""
+    """Yields the command lines of a step, for each run of its job; joins continued lines."""
     text = re.sub(r"\s*\\\n\s*", " ", str(step.get("run", "")))
     env = step.get("env")
     chosen = str(env.get("NOXSESSION") or "") if isinstance(env, dict) else ""
@@ -150,37 +154,37 @@ def commands(job: Part, step: Part) -> Iterator[Command]:
 
 
 def filled(text: str, job: Part) -> list[str]:
-    """A text with the values of `matrix.*` in each run of the job."""
+    """Returns a text for each run of a job, with the values of `matrix.*` filled in."""
     return [_filled(text, values) for values in combinations(job)]
 
 
 def combinations(job: Part) -> list[dict[str, str]]:
-    """What `matrix.*` is in each run of a job: [{"matrix.stage": "lint"}, …].
+    """Returns the values of `matrix.*` for each run of a job: [{"matrix.stage": "lint"}, …].
 
-    For a matrix that another job plans it is what the workflow has for where nothing is planned.
+    If another job plans the matrix, these are the values for when nothing was planned.
 
     Raises:
-        ValueError: the matrix is made at run time, or leaves combinations out.
+        ValueError: the matrix is an expression, or has `include` or `exclude`.
     """
     matrix = (job.get("strategy") or {}).get("matrix") or {}
     if planned := _planned(job):
         matrix = json.loads(planned[2])
     plain = isinstance(matrix, dict) and not matrix.keys() & {"include", "exclude"}
     if not plain or not all(isinstance(values, list) for values in matrix.values()):
-        raise ValueError(f"write the values of its matrix as lists, not {matrix}")
+        raise ValueError(f"the matrix is {matrix}. Write its values as lists")
     keys = [f"matrix.{key}" for key in matrix]
     products = itertools.product(*matrix.values())
     return [dict(zip(keys, map(str, values), strict=True)) for values in products]
 
 
 def planner(job: Part) -> str:
-    """The job that plans the matrix of this one; empty where the workflow has it."""
+    """Returns the name of the job that plans the matrix of this job; "" if none does."""
     planned = _planned(job)
     return planned[1] if planned else ""
 
 
 def condition(part: Part) -> str:
-    """The `if` of a job or step without its `${{ }}`; empty where it has none."""
+    """Returns the `if` of a job or step without `${{ }}`; "" if it has none."""
     return _inner(part.get("if", ""))
 
 
@@ -195,7 +199,7 @@ def _planned(job: Part) -> re.Match[str] | None:
 
 
 def _filled(text: str, values: dict[str, str]) -> str:
-    """Also of `matrix.a || matrix.b`, where nothing but matrices can come before the value."""
+    """Fills in `matrix.a`, and `matrix.a || matrix.b` if all parts are from the matrix."""
 
     def value(match: re.Match[str]) -> str:
         names = match[1].split(" || ")
@@ -206,31 +210,35 @@ def _filled(text: str, values: dict[str, str]) -> str:
 
 
 def _parts(file: str, document: Part) -> Iterator[Finding]:
-    """What makes red look green, or keeps a part from running as it does at a terminal."""
+    """Yields what hides failures, or makes CI run differently from a terminal."""
     if "runs" in document and document["runs"].get("using") != "composite":
-        yield Finding(file, "only actions of steps (`using: composite`) can be followed.")
+        yield Finding(file, "only composite actions (`using: composite`) can be checked.")
     named = {f"{file}, job {name}": job for name, job in jobs(document).items() if name}
     for where, job in named.items():
         if "timeout-minutes" not in job and "uses" not in job:
-            yield Finding(where, "it has no timeout-minutes, so it could hang for six hours.")
+            yield Finding(
+                where, "without timeout-minutes it could hang for six hours. Add timeout-minutes."
+            )
     named |= {file: document, **{f"{file}{where}": step for where, _, step in steps(document)}}
     for where, part in named.items():
         defaults = (part.get("defaults") or {}).get("run") or {}
         for key, value in [*part.items(), *defaults.items()]:
             if key == "continue-on-error":
-                yield Finding(where, "continue-on-error makes red look green. Remove it.")
+                yield Finding(where, "continue-on-error hides failures. Remove it.")
             elif key == "if" and condition(part).lower() in ("false", "0", "''", "!always()"):
-                yield Finding(where, f"it never runs, because its condition is {value!r}.")
+                yield Finding(where, f"it never runs, because its `if` is {value!r}. Remove it.")
             elif key == "shell" and value != "bash":
-                yield Finding(where, f"the shell {value!r} may go on after a failure. Write bash.")
+                yield Finding(
+                    where, f"the shell {value!r} may continue after a failure. Write bash."
+                )
             elif key == "working-directory":
-                yield Finding(where, "nox runs at the root. Remove working-directory.")
+                yield Finding(where, "nox must run at the root. Remove working-directory.")
 
 
 def _uses(
     file: str, document: Document, allowed: list[str], documents: Mapping[str, Document]
 ) -> Iterator[Finding]:
-    """Actions and workflows that are called and do not exist, or are not listed and pinned."""
+    """Yields calls of actions and workflows that do not exist, are not listed or are not pinned."""
     called = [(f", job {name}", job) for name, job in jobs(document.content).items()]
     called += [(where, step) for where, _, step in steps(document.content)]
     lines = document.text.splitlines()
@@ -244,23 +252,24 @@ def _uses(
                 yield Finding(where, f"{name} is not in .github/actions or .github/workflows.")
             continue
         if action not in allowed:
-            yield Finding(
-                where, f"{action} is not nox. Make a session of what it does, or {LIST_IT}"
-            )
+            yield Finding(where, f"{action} is not nox. Do its work in a session, or {LIST_IT}")
         if not COMMIT.fullmatch(commit):
-            yield Finding(where, f"{name} is not pinned: name the commit by its 40 digits.")
+            yield Finding(
+                where, f"{name} is not pinned. Write the full hash of a commit after the @."
+            )
         elif not all(re.search(r"# v\d", line) for line in lines if name in line):
-            yield Finding(where, f"{name} has no comment that says its version, such as # v7.0.1")
+            yield Finding(where, f"{name} needs a comment with its version, such as # v7.0.1")
 
 
 def permissions(documents: Mapping[str, Part], permitted: Mapping[str, Part]) -> Iterator[Finding]:
-    """Permissions of jobs that the table does not list; every job may read the repository.
+    """Yields permissions of jobs that are not listed; every job may read the repository.
 
-    A job without `permissions` has those of its workflow, and without these whatever the settings
-    of the repository give: docs.github.com, "Workflow syntax", jobs.<job_id>.permissions.
+    A job without `permissions` has those of its workflow; if that has none, those in the settings
+    of the repository (docs.github.com, "Workflow syntax", jobs.<job_id>.permissions).
 
     Args:
-        permitted: {"ci.yml/plan": {"contents": "write"}, …}.
+        documents: the contents of workflows and actions, by their paths.
+        permitted: the listed permissions: {"ci.yml/plan": {"contents": "write"}, …}.
     """
     existing = set()
     for file, document in documents.items():
@@ -273,7 +282,10 @@ def permissions(documents: Mapping[str, Part], permitted: Mapping[str, Part]) ->
             existing.add(key)
             given = job.get("permissions", document.get("permissions"))
             if given is None:
-                yield Finding(where, "it has no permissions, so it gets the defaults. Write them.")
+                yield Finding(
+                    where,
+                    "without permissions it gets the defaults of the repository. Add permissions.",
+                )
             for some in (given, *map(_of_app, job.get("steps") or [])):
                 yield from _beyond(where, some or {}, permitted.get(key, {}))
     for key in sorted(permitted.keys() - existing):
@@ -283,18 +295,18 @@ def permissions(documents: Mapping[str, Part], permitted: Mapping[str, Part]) ->
 
 
 def _python(file: str, document: Part, python: str | None) -> Iterator[Finding]:
-    """Steps whose Python is not that of images."""
+    """Yields steps whose Python version is not that of images."""
     for where, _, step in steps(document):
         given = (step.get("with") or {}).get("python-version", python)
         if python and given != python:
             yield Finding(
-                f"{file}{where}", f"its Python is {given}, and images have {python}. Use {python}."
+                f"{file}{where}", f"it uses Python {given}, but images have {python}. Use {python}."
             )
 
 
 def _beyond(where: str, given: object, permitted: Part) -> Iterator[Finding]:
     if not isinstance(given, dict):  # read-all, write-all
-        yield Finding(where, f"its permissions are {given}. Write only those it needs.")
+        yield Finding(where, f"its permissions are {given}. List only those that it needs.")
         return
     for name, level in given.items():
         most = permitted.get(name, "read" if name == "contents" else "none")
@@ -307,14 +319,14 @@ def _beyond(where: str, given: object, permitted: Part) -> Iterator[Finding]:
 
 
 def _of_app(step: Part) -> Part:
-    """The permissions of the token of a GitHub App that a step makes."""
+    """Returns the permissions of the GitHub App token that a step creates."""
     inputs = step.get("with") or {}
     prefix = "permission-"
     return {key.removeprefix(prefix): inputs[key] for key in inputs if key.startswith(prefix)}
 
 
 def _commands(file: str, document: Part, known: Names, allowed: list[str]) -> Iterator[Finding]:
-    """Command lines that are neither nox nor listed, or name what does not exist."""
+    """Yields command lines that are neither nox nor listed, and unknown names in them."""
     for where, job, step in steps(document):
         for command in commands(job, step):
             if command.text in allowed:
@@ -325,4 +337,4 @@ def _commands(file: str, document: Part, known: Names, allowed: list[str]) -> It
                     place, f"`{command.text}` is not nox. Make it a session, or {LIST_IT}"
                 )
             for name in unknown("nox", command.nox or [], known):
-                yield Finding(place, f"there is no {name}.")
+                yield Finding(place, f"{name} does not exist.")

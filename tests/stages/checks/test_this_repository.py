@@ -64,7 +64,7 @@ def test_its_workflows_and_documents_are_clean(
     ("file", "old", "new", "place", "name"),
     [
         (CI, "needs: [stage]", "needs: []", f"{CI}, job gate", "job stage"),
-        (CI, "pythons, scan,", "pythons,", CI, "stage scan "),
+        (CI, "pythons, scan,", "pythons,", CI, "stage scan."),
         (SETUP, "--group nox", "nox", f"{SETUP}, step 2", "uv pip install --quiet nox"),
     ],
     ids=["needs", "a stage", "another command"],

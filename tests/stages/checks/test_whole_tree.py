@@ -51,7 +51,7 @@ def test_lint_of_repo_runs_every_check(bench: Project) -> None:
         "deploy/start:",  # shell
         "docs/new.md:1:",  # documents
         "services/backend/src/backend/planted.py:3:",  # the contract
-        "pyproject.toml:",  # floors
+        "pyproject.toml:",  # minimums of coverage
         "pyproject.toml, [tool.slipway.uses]:",
         "error[dangerous-triggers]",  # zizmor
         "too few spaces after comma",  # yamllint

@@ -59,7 +59,7 @@ GROUPS = """
 GATE, STAGE, PLAN, RECORDS = (f"{CI}, job {job}" for job in ("gate", "stage", "plan", "records"))
 RAN = f"{STAGE}, step 3"
 # Findings of several mistakes.
-UNGATED: Found = [(GATE, "job plan"), (GATE, "job stage"), (PLAN, "condition")]
+UNGATED: Found = [(GATE, "job plan"), (GATE, "job stage"), (PLAN, "`if`")]
 JUDGE: Found = [(GATE, "toJSON(needs)")]
 ALWAYS: Found = [(GATE, "always()")]
 PLANNING: Found = [(STAGE, "!failure() && !cancelled()")]
@@ -68,7 +68,7 @@ ONE_STEP: Found = [(PLAN, "output `groups`")]
 
 def unrun(*stages: str) -> Found:
     """The findings for stages that no job runs."""
-    return [(CI, f"stage {stage} ") for stage in sorted(stages)]
+    return [(CI, f"stage {stage}.") for stage in sorted(stages)]
 
 
 def each_job(step: int, name: str) -> Found:
@@ -156,7 +156,7 @@ FAULTS: dict[str, Fault] = {
         CI,
         ".nox/report.json\n",
         ".nox/report.json -- docs\n",
-        [(RAN, "with -- ")],
+        [(RAN, "with --,")],
     ),
     "a stage with a condition": (
         CI,
@@ -212,7 +212,7 @@ FAULTS: dict[str, Fault] = {
         CI,
         "    needs: plan\n",
         "",
-        [(GATE, "job plan"), (PLAN, "condition"), *PLANNING],
+        [(GATE, "job plan"), (PLAN, "`if`"), *PLANNING],
     ),
     "a job of groups that the gate does not need": (
         CI,
@@ -224,7 +224,7 @@ FAULTS: dict[str, Fault] = {
         CI,
         "needs: [stage]",
         "needs: [stage, plan]",
-        [(PLAN, "condition")],
+        [(PLAN, "`if`")],
     ),
     "a plan of something else": (CI, "nox -s plan\n", "nox -s title\n", ONE_STEP),
     "a plan with words": (CI, "nox -s plan\n", "nox -s plan -- --tidy\n", ONE_STEP),
@@ -305,7 +305,7 @@ FAULTS: dict[str, Fault] = {
             CI,
             "!cancelled() && github.ref == 'refs/heads/main' && vars.PLAN == 'on'",
             condition,
-            [(GATE, "job records"), (RECORDS, "condition")],
+            [(GATE, "job records"), (RECORDS, "`if`")],
         )
         for condition in (
             "vars.PLAN == 'on' || github.ref == 'refs/heads/main'",

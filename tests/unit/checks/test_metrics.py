@@ -29,7 +29,7 @@ def catalogue(root: Path) -> list[dict[str, Any]]:
         n for _, expression in metrics.expressions(root) for n in metrics.metrics_of(expression)
     }
     recorded = {rule["record"] for rule in metrics.rules(root) if "record" in rule}
-    names = (used | metrics.LEFT_OUT.keys()) - recorded - metrics.OWN
+    names = (used | metrics.UNUSED.keys()) - recorded - metrics.BUILT_IN
     return [{"name": name, "kind": "gauge"} for name in sorted(names)]
 
 

@@ -51,7 +51,7 @@ def scan(session):
 def built(session):
     session.run("uv", "build", external=True)
 """
-FLOORED = """export default {
+VITE_CONFIG = """export default {
   test: {
     coverage: {
       thresholds: { lines: 90, functions: 90, branches: 90, statements: 90 },
@@ -73,7 +73,7 @@ def shop(tmp_path: Path) -> Project:
         "libs/core/pyproject.toml": '[project]\nname = "core"\n',
         "apps/web/package.json": '{"devDependencies": {"vitest": "^4"}}',
         "apps/web/package-lock.json": "{}",
-        VITE: FLOORED,
+        VITE: VITE_CONFIG,
     }.items():
         project.write(name, text)
     return project
@@ -114,7 +114,7 @@ NOTHING = {
         f"        def later() -> None:\n    {PYTEST}",
         "test can end here",
     ),
-    "installing alone": (
+    "only installing": (
         PYTEST,
         '        nox_api.sync(session, member, "test")\n',
         "test can end here",
@@ -124,26 +124,26 @@ NOTHING = {
         '        session.run("true", external=True)\n',
         "true checks nothing",
     ),
-    "collecting alone": ('["pytest", "--conf', '["pytest", "--collect-only", "--conf', "--collect"),
+    "only collecting": ('["pytest", "--conf', '["pytest", "--collect-only", "--conf', "--collect"),
     "a choice of tests": ('["pytest", "--conf', '["pytest", "-k", "nothing", "--conf', "with -k"),
     "a choice in one word": ('["pytest", "--conf', '["pytest", "-knothing", "--conf', "-knothing"),
-    "options that are split": (
+    "options in one string": (
         'command = ["pytest", ',
         'command = ["pytest", *"-q --co".split(), ',
-        "with --co ",
+        "--co.",
     ),
-    "another floor on the command line": (
+    "another minimum on the command line": (
         '["pytest", "--conf',
         '["pytest", "--cov-fail-under=0", "--conf',
         "--cov-fail-under=0",
     ),
-    "findings that are forgiven": ('["flake8", ', '["flake8", "--exit-zero", ', "--exit-zero"),
-    "a shell that forgives": (
+    "findings that are ignored": ('["flake8", ', '["flake8", "--exit-zero", ', "--exit-zero"),
+    "a shell that ignores a failure": (
         PYTEST,
         '        session.run("sh", "-c", "pytest || true", external=True)\n',
-        "with || ",
+        "||.",
     ),
-    "an exit status that is called success": (
+    "a failure that counts as success": (
         PYTEST,
         "        session.run(*command, success_codes=[0, 1])\n",
         "success_codes",
@@ -151,12 +151,12 @@ NOTHING = {
     "an exception that is caught": (
         PYTEST,
         f"        try:\n    {PYTEST}        except Exception:\n            pass\n",
-        "a failure is hidden",
+        "hides a failure",
     ),
     "an exception that is suppressed": (
         PYTEST,
         f"        with contextlib.suppress(Exception):\n    {PYTEST}",
-        "a failure is hidden",
+        "hides a failure",
     ),
     "options for all sessions": (
         "\nCONFIG = ",
@@ -208,20 +208,20 @@ def test_sessions_that_are_not_stages_are_not_checked(shop: Project) -> None:
     assert found(shop) == []
 
 
-FLOORS = [
-    ("pyproject.toml", "fail_under = 90", "", "coverage of Python has no floor"),
-    ("pyproject.toml", "fail_under = 90", "fail_under = 0", "coverage of Python has no floor"),
-    ("pyproject.toml", "fail_under = 90", "fail_under = 0.0", "coverage of Python has no floor"),
+MINIMUMS = [
+    ("pyproject.toml", "fail_under = 90", "", "fail_under"),
+    ("pyproject.toml", "fail_under = 90", "fail_under = 0", "fail_under"),
+    ("pyproject.toml", "fail_under = 90", "fail_under = 0.0", "fail_under"),
     ("pyproject.toml", '"-ra"', '"-ra", "--co"', "with --co in addopts"),
     ("pyproject.toml", '["-ra", "--strict-config"]', '"-k it"', "with -k in addopts"),
-    (VITE, "thresholds: {", "floors: {", "coverage has no floor"),
-    (VITE, "thresholds: {", "// thresholds: {", "coverage has no floor"),
-    (VITE, "functions: 90", "functions: 0", "coverage has no floor"),
-    (VITE, "{ lines: 90, functions: 90, branches: 90, statements: 90 }", "{}", "has no floor"),
+    (VITE, "thresholds: {", "minimums: {", "thresholds"),
+    (VITE, "thresholds: {", "// thresholds: {", "thresholds"),
+    (VITE, "functions: 90", "functions: 0", "thresholds"),
+    (VITE, "{ lines: 90, functions: 90, branches: 90, statements: 90 }", "{}", "thresholds"),
 ]
 
 
-@pytest.mark.parametrize(("file", "old", "new", "named"), FLOORS)
+@pytest.mark.parametrize(("file", "old", "new", "named"), MINIMUMS)
 def test_a_missing_minimum_coverage_is_found_with_its_file(
     file: str, old: str, new: str, named: str, shop: Project
 ) -> None:

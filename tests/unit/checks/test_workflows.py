@@ -251,7 +251,7 @@ GIVEN: list[tuple[Any, Any, list[tuple[str, str]]]] = [
     ({}, "read-all", [(JOB_PLAN, "read-all")]),
     ({"packages": "read"}, {}, [(FILE, "packages: read")]),
     ({"contents": "write"}, None, [(FILE, "contents: write"), (JOB_PLAN, "contents: write")]),
-    (None, None, [(JOB_PLAN, "no permissions")]),
+    (None, None, [(JOB_PLAN, "Add permissions")]),
     (None, {}, []),
 ]
 
