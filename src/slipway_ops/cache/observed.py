@@ -1,8 +1,8 @@
-"""What a session has accessed beside its key: what is in neither is a finding.
+"""Compares what a session accessed with its key.
 
-The key itself is asked (cache_key.py), so that there is no second list of what counts. Besides it
-there are places that cannot make another result, or only together with something in the key; they
-are known by rules.
+An access is a finding unless it is in the key or harmless. What is in the key comes from
+cache_key.py, so that there is only one list. Rules here say what is harmless: it cannot change the
+result, or only if something in the key changes too.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from slipway_ops.project import Member
 
 USES = "[tool.slipway.uses]"
 EXCLUSIONS = "[tool.slipway.results.trace]"
-FEW = 4  # lines to add of these
-MANY = 3  # paths of one folder are shown one by one
-SHOWN = 12  # lines of findings; all of them are in a file
-# What the system of the key brings, which `machine` names; a program there is another matter.
+MAX_REASONS = 4  # suggested lines for EXCLUSIONS
+MAX_PATHS = 3  # of one folder; if there are more, only the folder is shown
+MAX_LINES = 12  # of findings; all findings are in a file
+# The field `machine` of the key stands for these folders. Programs in them are checked by name.
 SYSTEM = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/etc")
 KERNEL = ("/proc", "/sys", "/dev")
-# https://pubs.opengroup.org/onlinepubs/9799919799/idx/utilities.html and what a libc comes with
+# Utilities of POSIX (https://pubs.opengroup.org/onlinepubs/9799919799/idx/utilities.html), and
+# programs that come with libc.
 PLAIN_PROGRAMS = """
 awk basename bash cat chmod cp cut dash date dirname echo env expr false file find getconf grep head
 id kill ldconfig ldd ln locale ls mkdir mktemp mv nproc printf ps pwd readlink realpath rm rmdir sed
@@ -42,12 +43,12 @@ sh sleep sort stat tail tee test touch tr true tty uname uniq wc which xargs
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that a session depends on and that its key does not hold.
+    """Something that a session accessed and that is not in its key.
 
     Attributes:
         how: as in `Access`.
-        what: a path from the root, an absolute path outside of it, or an address.
-        program: what accessed it.
+        what: a path relative to the root, an absolute path outside of it, or an address.
+        program: the program that accessed it.
     """
 
     how: str
@@ -57,11 +58,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What was observed of one session.
+    """The accesses of one session.
 
     Attributes:
-        held: what is in each part of the key or in a place without influence, by its name.
-        findings: all the rest.
+        held: the accesses that are in the key or harmless, by part of the key or kind of place.
+        findings: all other accesses.
     """
 
     held: dict[str, list[str]]
@@ -69,28 +70,28 @@ class Report:
 
 
 def exclusions(inputs: Inputs) -> dict[str, str]:
-    """The patterns of what is not a finding, each with its reason.
+    """Returns the patterns for accesses that are not findings, each with its reason.
 
     Raises:
-        SlipwayError: one has no reason.
+        SlipwayError: a pattern has no reason.
     """
     found = inputs.now.own("results").get("trace", {})
     for pattern, reason in found.items():
         if not isinstance(reason, str) or not reason.strip():
-            raise SlipwayError(f"{pattern!r} in {EXCLUSIONS} of pyproject.toml has no reason.")
+            raise SlipwayError(f"{EXCLUSIONS} of pyproject.toml needs a reason for {pattern!r}.")
     return dict(found)
 
 
 def report(
     inputs: Inputs, stage: str, member: Member, found: Mapping[Access, str], temporary: Path
 ) -> Report:
-    """Sorts what a session has accessed.
+    """Sorts the accesses of a session.
 
     Args:
         inputs: what sessions depend on, as it is now.
-        stage: the name of the stage.
-        member: the member whose session it is.
-        found: what was accessed, and by which program.
+        stage: the stage of the session.
+        member: the member of the session.
+        found: the accesses, each with the program that made it first.
         temporary: the folder for temporary files, which was empty when the session started.
 
     Raises:
@@ -117,12 +118,15 @@ def report(
 
 
 def lines(inputs: Inputs, stage: str, member: Member, findings: Collection[Finding]) -> list[str]:
-    """Findings as people read them, with what to add to pyproject.toml; many of a folder as one."""
+    """Returns findings as lines of text, with the lines to add to pyproject.toml.
+
+    If there are many findings in one folder, a single line shows the folder.
+    """
     groups: dict[tuple[str, str], list[Finding]] = {}
     every = {finding.what for finding in findings}
     for finding in findings:
         above = {str(parent) for parent in Path(finding.what).parents}
-        if above & every - {".", "/"}:  # said of the folder that it lies in
+        if above & every - {".", "/"}:  # a folder above it is a finding too
             continue
         folder = os.path.dirname(finding.what)
         groups.setdefault((finding.program, folder or finding.what), []).append(finding)
@@ -131,7 +135,7 @@ def lines(inputs: Inputs, stage: str, member: Member, findings: Collection[Findi
     edges: list[str] = []
     excluded: list[str] = []
     for (program, folder), group in groups.items():
-        if len({finding.what for finding in group}) > MANY and folder != "/":
+        if len({finding.what for finding in group}) > MAX_PATHS and folder != "/":
             hows = " or ".join(dict.fromkeys(finding.how for finding in group))
             shown.append(f"{folder}/ ({len(group)} paths {hows} by {program})")
             places = [folder]
@@ -144,19 +148,20 @@ def lines(inputs: Inputs, stage: str, member: Member, findings: Collection[Findi
         for place in places:
             is_edge = read and edges_count and not place.startswith(("/", ".git/"))
             (edges if is_edge else excluded).append(_pattern(group[0].how, place))
-    if len(shown) > SHOWN:
-        shown[SHOWN:] = [f"and {len(shown) - SHOWN} more"]
+    if len(shown) > MAX_LINES:
+        shown[MAX_LINES:] = [f"and {len(shown) - MAX_LINES} more"]
     if edges:
         declared = [*map(str, inputs.now.own("uses").get(member.name, [])), *dict.fromkeys(edges)]
-        shown += [f"add to {USES}:", f"    {member.name} = {json.dumps(declared)}"]
+        shown += [f"Add to {USES}:", f"    {member.name} = {json.dumps(declared)}"]
     if excluded:
-        reasons = [f'    {json.dumps(each)} = "…"' for each in [*dict.fromkeys(excluded)][:FEW]]
-        shown += [f"if it makes no other result, add to {EXCLUSIONS}, with the reason:", *reasons]
+        patterns = [*dict.fromkeys(excluded)][:MAX_REASONS]
+        reasons = [f'    {json.dumps(pattern)} = "…"' for pattern in patterns]
+        shown += [f"If it cannot change the result, add to {EXCLUSIONS}, with a reason:", *reasons]
     return shown
 
 
 def _pattern(how: str, place: str) -> str:
-    """The pattern that excludes a place: a program by its name, a folder of a home by `~`."""
+    """Returns the pattern that excludes a place: the name of a program, or a path with `~`."""
     home = f"{Path.home()}/"
     if how == "run":
         return os.path.basename(place)
@@ -164,7 +169,7 @@ def _pattern(how: str, place: str) -> str:
 
 
 class _Key:
-    """What the key of one session holds, and what is harmless for it."""
+    """Decides which accesses are in the key of one session, and which are harmless."""
 
     def __init__(
         self,
@@ -178,22 +183,22 @@ class _Key:
         self._is_repo = member.kind == "repo"
         self.root = os.path.realpath(inputs.root)
         self.top = f"{self.root}/"
-        self._real = functools.cache(os.path.realpath)  # files stay as they are meanwhile
+        self._real = functools.cache(os.path.realpath)  # files do not change meanwhile
         self._links = functools.cache(self._followed)
-        self._files: dict[str, str] = {}  # the part of the key that each is in
-        self._folders: dict[str, str] = {}  # those of which everything is in the key
-        self._bases: set[str] = set()  # of these, those with which a tree begins
+        self._files: dict[str, str] = {}  # the part of the key that each file is in
+        self._folders: dict[str, str] = {}  # the same for folders with all their files
+        self._bases: set[str] = set()  # the folders among these where a tree starts
         for folder, tree in inputs.trees(stage, member).items():
-            self._hold(folder, tree)
+            self._add(folder, tree)
         self._members = {os.path.join(self.root, folder) for folder in inputs.now.folders}
-        if not self._is_repo:  # what other members there are is in its key alone
+        if not self._is_repo:  # only the key of `repo` has the list of members
             for parent in {str(up) for path in self._members for up in Path(path).parents}:
                 if parent not in self._bases:
                     self._folders.pop(parent, None)
         self._programs = _programs(member, found)
         self._manifests: set[str] = set()
         if member.language == "python":
-            # With them, the folders in which uv looks for members of the workspace.
+            # uv also looks for members of the workspace in the folders above each manifest.
             for file in inputs.now.locked(member).manifests:
                 self._manifests |= {str(file), str(file.parent), str(file.parent.parent)}
         self._imports = _imports(inputs.root) if stage == "lint" else set()
@@ -201,7 +206,7 @@ class _Key:
         known = {self.root, *self._bases, *self._files, *self._places, *self._imports}
         self._above = {self.root, *(str(parent) for path in known for parent in Path(path).parents)}
 
-    def _hold(self, folder: str, tree: file_trees.Tree) -> None:
+    def _add(self, folder: str, tree: file_trees.Tree) -> None:
         own = folder == self._member.folder
         part = "files" if own else "root" if folder == "." else "members"
         base = os.path.realpath(os.path.join(self.root, folder))
@@ -214,7 +219,7 @@ class _Key:
             path = os.path.join(base, name)
             if what == "empty folder":
                 self._folders[self._real(path.rstrip("/"))] = part
-            elif name.endswith("/"):  # what a link leads to
+            elif name.endswith("/"):  # the target of a link
                 self._files[self._real(path.rstrip("/"))] = part
             elif name:
                 place = os.path.join(self._real(os.path.dirname(path)), os.path.basename(path))
@@ -223,7 +228,7 @@ class _Key:
                 self._folders.setdefault(self._real(f"{base}/{up}"), part)
 
     def points(self, access: Access) -> list[tuple[str, str]]:
-        """What an access accesses: the links on the way, and where they lead to."""
+        """Returns the links on the way to an accessed path, and their target."""
         if not access.what.startswith("/"):  # an address
             return [(access.how, access.what)]
         *links, last = self._links(access.what, access.follows)
@@ -241,10 +246,10 @@ class _Key:
         return (*links, here, *self._followed(target, True, depth + 1))
 
     def part(self, path: str, how: str, program: str) -> str:
-        """The part of the key, or the harmless place, that an access belongs to; empty if none."""
+        """Returns the part of the key or the kind of harmless place of an access; "" if none."""
         if how == "connected to" and self._is_repo and program == "docker":
-            return "tools"  # variables say which engine it speaks to
-        if not path.startswith("/"):  # scan asks for what is known today
+            return "tools"  # variables in the key say which engine this is
+        if not path.startswith("/"):  # only scan may use the network: its key has the day
             return "day" if self._stage == "scan" else ""
         if path in self._files:
             return self._files[path]
@@ -256,7 +261,7 @@ class _Key:
             how = "looked up"
         if path in self._folders:
             return self._folders[path]
-        # Of a folder outside of the tree, only what is in it can make another result.
+        # For a folder outside of the root, only access to its files is relevant.
         outside = not f"{path}/".startswith(self.top) and os.path.isdir(path)
         if how == "looked up" and (path in self._above or outside):
             return "folders on the way"
@@ -269,7 +274,7 @@ class _Key:
         return self._absent(path)
 
     def _absent(self, path: str) -> str:
-        """The part that would hold a path if it were there."""
+        """Returns the part of the key that would have a path if it existed."""
         place = os.path.relpath(path, self.root)
         in_member = any(path.startswith(f"{member}/") for member in self._members)
         if path.startswith(self.top) and not in_member:
@@ -279,12 +284,12 @@ class _Key:
             near = os.path.dirname(near)
         if part := self._files.get(near) or self._folders.get(near):
             return part
-        # Outside of the root, what is not there is not there: else each look at a folder above it
-        # for configuration would be a finding.
-        return "" if in_member else "not there, outside"
+        # Outside of the root, missing files are harmless: programs look for configuration in each
+        # folder above.
+        return "" if in_member else "missing, outside"
 
     def _left_out(self, path: str, how: str) -> str:
-        """What tools leave behind: caches and installed packages; but not what a stage has made."""
+        """Returns the kind of a path that tools leave behind, such as a cache; "" for others."""
         bases = [base for base in self._bases if path.startswith(f"{base}/")]
         base = max(bases, key=len, default=self.root)
         if not path.startswith(f"{base}/"):
@@ -293,7 +298,7 @@ class _Key:
             return ""
         parts = os.path.relpath(path, base).split("/")
         if parts[0] == ".git":
-            # What is in it is in the key of `repo`. That there is one does not change.
+            # Only the key of `repo` has its content. That it exists is harmless.
             return "git" if self._is_repo or len(parts) == 1 else ""
         if "node_modules" in parts:
             return "locked"
@@ -302,21 +307,21 @@ class _Key:
         return "made by stages" if how != "read" and file_trees.is_made(parts[0]) else ""
 
     def _asked(self, path: str, program: str) -> str:
-        """The part that was made by asking the same program, which reads this."""
-        if program == "uv" and path in self._manifests:  # whether they fit the lock
+        """Returns the part of the key that the same program already provides; "" if none."""
+        if program == "uv" and path in self._manifests:  # uv compares them with the lock
             return "locked"
         if not self._is_repo:
             return ""
         if program == "docker" and path.startswith(f"{Path.home()}/.docker"):
             return "tools"
         own = (f"{Path.home()}/.gitconfig", f"{Path.home()}/.config/git")
-        # The repository of a worktree lies elsewhere.
+        # The repository of a worktree is elsewhere.
         is_git = ".git" in path.split("/") or path.startswith(own)
         return "git" if program == "git" and is_git else ""
 
     def _place(self, path: str) -> str:
-        """The harmless place that a path lies in; none in the tree but what is named there."""
-        own = path.startswith(self.top)
+        """Returns the kind of harmless place that a path is in; "" if it is in none."""
+        own = path.startswith(self.top)  # a place above the root does not count for it
         inside = [p for p in self._places if path == p or path.startswith(f"{p}/")]
         inside = [p for p in inside if not own or p.startswith(self.top)]
         return self._places[max(inside, key=len)] if inside else ""
@@ -328,7 +333,7 @@ class _Key:
 
 
 def _programs(member: Member, found: Iterable[Access]) -> set[str]:
-    """The programs whose versions are in the key; behind a shim, the one that it started."""
+    """Returns the programs whose versions are in the key; for a shim, the one that it started."""
     known = {name: path for name in PROGRAMS[member.language] if (path := shutil.which(name))}
     own = python_member.python(member) if member.language == "python" else sys.executable
     programs = {os.path.realpath(path) for path in (*known.values(), own, uv.find())}
@@ -338,10 +343,10 @@ def _programs(member: Member, found: Iterable[Access]) -> set[str]:
 
 
 def _imports(root: Path) -> set[str]:
-    """The folders of members in which programs of the environment for lint look for modules.
+    """Returns the folders of members in which the environment for lint looks for modules.
 
-    They list them when they start. What is imported from one and not declared keeps a result from
-    being kept (undeclared_imports.py).
+    Python lists them when it starts. The result of a session that imports an undeclared module
+    from them is not stored (undeclared_imports.py).
     """
     files = root.glob(".nox/all/lib/python*/site-packages/*.pth")
     found = [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
@@ -349,9 +354,9 @@ def _imports(root: Path) -> set[str]:
 
 
 def _harmless(root: str, temporary: Path, programs: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Folders that make no other result, or none without another part of the key."""
+    """Yields folders that cannot change a result, or only if the key changes, with their kind."""
     yield from ((path, "machine") for path in KERNEL)
-    for program in programs:  # those with files of their own beside them
+    for program in programs:  # the programs that come with a folder of files
         if "node_modules" in program.split("/") or os.path.basename(program).startswith("python"):
             yield os.path.dirname(os.path.dirname(program)), "tools"
     yield os.path.realpath(sys.base_prefix), "tools"

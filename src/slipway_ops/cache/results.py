@@ -109,7 +109,7 @@ class Records:
             json_files.write(file, {"format": FORMAT, **vars(record)})
             self._drop(record.session)
         except OSError as error:
-            self._say(f"the result of {record.session} is not kept: {error}")
+            self._say(f"the result of {record.session} is not stored: {error}")
 
     def drop(self, session: str) -> list[Record]:
         """Deletes all records of a session, because one was wrong, and returns them."""
@@ -225,7 +225,7 @@ class Results:
         ]
         if changed:
             named = "; ".join(changed[:3])
-            self._say(f"the result of {name} is not kept because its inputs changed: {named}.")
+            self._say(f"the result of {name} is not stored, because its inputs changed: {named}.")
             return
         with suppress(OSError, SlipwayError):
             made = outputs(self.inputs, stage, member)

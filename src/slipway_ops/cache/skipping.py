@@ -1,7 +1,7 @@
-"""What one run of nox skips, because its results are known, and how much runs at a time.
+"""Skips sessions whose results are known, and decides how many sessions run in parallel.
 
-When the noxfile is read, all keys are looked at once: the number of sessions at a time comes from
-what has changed. Each session looks again when it starts.
+The number of parallel sessions depends on what has changed, so all keys are computed when nox reads
+the noxfile. Each session looks for its result again when it starts.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
 from slipway_ops.stages import baseline
 
-if TYPE_CHECKING:  # what only RESULTS=trace needs is imported then
+if TYPE_CHECKING:  # imported only with RESULTS=trace, because other runs should start fast
     from slipway_ops.cache.trace import Trace
 
 ALONE = ("setup", "publish", "deploy", "smoke", "release")
-INSTALL_ONLY = "--install-only"  # runs no tool, so that nothing is known afterwards
-# With these, more than stages may be chosen, or nothing is skipped.
+INSTALL_ONLY = "--install-only"  # runs no tool, so there is no result
+# With these, nox may run other sessions than stages, or nothing may be skipped.
 UNCLEAR = ("-k", "--keywords", "--session=", "--sessions=", INSTALL_ONLY)
-WORKER = "--parallel-worker"  # nox gives it to the processes of sessions that run side by side
-BESIDE = "SLIPWAY_BESIDE"  # for those processes: how many run at a time
+WORKER = "--parallel-worker"  # nox passes it to the processes of parallel sessions
+PARALLEL = "SLIPWAY_PARALLEL"  # tells those processes how many sessions run in parallel
 
 
 @dataclass(frozen=True)
 class Skip:
-    """Why a session is not run.
+    """Why a session is skipped.
 
     Attributes:
         result: `untouched` or `unchanged`.
-        reason: a sentence.
-        saved: the seconds that it would take.
+        reason: the text for people.
+        saved: the seconds that the session would take.
     """
 
     result: str
@@ -63,10 +63,13 @@ class Run:
     """One run of nox in a project."""
 
     def __init__(self, root: Path) -> None:
-        """Takes the root of the project.
+        """Reads the variables `RESULTS` and `SINCE`.
+
+        Args:
+            root: the root of the project.
 
         Raises:
-            SlipwayError: `RESULTS` or `SINCE` has a value that cannot be used here.
+            SlipwayError: one of the variables has a value that cannot be used here.
         """
         self._root = root
         self._results = Results(root)
@@ -82,46 +85,45 @@ class Run:
 
     @property
     def inputs(self) -> cache_key.Inputs:
-        """What the sessions depend on: the members and their files."""
+        """Everything that sessions depend on."""
         return self._results.inputs
 
     def begin(self, words: list[str], defined: Collection[str] = ()) -> int:
-        """Decides how many sessions run at a time without `-j`.
+        """Returns how many sessions run in parallel without `-j`.
 
-        Whole stages take as many as there are cores, if that many are to be run. One named
-        session, or words for its tools, run alone: with their output as it comes, and with a
-        terminal for a debugger. So does what changes more than this checkout.
+        Whole stages use all cores, if that many sessions are not skipped. A session that is named,
+        or that gets words for its tool, runs alone: it shows its output at once and has a terminal
+        for a debugger. Sessions that change more than this checkout run alone too.
 
         Args:
             words: the command line of nox.
-            defined: the sessions of stages that the noxfile has; every member has every stage if it
-                is empty.
+            defined: the sessions in the noxfile; if it is empty, each member has all stages.
         """
         run_summary.begin()
         end = words.index("--") if "--" in words else len(words)
         typed = command_names.sessions_in(words)
         alone = end < len(words) or any("(" in n or n in ALONE for n in typed)
         cores = 1 if alone else os.cpu_count() or 1
-        # Of several members, as CI names a group of sessions: side by side all the same.
+        # CI names the sessions of a group in NOXSESSION; these run in parallel.
         named = typed or [name for name in os.environ.get("NOXSESSION", "").split(",") if name]
         others = [name for name in named if name.partition("(")[0] not in cache_key.STAGES]
         if others or any(word.startswith(UNCLEAR) for word in words[:end]):
-            return cores  # what runs before may change the rest
+            return cores  # other sessions may change the files of later ones
         self._only_stages = True
         self._skips, misses = self.look(named, tuple(words[end + 1 :]), defined)
         at_a_time = max(1, min(cores, misses))
-        os.environ[BESIDE] = str(at_a_time)
+        os.environ[PARALLEL] = str(at_a_time)
         return at_a_time
 
     def look(
         self, named: list[str], words: tuple[str, ...], defined: Collection[str] = ()
     ) -> tuple[dict[str, Skip], int]:
-        """What would be skipped of some sessions, by name, and how many would not.
+        """Returns the sessions that would be skipped, by name, and the number of all others.
 
         Args:
-            named: stages or sessions; all of them if it is empty.
-            words: what follows `--`.
-            defined: the sessions that there are; all if it is empty.
+            named: the stages or sessions to look at; if it is empty, all.
+            words: the words after `--`.
+            defined: the sessions in the noxfile; if it is empty, each member has all stages.
         """
         results = self._results
         skips: dict[str, Skip] = {}
@@ -143,10 +145,10 @@ class Run:
 
     @contextmanager
     def kept(self, session: nox.Session, stage: str, member: Member) -> Iterator[nox.Session]:
-        """Runs the body as a session whose success is kept, or skips it because one is kept.
+        """Runs the body as a session and stores its success; skips it if a success is stored.
 
-        Meanwhile this process has no variables but those of variables.py. Gives the session, or
-        with RESULTS=trace one whose programs are observed.
+        During the body, this process has only the environment variables that variables.py allows.
+        Yields the session; with RESULTS=trace, one that records what its programs access.
         """
         results, began = self._results, time.monotonic()
         if skip := self._skips.get(session.name):
@@ -166,26 +168,26 @@ class Run:
         result, wrong, findings = "failed", "", list[str]()
         try:
             with (
-                variables.confined((*counting, BESIDE, baseline.VARIABLE)),
+                variables.confined((*counting, PARALLEL, baseline.VARIABLE)),
                 traced.observe(session) if traced else nullcontext(session) as one,
             ):
                 yield one
             results.inputs.forget()
             if record and results.verifies and not results.hit(stage, member, fields):
-                wrong = f"would have been skipped ({record}), and makes other files"
+                wrong = f"would have been skipped ({record}), but creates other files"
             elif traced and fields is not None:
                 findings = traced.report(results.inputs, stage, member, fields)
-                wrong = "accesses what is not in its key" if findings else ""
+                wrong = "has accessed something that is not in its key" if findings else ""
             result = "failed" if wrong else "succeeded"
         except Exception as error:
             if isinstance(error, _raised_by_skip(session)):
                 result = run_summary.reason(str(error))
             elif stage == "test":
-                self._say_hidden(session, member)
+                self._warn_hidden(session, member)
             if result == "failed" and session.name not in run_summary.OF_TOOLS:
                 run_summary.failed(session.name, stage, str(error).splitlines()[:1])
             if record and result == "failed":
-                session.warn(self._wrong(session, f"would have been skipped ({record}), and fails"))
+                session.warn(self._wrong(session, f"would have been skipped ({record}), but fails"))
             raise
         finally:
             self._skips = {}
@@ -200,7 +202,7 @@ class Run:
         results.inputs.save()
 
     def _trace(self, session: nox.Session) -> Trace | None:
-        """What observes the programs of a session, with RESULTS=trace."""
+        """Returns what records the accesses of a session; None without RESULTS=trace."""
         if self._results.mode != "trace":
             return None
         from slipway_ops.cache.trace import Trace
@@ -211,25 +213,25 @@ class Run:
             session.error(str(error))
 
     def _wrong(self, session: nox.Session, what: str, lines: Sequence[str] = ()) -> str:
-        """Drops what is kept of a session, and says which runs may be wrong because of it.
+        """Deletes the stored results of a session, and says which runs may have been wrong.
 
         Args:
             session: the session.
-            what: what has been found of it.
-            lines: more of that, for the end of the run.
+            what: what is wrong with it.
+            lines: details, shown at the end of the run.
         """
         dropped = self._results.records.drop(session.name)
         text = f"{session.name} {what}."
         if dropped:
             oldest = min(dropped, key=lambda record: record.at)
             text += (
-                f" Runs that skipped it since {oldest.when} may have been wrong; what was kept of "
-                f"it is dropped ({len(dropped)})."
+                f" Runs that skipped it since {oldest.when} may have been wrong. Its "
+                f"stored results ({len(dropped)}) are deleted."
             )
         if lines:
             from slipway_ops.cache import trace
 
-            lines = [*lines, f"all of it: {trace.FOLDER / session.name}.json"]
+            lines = [*lines, f"The full list is in {trace.FOLDER / session.name}.json"]
         run_summary.remark("\n    ".join([text, *lines]))
         return f"RESULTS={self._results.mode}: {text}"
 
@@ -245,7 +247,7 @@ class Run:
         return None
 
     def _is_whole(self, session: nox.Session, stage: str, member: Member, fields: Fields) -> bool:
-        """Whether a key holds all that its session has read."""
+        """Returns whether the key of a session has everything that it has read."""
         if stage != "lint" or member.language != "python":
             return True
         if not python_member.is_locked_with_tools(member):  # it has an environment of its own
@@ -253,31 +255,31 @@ class Run:
         try:
             names = undeclared_imports.undeclared(self._root, member, fields["locked"])
         except (OSError, SyntaxError) as error:
-            session.warn(f"The result is not kept because the imports cannot be read: {error}")
+            session.warn(f"The result is not stored, because the imports cannot be read: {error}")
             return False
         if names:
             session.warn(
-                f"{member} imports {', '.join(sorted(names))} and does not declare it: the result "
-                "is not kept because it depends on what others declare."
+                f"{member} imports {', '.join(sorted(names))} but does not declare it. The result "
+                "is not stored, because it depends on what other members declare."
             )
         return not names
 
-    def _say_hidden(self, session: nox.Session, member: Member) -> None:
-        """Names the variables that a member's files mention and that its session did not see."""
-        patterns = (*self._results.inputs.counting("test", member), BESIDE)
+    def _warn_hidden(self, session: nox.Session, member: Member) -> None:
+        """Warns about variables that a member's files mention but that its session did not see."""
+        patterns = (*self._results.inputs.counting("test", member), PARALLEL)
         names = variables.mentioned(variables.hidden(patterns, os.environ), member)
         if names:
             session.warn(
-                f"{', '.join(names)}: set in this shell, but the session does not see it. If tests "
-                f"need it, add to {member.folder}/pyproject.toml, in [tool.slipway]: "
+                f"{', '.join(names)}: set in this shell, but not in the session. If tests need it, "
+                f"add to {member.folder}/pyproject.toml, in [tool.slipway]: "
                 f"variables = {json.dumps(names)}"
             )
 
     def _make_locks(self, session: nox.Session, member: Member) -> None:
-        """Makes each uv.lock that a session needs where a fresh copy has none: keys hold them."""
+        """Creates each missing uv.lock that a session needs, because it is in the key."""
         if shell.in_ci():
             return
-        with suppress(SlipwayError):  # the session says it
+        with suppress(SlipwayError):  # the session reports it
             made = uv.ensure_lock(project.tools_folder(self._root))
             if member.language == "python" and not python_member.is_locked_with_tools(member):
                 folder = python_member.lock_folder(member)
@@ -288,13 +290,13 @@ class Run:
 
 
 def processes() -> int:
-    """How many processes a session may use: the cores, divided by the sessions that run beside."""
-    beside = int(os.environ.get(BESIDE) or 1) if WORKER in sys.argv else 1
-    return max(1, (os.cpu_count() or 1) // beside)
+    """Returns how many processes a session may use: the cores, divided by parallel sessions."""
+    parallel = int(os.environ.get(PARALLEL) or 1) if WORKER in sys.argv else 1
+    return max(1, (os.cpu_count() or 1) // parallel)
 
 
 def _raised_by_skip(session: nox.Session) -> type[Exception]:
-    """What `session.skip` raises: nox has no public name for it."""
+    """Returns the exception that `session.skip` raises, because nox has no public name for it."""
     try:
         session.skip()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""What programs access, as strace writes it down: https://strace.io, only on Linux."""
+"""Records what programs access, with strace (https://strace.io, only on Linux)."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from slipway_ops.errors import SlipwayError
 
 CALLS = ("%file", "fchdir", "getdents64", "connect", "bind")
 FORKS = ("clone", "clone3", "fork", "vfork")
-# `?` passes over calls that a processor does not have; the filter makes all other calls fast.
+# `?` ignores calls that a processor does not have; --seccomp-bpf keeps other calls fast.
 OPTIONS = (
     *("--follow-forks", "--seccomp-bpf", "--decode-fds=path", "--signal=none", "--quiet=all"),
     "--trace=" + ",".join((*CALLS, *(f"?{name}" for name in FORKS))),
 )
 INSTALL = "Install it, for example: sudo apt-get install strace"
-ALLOW = "In a container, start that with --cap-add SYS_PTRACE. RESULTS=verify needs no strace."
+ALLOW = (
+    "If this is a container, start it with --cap-add SYS_PTRACE. RESULTS=verify needs no strace."
+)
 
-NOTHING_THERE = ("ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG")
+MISSING = ("ENOENT", "ENOTDIR", "ELOOP", "ENAMETOOLONG")
 OPENING = ("open", "openat", "openat2", "creat")
-# The file that these make or remove is the session's own from then on; of two paths, both are.
-MAKING = (
+# Files that these create or remove belong to the session from then on; so do both of two paths.
+CREATING = (
     *("mkdir", "mkdirat", "mknod", "mknodat", "symlink", "symlinkat", "link", "linkat"),
     *("rename", "renameat", "renameat2", "unlink", "unlinkat", "rmdir"),
 )
-# They change what is there, or say where the process is.
+# These only change a file, or ask for the working directory.
 NO_ACCESS = ("getcwd", "chmod", "fchmodat", "chown", "lchown", "fchownat", "utimensat", "truncate")
 NOT_FOLLOWING = ("lstat", "readlink", "readlinkat", "lgetxattr", "llistxattr")
 
@@ -48,12 +50,12 @@ HOST = re.compile(r'inet_(?:addr\(|pton\(AF_INET6, )"([^"]+)"')
 
 @dataclass(frozen=True)
 class Access:
-    """One thing that programs of a session have accessed.
+    """An access by a program of a session.
 
     Attributes:
-        how: `read`, `listed`, `looked up`, `missed` (it is not there), `run` or `connected to`.
-        what: an absolute path, as it was named, or an address such as `192.0.2.1:443`.
-        follows: whether what a link leads to was accessed; else the link itself.
+        how: `read`, `listed`, `looked up`, `missed` (it does not exist), `run` or `connected to`.
+        what: an absolute path, as the program wrote it, or an address such as `192.0.2.1:443`.
+        follows: whether the target of a link was accessed; else the link itself.
     """
 
     how: str
@@ -69,25 +71,26 @@ class _Process:
 
 @dataclass
 class Accesses:
-    """What the programs of one session have accessed, without what they have made themselves.
+    """The accesses of one session, without the files that its programs created.
 
     Attributes:
-        found: which program accessed what first; `pytest > cat` is a program that pytest started.
+        found: each access, with the first program that made it; `pytest > cat` means that pytest
+            started cat.
     """
 
     found: dict[Access, str] = field(default_factory=dict)
     _made: set[str] = field(default_factory=set)
 
     def read(self, lines: Iterable[str], cwd: str, command: str) -> None:
-        """Adds what strace has written of one command.
+        """Adds the accesses of one command.
 
         Args:
-            lines: the file, which may have millions of lines.
-            cwd: where the command was started.
-            command: its name.
+            lines: the output of strace, which may have millions of lines.
+            cwd: the folder in which the command was started.
+            command: the name of the command.
         """
         processes: dict[str, _Process] = {}
-        forking: list[str] = []  # whose new process strace may show before it shows their call
+        forking: list[str] = []  # strace may show their new process before their call
         for pid, name, arguments, result, error in _calls(lines, forking):
             if pid not in processes:
                 parent = processes.get(forking[-1]) if forking else None
@@ -95,7 +98,7 @@ class Accesses:
             process = processes[pid]
             if name in FORKS:
                 if result.isdigit() and result not in processes:
-                    shared = "CLONE_FS" in arguments  # a thread: it has the folder of the process
+                    shared = "CLONE_FS" in arguments  # a thread shares the working directory
                     processes[result] = process if shared else _Process(**vars(process))
             elif name in ("connect", "bind"):
                 self._socket(process, name, arguments, error)
@@ -112,20 +115,20 @@ class Accesses:
             return
         if name in NO_ACCESS:
             return
-        if name in MAKING:
+        if name in CREATING:
             paths = [_path(process, match) for match in PATH.finditer(arguments)]
             if not error:
                 self._made.update(paths[1:] if name.startswith("symlink") else paths)
-            elif error not in NOTHING_THERE:
+            elif error not in MISSING:
                 self._add(process, "looked up", paths[-1])
             return
         match = PATH.match(arguments)
-        if match is None or not match[3]:  # a descriptor alone: it was opened before
+        if match is None or not match[3]:  # only a descriptor: the file was opened earlier
             return
         path = _path(process, match)
         follows = name not in NOT_FOLLOWING and "NOFOLLOW" not in arguments
         if error:
-            self._add(process, "missed" if error in NOTHING_THERE else "looked up", path, follows)
+            self._add(process, "missed" if error in MISSING else "looked up", path, follows)
         elif name.startswith("execve"):
             self._add(process, "run", path)
             own = os.path.basename(path)
@@ -152,7 +155,7 @@ class Accesses:
             if name == "bind":
                 self._made.add(path)
             else:
-                self._add(process, "missed" if error in NOTHING_THERE else "connected to", path)
+                self._add(process, "missed" if error in MISSING else "connected to", path)
         elif name == "connect" and (host := HOST.search(arguments)):
             address = ipaddress.ip_address(host[1].partition("%")[0])
             address = getattr(address, "ipv4_mapped", None) or address
@@ -165,7 +168,7 @@ class Accesses:
         if access in self.found:
             return
         place = what
-        while place not in self._made:  # what lies in a folder of its own is its own
+        while place not in self._made:  # all files in a folder that it created are its own
             if place == (parent := os.path.dirname(place)):
                 self.found[access] = process.program
                 return
@@ -173,29 +176,32 @@ class Accesses:
 
 
 def ensure() -> None:
-    """Sees to it that programs can be observed here.
+    """Checks that strace works on this machine.
 
     Raises:
-        SlipwayError: they cannot; the text says what to install or to allow.
+        SlipwayError: it does not; the text says what to install or to allow.
     """
     if shutil.which("strace") is None:
-        raise SlipwayError(f"RESULTS=trace needs strace, which is only for Linux. {INSTALL}")
+        raise SlipwayError(f"RESULTS=trace needs strace, which runs only on Linux. {INSTALL}")
     done = shell.ask("strace", *OPTIONS, f"--output={os.devnull}", "true")
     if done.returncode:
         reason = shell.last_line(done)
-        raise SlipwayError(f"RESULTS=trace: strace cannot observe programs here: {reason}. {ALLOW}")
+        raise SlipwayError(
+            f"RESULTS=trace failed: strace cannot observe programs: {reason}. {ALLOW}"
+        )
 
 
 def prefix(file: Path) -> list[str]:
-    """The words before a command that let strace write down in a file what it accesses."""
+    """Returns the words before a command that make strace write its accesses to a file."""
     return ["strace", *OPTIONS, f"--output={file}", "--"]
 
 
 def _calls(lines: Iterable[str], forking: list[str]) -> Iterator[tuple[str, str, str, str, str]]:
-    """Each call that has ended: process, name, arguments, result, error.
+    """Yields each finished call: process, name, arguments, result, error.
 
     Args:
-        forking: gets the processes that are in a call that makes another one.
+        lines: the output of strace.
+        forking: updated with the processes that are just creating another one.
     """
     begun: dict[str, str] = {}
     for line in lines:
@@ -222,13 +228,13 @@ def _path(process: _Process, match: re.Match[str]) -> str:
     if folder and at == "AT_FDCWD":
         process.cwd = _text(folder)
     whole = os.path.join(_text(folder) if folder else process.cwd, _text(path))
-    if "/../" in whole:  # `..` of a link is beside what it leads to
+    if "/../" in whole:  # `..` after a link starts at its target
         return os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
     return os.path.normpath(whole)
 
 
 def _text(shown: str) -> str:
-    """A string as strace shows it: what is not ASCII in octal numbers."""
+    """Decodes a string from strace, which escapes all but ASCII."""
     if "\\" not in shown:
         return shown
     return os.fsdecode(shown.encode("latin-1").decode("unicode_escape").encode("latin-1"))

@@ -1,7 +1,7 @@
 """Records which files the programs of a session access: `RESULTS=trace nox -s "test(backend)"`.
 
-The programs run under strace. This process itself is not traced; the files that it reads, such as
-the noxfile and the locks, are always in the key.
+The programs run under strace. This process is not traced, but the files that it reads, such as the
+noxfile and the locks, are always in the key.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Trace:
     """Runs the programs of one session under strace, and reports what they access."""
 
     def __init__(self, root: Path, inputs: Inputs, name: str) -> None:
-        """Checks the settings for findings.
+        """Checks the exclusions in pyproject.toml.
 
         Args:
             root: the root of the project.
@@ -67,9 +67,9 @@ class Trace:
             shutil.rmtree(self._temporary, ignore_errors=True)
 
     def report(self, inputs: Inputs, stage: str, member: Member, fields: Fields) -> list[str]:
-        """Returns lines about what the session has accessed, but what is not in its key.
+        """Returns lines about accesses that are not in the key; none if there are none.
 
-        Writes everything that it has accessed to `.nox/trace/SESSION.json`.
+        Writes all accesses to `.nox/trace/SESSION.json`.
         """
         for file, cwd, command in self._files:
             with file.open(encoding="utf-8", errors="surrogateescape") as text:

@@ -52,7 +52,7 @@ def test_a_lint_that_depends_on_undeclared_packages_is_not_stored(bench: Project
     )
     for _ in range(2):
         said = bench.green("-s", "lint(runtime)")
-        assert "runtime imports fastapi and does not declare it: the result is not kept" in said
+        assert "runtime imports fastapi" in said and "is not stored" in said
 
 
 def test_sessions_access_only_what_is_in_their_keys(bench: Project) -> None:

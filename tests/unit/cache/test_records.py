@@ -78,7 +78,7 @@ def test_a_record_that_is_a_folder_or_unreadable_is_a_miss(monorepo: Monorepo) -
     file.mkdir()
     assert monorepo.run() == {"lint(core)"}
     assert any("cannot be read" in line for line in monorepo.said)
-    assert any("is not kept" in line for line in monorepo.said)
+    assert any("is not stored" in line for line in monorepo.said)
 
 
 def test_a_record_counts_only_for_its_own_session(monorepo: Monorepo) -> None:
@@ -130,7 +130,7 @@ def test_an_unwritable_folder_is_one_warning_per_session_and_not_an_error(
     assert fields and results.hit("lint", core, fields) is None
     results.keep("lint", core, fields, 1.0, {})
     results.inputs.save()
-    assert len(monorepo.said) == 1 and "lint(core) is not kept" in monorepo.said[0]
+    assert len(monorepo.said) == 1 and "lint(core) is not stored" in monorepo.said[0]
     assert monorepo.results().hit("lint", core, fields) is None
 
 
@@ -150,7 +150,7 @@ def test_a_full_disk_leaves_no_incomplete_record(monorepo: Monorepo) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-    assert len(monorepo.said) == 1 and "lint(core) is not kept" in monorepo.said[0]
+    assert len(monorepo.said) == 1 and "lint(core) is not stored" in monorepo.said[0]
     assert sorted((monorepo.path / ".nox/results/lint(core)").iterdir()) == before
     assert "lint(core)" in monorepo.run()
 

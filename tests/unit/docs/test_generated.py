@@ -17,7 +17,7 @@ from support import REPOSITORY, run
 
 DOCS, PACKAGE = REPOSITORY / "docs", REPOSITORY / "src/slipway_ops"
 # Variables that processes of one run pass to each other, and those of other programs.
-OTHERS = {"SLIPWAY_DIARY", "SLIPWAY_BESIDE", "SLIPWAY_SHOWN", "NOXSESSION"} | {
+OTHERS = {"SLIPWAY_DIARY", "SLIPWAY_PARALLEL", "SLIPWAY_SHOWN", "NOXSESSION"} | {
     *("PATH", "TERM", "XDG_CACHE_HOME", "UV_CACHE_DIR", "HOME", "COLUMNS"),
     *(
         "GITHUB_ACTOR",
