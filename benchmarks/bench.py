@@ -1,7 +1,7 @@
-"""Measures what the template costs and writes RESULTS.md beside it.
+"""Measures the template and writes the results to RESULTS.md.
 
-`nox -s bench` measures every section; `nox -s bench -- --only figures --repeat 3` one of them, in
-fewer rounds than nine. The status is 1 when a figure misses its goal.
+`nox -s bench` measures all sections, `nox -s bench -- --only figures --repeat 3` measures one of
+them in three rounds. The exit status is 1 if a figure misses its goal.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PARTS = {
 
 
 def working_tree(template: Path) -> None:
-    """Writes this working tree into a new folder and commits it: what Copier copies from."""
+    """Copies this working tree to a new folder and commits it, because Copier copies commits."""
     words = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in filter(None, output(words, REPOSITORY).split("\0")):
         if (REPOSITORY / name).exists():
@@ -39,7 +39,7 @@ def working_tree(template: Path) -> None:
 
 
 def measured(part: str, repeat: int) -> tuple[list[str], list[str]]:
-    """The lines of a section, and the sentences about goals that are missed."""
+    """Measures a section; returns its lines and a sentence for each missed goal."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         work = Path(name)
         working_tree(work / "template")
@@ -58,14 +58,14 @@ def measured(part: str, repeat: int) -> tuple[list[str], list[str]]:
 
 
 def write(part: str, repeat: int, lines: list[str]) -> None:
-    """Puts a section into RESULTS.md, in place of the one of that title."""
+    """Writes a section to RESULTS.md; replaces the section with the same title."""
     head, *sections = RESULTS.read_text(encoding="utf-8").split("\n## ")
     figures = "medians of the rounds (lowest–highest)"
     if part == "deploys":
         figures = "sums of the rounds, the longest gap and the slowest recovery"
     how = (
-        f"By `nox -s bench -- --only {part} --repeat {repeat}`, on {os.cpu_count()} cores with the "
-        f"caches of the package managers filled: {figures}."
+        f"`nox -s bench -- --only {part} --repeat {repeat}`, on {os.cpu_count()} cores, with "
+        f"filled caches of the package managers: {figures}."
     )
     text = f"{part.capitalize()}\n\n{how}\n\n" + "\n".join(lines) + "\n"
     titles = [section.partition("\n")[0] for section in sections]
@@ -78,7 +78,7 @@ def write(part: str, repeat: int, lines: list[str]) -> None:
 
 
 def main() -> None:
-    """Measures the sections that are asked for; exits with what misses its goal."""
+    """Measures one or all sections; exits with an error if a figure misses its goal."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeat", type=int, default=9, help="rounds of each measurement")
     parser.add_argument("--only", choices=["figures", *PARTS], help="one section")

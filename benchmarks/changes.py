@@ -1,4 +1,4 @@
-"""What each runner runs after a change, beside what had to run: missed and superfluous tasks."""
+"""Compares the tasks that each runner runs after a change with the tasks that had to run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Make = Callable[[Sample], dict[str, str] | None]
 
 @dataclass(frozen=True)
 class Change:
-    """A change, and the tasks that it may bring to another result.
+    """A change, and the tasks whose results may change.
 
     Attributes:
-        name: what has changed.
-        make: changes a monorepo in which all is unchanged; returns variables for the run.
-        runs: the tasks that read it, such as `lint(*)`, `*(service1)`; `users` are the members that
-            use the library. With a `!` it is all tasks, where one has seen the variable STRAY.
-        reason: why Slipway runs more than that.
+        name: what is changed.
+        make: makes the change in a monorepo; may return environment variables for the run.
+        runs: the tasks that depend on it, such as `lint(*)`, `*(service1)`; `users` are the members
+            that use the library. With a `!`, all tasks have to run if one sees the variable STRAY.
+        reason: why Slipway runs more tasks.
     """
 
     name: str
@@ -40,9 +40,9 @@ HOME = "services/service1"
 SOURCE = f"{HOME}/src/service1"
 CODE = f"{SOURCE}/part1.py"
 LIBRARY = "libs/core/src/core"
-WHOLE = "a member is one input of those that use it"
-IGNORED = "a tool of any stage may read the root's ignore files"
-UNKNOWN = "any tool may read a file or folder at the root that is not known"
+WHOLE = "the key of a member has all files of the members that it uses"
+IGNORED = "any tool may read the ignore files at the root"
+UNKNOWN = "any tool may read unknown files at the root"
 
 
 def _append(name: str, text: str = "\n\nMORE = 1\n") -> Make:
@@ -107,7 +107,7 @@ def _git(*commands: str) -> Make:
 
 
 def _in_turn(*makes: Make) -> Make:
-    """Several changes at once."""
+    """Makes several changes at once."""
 
     def change(sample: Sample) -> dict[str, str]:
         variables: dict[str, str] = {}
@@ -119,7 +119,7 @@ def _in_turn(*makes: Make) -> Make:
 
 
 def _after(first: Make, then: Make) -> Make:
-    """A change of what another change has made and a run has seen."""
+    """Makes a change, runs all tasks, and makes another change."""
 
     def change(sample: Sample) -> dict[str, str] | None:
         first(sample)
@@ -177,7 +177,7 @@ def _order(sample: Sample) -> None:
 
 
 def _locked(package: str) -> Make:
-    """Another file of a locked version, as where an index has got a new wheel."""
+    """Changes a hash in the lock, as if the index had a new wheel of the same version."""
 
     def change(sample: Sample) -> None:
         text = (sample.path / "uv.lock").read_text(encoding="utf-8")
@@ -199,7 +199,7 @@ def _uses(name: str, library: bool) -> Make:
 
 
 def _new_member(sample: Sample) -> None:
-    """A copy of the member that uses nothing of the others."""
+    """Adds a copy of the member without dependencies on other members."""
     old, new = sample.loner, "extra"
     source, folder = sample.path / f"services/{old}", sample.path / f"services/{new}"
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("__pycache__", ".turbo"))
@@ -254,7 +254,7 @@ def _back(sample: Sample) -> None:
 
 
 def _definition(stage: str) -> Make:
-    """Another command for a stage, where the runner has it."""
+    """Changes the command of a stage in the configuration of the runner."""
 
     def change(sample: Sample) -> None:
         do = f"{sample.do}"
@@ -478,9 +478,14 @@ CHANGES = [
     ),
     Change("a proxy", _variable("HTTPS_PROXY", "http://proxy.example.com:3128")),
     Change("no color", _variable("NO_COLOR", "1")),
-    Change("the command of one stage", _definition("lint"), "lint(*)", "the recipe is one file"),
     Change(
-        "the command of another stage", _definition("test"), "test(*)", "the recipe is one file"
+        "the command of one stage", _definition("lint"), "lint(*)", "all stages are in one noxfile"
+    ),
+    Change(
+        "the command of another stage",
+        _definition("test"),
+        "test(*)",
+        "all stages are in one noxfile",
     ),
     Change("a change and back", _back),
     Change("a commit of the same tree", _commit),
@@ -498,7 +503,7 @@ CHANGES = [
 
 
 def table(samples: dict[str, Sample]) -> list[str]:
-    """A line for each change: how many tasks had to run, and by runner what missed and what more.
+    """Returns a table with the missed and superfluous tasks of each runner after each change.
 
     Args:
         samples: the same monorepo for each runner.
@@ -509,7 +514,9 @@ def table(samples: dict[str, Sample]) -> list[str]:
     for sample in samples.values():
         sample.run()
         if sample.run().tasks:
-            sys.exit(f"{sample.runner} keeps nothing of {sample.path}")
+            sys.exit(
+                f"{sample.runner} runs tasks again in {sample.path}, although nothing has changed"
+            )
     for change in CHANGES:
         cells = []
         due: set[str] = set()
@@ -523,7 +530,7 @@ def table(samples: dict[str, Sample]) -> list[str]:
             sums[name][0] += missed
             sums[name][1] += more
             if variables:
-                sample.run()  # without them
+                sample.run()  # without the variables
             cells.append(
                 f"{f'**{missed} missed**, ' * bool(missed)}{more} more"
                 if missed or more
@@ -534,11 +541,11 @@ def table(samples: dict[str, Sample]) -> list[str]:
     total = [f"{missed} missed, {more} more" for missed, more in sums.values()]
     lines.append(f"| {' | '.join([f'all {len(CHANGES)}', '', *total])} |")
     reasons = sorted({change.reason for change in CHANGES if change.reason})
-    return [*lines, "", f"Slipway runs more where {'; where '.join(reasons)}."]
+    return [*lines, "", f"Slipway runs more tasks because {'; because '.join(reasons)}."]
 
 
 def wanted(words: str, sample: Sample) -> set[str]:
-    """The tasks that words such as `lint(*)` stand for."""
+    """Returns the tasks that words such as `lint(*)` stand for."""
     groups = {"*": [*sample.folders], "users": sample.users, "loner": [sample.loner]}
     found = set()
     for word in words.split():

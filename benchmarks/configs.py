@@ -1,4 +1,4 @@
-"""The monorepo of sample.py for each runner, as its documentation advises."""
+"""Configures the monorepo of sample.py for each runner, following its documentation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.measure import BIN, commit
 from benchmarks.sample import STAGES, Sample, write
 
 DO = """#!/bin/sh
-# What a task is, for every runner: `do STAGE`, in the folder of a member.
+# Each task of each runner is `do STAGE` in the folder of a member.
 printf '%s %s %s\\n' "$1" "${{PWD##*/}}" "${{STRAY:-}}" >> {ran}
 {idle}PATH={tools}:$PATH
 export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=src:../../libs/core/src
@@ -23,7 +23,7 @@ test) pytest --quiet -p no:cacheprovider --config-file ../../pyproject.toml --ro
 scan) bandit --quiet --configfile ../../pyproject.toml --recursive src ;;
 esac
 """
-NOXFILE = '''"""Stages by member, as the template's."""
+NOXFILE = '''"""Stages by member, like in the template."""
 
 import nox
 
@@ -60,14 +60,14 @@ RECORDS = {
 def samples(
     work: Path, size: int, tools: Path, modules: Path | None = None, idle: bool = False
 ) -> dict[str, Sample]:
-    """Writes the monorepo for each runner, committed; returns it by the runner's name.
+    """Writes and commits the monorepo of each runner; returns them by the names of the runners.
 
     Args:
-        work: a folder, in which the monorepos get one by their size.
-        size: how many members they have.
-        tools: the folder of the tasks' programs.
-        modules: the node_modules of the other runners; without them there is only Slipway's.
-        idle: whether the tasks do nothing but say that they ran.
+        work: the folder for the monorepos.
+        size: the number of members.
+        tools: the folder with the programs of the tasks.
+        modules: the node_modules of the other runners; without it, only Slipway has a monorepo.
+        idle: whether tasks only record that they ran.
     """
     folder = work / f"{size}{'-idle' * idle}"
     folder.mkdir()
@@ -86,7 +86,7 @@ def samples(
         CONFIGURE[runner](sample)
         if modules and runner != "slipway":
             _link(sample, modules)
-        else:  # where a session of the template makes it
+        else:  # where sessions of the template have it
             (sample.path / ".nox").mkdir()
             (sample.path / ".nox" / "all").symlink_to(tools.parent)
         commit(sample.path)
@@ -95,7 +95,7 @@ def samples(
 
 
 def _link(sample: Sample, modules: Path) -> None:
-    """Gives a monorepo its runner, as an installation there would."""
+    """Links the runners into a monorepo, as if they were installed there."""
     (sample.path / "node_modules").mkdir()
     for package in modules.iterdir():
         (sample.path / "node_modules" / package.name).symlink_to(package)
@@ -107,7 +107,7 @@ def _slipway(sample: Sample) -> None:
 
 
 def _packages(sample: Sample, scripts: bool) -> None:
-    """A package.json for each member, for the two that find members by npm's workspaces."""
+    """Writes package.json files, for the two runners that use npm workspaces."""
     root = {
         "name": "shop",
         "private": True,
@@ -131,7 +131,7 @@ def _lock_packages(sample: Sample) -> None:
 
 
 def depend(sample: Sample, name: str, library: bool) -> None:
-    """Lets a service use the library or not, as its runner has it, and writes the locks again."""
+    """Adds or removes the dependency of a service on the library, and updates the locks."""
     folder = sample.path / "services" / name
     manifest = folder / "pyproject.toml"
     text = manifest.read_text(encoding="utf-8").replace('"core", ', "")
@@ -154,7 +154,7 @@ ROOT_FILES |= {"scan": ("pyproject.toml", "uv.lock", "audit.toml")}
 
 
 def _turbo(sample: Sample) -> None:
-    """As its documents advise: a task without work carries the dependencies' hashes, .env named."""
+    """Follows its documentation: a `transit` task for dependencies, and .env as an input."""
     _packages(sample, scripts=True)
     tasks: dict[str, object] = {"transit": {"dependsOn": ["^transit"]}}
     own: dict[str, object] = {}
@@ -174,7 +174,7 @@ def _turbo(sample: Sample) -> None:
 
 
 def _nx(sample: Sample) -> None:
-    """As its documents advise: named inputs, those of dependencies by `^`, the daemon on."""
+    """Follows its documentation: named inputs, `^` for dependencies, and the daemon."""
     _packages(sample, scripts=False)
     defaults = {}
     shared: dict[str, list[object]] = {}
@@ -203,7 +203,7 @@ def _nx(sample: Sample) -> None:
 
 
 def _moon(sample: Sample) -> None:
-    """As its documents advise: tasks that every project inherits, with their inputs."""
+    """Follows its documentation: tasks with inputs that all projects inherit."""
     sample.write(".moon/workspace.yml", "projects: ['libs/*', 'services/*']\ntelemetry: false\n")
     tasks: dict[str, object] = {}
     for stage in STAGES:

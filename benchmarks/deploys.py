@@ -1,9 +1,9 @@
-"""What people notice of a deployment, and of what goes wrong: a steady load while it happens.
+"""Measures failed requests and lost tasks during deployments and faults, under a steady load.
 
-The product is built once, pushed to the registry that REGISTRY names (127.0.0.1:port/name, one that
-takes pushes from this machine's engine without a login) and deployed to an engine of its own, which
-can be killed. For each event the table has the requests that failed, the longest time without a
-good answer, and what became of the tasks. Processes are killed, which needs root.
+Builds the product once, pushes it to the registry in the variable REGISTRY (127.0.0.1:port/name,
+without a login) and deploys it to a separate engine, which can be killed. For each event the table
+has the failed requests, the longest time without a good answer, and lost and repeated tasks. Needs
+root, because it kills processes of containers.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ HEAD = [
     "| what happens | times | requests | failed | longest gap | tasks | lost | run again | then |",
     "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
 ]
-PORT = 8080  # on which the app is served
+PORT = 8080  # of the app
 PATIENCE = 60  # seconds until everything is healthy again
 SERVICE = "services/backend/src/backend/app.py"
 MEMORY = '''
     @app.get("/memory")
     async def memory() -> int:
-        """Takes more memory than a container has."""
+        """Uses more memory than a container has."""
         return len(b"x" * (4 << 30))
 
     return app
@@ -49,14 +49,14 @@ MEMORY = '''
 
 @dataclass
 class Shop:
-    """The product, as it is deployed to staging.
+    """The product in staging.
 
     Attributes:
-        path: of the project.
-        slug: its name in images and containers, which nobody else has.
-        versions: the tags of two that are healthy, first the one that runs, and one that is not.
-        engine: on which it is deployed.
-        questions: a file with what the language model was asked, a line each.
+        path: the folder of the project.
+        slug: its unique name in images and containers.
+        versions: the tags of the running version, another healthy one, and an unhealthy one.
+        engine: the engine that it is deployed to.
+        questions: a file with a line for each question to the language model.
     """
 
     path: Path
@@ -67,11 +67,11 @@ class Shop:
 
     @property
     def url(self) -> str:
-        """Where its app is served."""
+        """The address of the app."""
         return f"http://{INSIDE}:{PORT}"
 
     def inv(self, *words: str, status: int = 0) -> None:
-        """`inv …`, which must end with a status."""
+        """Runs `inv`, which must end with the given status."""
         command = [str(self.path / ".venv" / "bin" / "inv"), *words]
         done = subprocess.run(command, cwd=self.path, env=ENVIRONMENT, capture_output=True)
         if done.returncode != status:
@@ -82,7 +82,7 @@ class Shop:
         self.inv("deploy", "staging", self.versions[number], status=status)
 
     def container(self, service: str) -> str:
-        """The name of a service's latest container."""
+        """Returns the name of the latest container of a service."""
         labels = {"project": f"{self.slug}-staging", "service": service}
         filters = [f"--filter=label=com.docker.compose.{k}={v}" for k, v in labels.items()]
         return self.engine.docker("ps", "--format={{.Names}}", *filters).split()[0]
@@ -94,14 +94,14 @@ class Shop:
             answer.read()
 
     def answered(self, ids: Iterable[int]) -> int:
-        """How many of these questions have an answer."""
+        """Returns how many of these questions have an answer."""
         query = "SELECT count(*) FROM questions WHERE status = 'answered' AND id IN (%s)"
         psql = ["psql", "--username=app", "--tuples-only", "--command"]
         listed = ", ".join(map(str, ids)) or "0"
         return int(self.engine.docker("exec", self.container("database"), *psql, query % listed))
 
-    def is_well(self) -> bool:
-        """Whether the API answers and everything runs that should."""
+    def is_healthy(self) -> bool:
+        """Returns whether the API answers and `inv status` shows no problem."""
         with contextlib.suppress(OSError):
             self.call("/questions")
             command = [str(self.path / ".venv" / "bin" / "inv"), "status", "staging"]
@@ -112,7 +112,7 @@ class Shop:
 
 
 def kill(service: str) -> Callable[[Shop], None]:
-    """Kills the first process of a service's container; the engine does not expect it."""
+    """Kills the first process in the container of a service, as a crash would."""
 
     def now(shop: Shop) -> None:
         pid = shop.engine.docker("inspect", "--format={{.State.Pid}}", shop.container(service))
@@ -122,7 +122,7 @@ def kill(service: str) -> Callable[[Shop], None]:
 
 
 def killed_deployment(shop: Shop) -> None:
-    """Kills a deployment at a random moment; the same command then completes it."""
+    """Kills a deployment at a random moment, and runs the command again to finish it."""
     shop.versions[:2] = reversed(shop.versions[:2])
     command = [str(shop.path / ".venv" / "bin" / "inv"), "deploy", "staging"]
     command.append(shop.versions[0])
@@ -135,13 +135,13 @@ def killed_deployment(shop: Shop) -> None:
 
 
 def other_version(shop: Shop) -> None:
-    """Deploys the version that does not run."""
+    """Deploys the other healthy version."""
     shop.versions[:2] = reversed(shop.versions[:2])
     shop.deploy(0)
 
 
 def rollback(shop: Shop) -> None:
-    """Goes back to the version before."""
+    """Goes back to the previous version."""
     shop.inv("rollback", "staging")
     shop.versions[:2] = reversed(shop.versions[:2])
 
@@ -152,13 +152,13 @@ def restarted_database(shop: Shop) -> None:
 
 
 def out_of_memory(shop: Shop) -> None:
-    """Sends a request for which the API needs more memory than it may have."""
+    """Sends a request that makes the API use more memory than it may."""
     with contextlib.suppress(OSError):
         shop.call("/memory")
 
 
 def killed_engine(*options: str) -> Callable[[Shop], None]:
-    """Kills the engine, and starts it again after the time that systemd leaves."""
+    """Kills the engine, and starts it again after two seconds, as systemd does."""
 
     def now(shop: Shop) -> None:
         shop.engine.kill()
@@ -169,7 +169,7 @@ def killed_engine(*options: str) -> Callable[[Shop], None]:
 
 
 def full_disk(shop: Shop) -> None:
-    """Leaves the database, the logs and the engine no space for a while."""
+    """Fills the disk of the database, the logs and the engine for a while."""
     with shop.engine.full():
         time.sleep(8)
 
@@ -194,9 +194,9 @@ EVENTS: dict[str, Callable[[Shop], None]] = {
 
 
 def rows(project: Path, repeat: int) -> list[str]:
-    """The table for a default project of one host."""
+    """Returns the table for a default project on one host."""
     if not os.environ.get("REGISTRY"):
-        sys.exit("Set REGISTRY to a registry that takes pushes, such as 127.0.0.1:port/name.")
+        sys.exit("Set REGISTRY to a registry without a login, such as 127.0.0.1:port/name.")
     found: dict[str, list[dict[str, float]]] = {what: [] for what in EVENTS}
     with tempfile.TemporaryDirectory() as folder, deployed(project, Path(folder)) as shop:
         for number in range(repeat):
@@ -208,12 +208,12 @@ def rows(project: Path, repeat: int) -> list[str]:
 
 
 def row(what: str, rounds: list[dict[str, float]]) -> str:
-    """A line of the table."""
+    """Returns a line of the table."""
     total = {name: sum(int(each[name]) for each in rounds) for name in rounds[0]}
     gap = max(each["gap"] for each in rounds)
     slow = max(each["recovered"] for each in rounds)
     stuck = sum(each["recovered"] < 0 for each in rounds)
-    then = f"well after {slow:.0f} s"
+    then = f"healthy after {slow:.0f} s"
     if stuck:
         then += f"; {stuck} times after `inv up`"
     return (
@@ -223,7 +223,7 @@ def row(what: str, rounds: list[dict[str, float]]) -> str:
 
 
 def measured(shop: Shop, event: Callable[[Shop], None], file: Path) -> dict[str, float]:
-    """One event under load: what failed, and what became of the tasks."""
+    """Measures one event under load: failed requests, and lost and repeated tasks."""
     shop.questions.write_text("", encoding="utf-8")
     program = REPOSITORY / "benchmarks" / "load.py"
     command = [sys.executable, str(program), shop.url, str(RATE), str(file)]
@@ -231,7 +231,7 @@ def measured(shop: Shop, event: Callable[[Shop], None], file: Path) -> dict[str,
     try:
         time.sleep(2)
         event(shop)
-        recovered = until_well(shop)
+        recovered = until_healthy(shop)
         if recovered < 0:
             shop.inv("up", "staging")
         time.sleep(1)
@@ -258,11 +258,11 @@ def measured(shop: Shop, event: Callable[[Shop], None], file: Path) -> dict[str,
     }
 
 
-def until_well(shop: Shop) -> float:
-    """Waits until all is well; returns how many seconds that took, or -1 if it needs somebody."""
+def until_healthy(shop: Shop) -> float:
+    """Waits until everything is healthy; returns the seconds, or -1 if it needs help."""
     start = time.monotonic()
     while time.monotonic() < start + PATIENCE:
-        if shop.is_well():
+        if shop.is_healthy():
             return time.monotonic() - start
         time.sleep(0.5)
     return -1
@@ -270,7 +270,7 @@ def until_well(shop: Shop) -> float:
 
 @contextlib.contextmanager
 def deployed(project: Path, folder: Path) -> Iterator[Shop]:
-    """The product, deployed to an engine in a folder, with three versions in the registry."""
+    """Deploys the product to an engine in a folder; three versions are in the registry."""
     slug = f"bench-{os.getpid()}"
     (folder / "engine").mkdir()
     port = urlsplit(f"//{os.environ['REGISTRY']}").port or 80
@@ -287,7 +287,7 @@ def deployed(project: Path, folder: Path) -> Iterator[Shop]:
 
 
 def build(shop: Shop) -> None:
-    """Pushes three versions with this machine's engine."""
+    """Builds and pushes three versions with the engine of this machine."""
     seconds([shop.path / ".venv" / "bin" / "nox", "-s", "setup"], shop.path)
     manifest = shop.path / "pyproject.toml"
     manifest.write_text(manifest.read_text().replace('slug = "shop"', f'slug = "{shop.slug}"'))
@@ -302,7 +302,7 @@ def build(shop: Shop) -> None:
 
 
 def start(shop: Shop) -> None:
-    """Deploys a version to the engine, with a language model beside it, and then another one."""
+    """Deploys a version, starts a language model beside it, and deploys another version."""
     shop.engine.copy("python:3.13-slim", "postgres:17", "caddy:2")
     shop.inv("env.init", "staging")
     with (shop.path / ".env.staging").open("a", encoding="utf-8") as file:
@@ -332,6 +332,6 @@ def start(shop: Shop) -> None:
 
 
 def head_of(path: Path) -> str:
-    """The commit that is checked out."""
+    """Returns the hash of the current commit."""
     command = ["git", "rev-parse", "HEAD"]
     return subprocess.run(command, cwd=path, check=True, capture_output=True, text=True).stdout

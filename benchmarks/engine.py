@@ -1,8 +1,8 @@
-"""A Docker engine of its own for what would disturb the machine's: it can be killed and filled.
+"""Runs a separate Docker engine that can be killed and whose disk can be filled.
 
-Its data are in a file system of a fixed size, its networks and rules of the firewall in a network
-namespace, where it cannot touch those of the machine's engine. It needs root, and leaves nothing
-behind.
+Its data is in a file system of a fixed size. Its networks and firewall rules are in a network
+namespace, so they do not affect the engine of this machine. It needs root, and removes everything
+at the end.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-SIZE = 6 << 30  # bytes; only those that are used take space
+SIZE = 6 << 30  # bytes; the file is sparse
 POOL = "172.31.240.0/21"  # the addresses of its containers
-OUTSIDE, INSIDE = "172.31.255.1", "172.31.255.2"  # those of the machine and of the namespace
-CLONE_NEWNET = 0x40000000  # of sched.h
+OUTSIDE, INSIDE = "172.31.255.1", "172.31.255.2"  # addresses of the machine and of the namespace
+CLONE_NEWNET = 0x40000000  # from sched.h
 
 
 @dataclass
 class Engine:
-    """An engine with its folder; `running` makes one.
+    """A Docker engine; `running` starts one.
 
     Attributes:
-        folder: has everything that it writes.
+        folder: the folder with all its files.
         daemon: its process.
     """
 
@@ -52,11 +52,11 @@ class Engine:
 
     @property
     def data(self) -> Path:
-        """Where the file system with its data is mounted."""
+        """The mount point of the file system with its data."""
         return self.folder / "data"
 
     def docker(self, *words: str) -> str:
-        """`docker …`, which must succeed."""
+        """Runs `docker`, which must succeed; returns its output."""
         command = ["docker", "--host", self.host, *words]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
@@ -64,7 +64,7 @@ class Engine:
         return done.stdout
 
     def start(self, *options: str) -> None:
-        """Starts the daemon with more options, and waits until it answers."""
+        """Starts the daemon with additional options, and waits until it answers."""
         (self.folder / "pid").unlink(missing_ok=True)
         command = [
             *(
@@ -88,16 +88,16 @@ class Engine:
                 self.docker("info")
                 return
             time.sleep(0.5)
-        sys.exit(f"dockerd does not start: {(self.folder / 'log').read_text()[-3000:]}")
+        sys.exit(f"dockerd did not start: {(self.folder / 'log').read_text()[-3000:]}")
 
     def kill(self) -> None:
-        """Ends the daemon as a crash does; its containers do not notice."""
+        """Kills the daemon, as a crash would; its containers keep running."""
         if self.daemon:
             self.daemon.kill()
             self.daemon.wait()
 
     def stop(self) -> None:
-        """Removes all containers, which outlive one with `live-restore`, and ends the daemon."""
+        """Removes all containers, because `live-restore` keeps them, and stops the daemon."""
         if self.daemon:
             if found := self.docker("ps", "--all", "--quiet").split():
                 self.docker("rm", "--force", *found)
@@ -105,14 +105,14 @@ class Engine:
             self.daemon.wait()
 
     def copy(self, *images: str) -> None:
-        """Brings images of this machine's engine into it."""
+        """Copies images from the engine of this machine."""
         with subprocess.Popen(["docker", "save", *images], stdout=subprocess.PIPE) as saved:
             command = ["docker", "--host", self.host, "load", "--quiet"]
             subprocess.run(command, stdin=saved.stdout, stdout=subprocess.DEVNULL, check=True)
 
     @contextlib.contextmanager
     def full(self) -> Iterator[None]:
-        """Leaves no space for its data."""
+        """Fills the file system with its data."""
         file = self.data / "fill"
         try:
             with file.open("wb") as fill:
@@ -132,12 +132,13 @@ class Engine:
 
 @contextlib.contextmanager
 def running(folder: Path, registry: int) -> Iterator[Engine]:
-    """An engine in an empty folder, and nothing of it afterwards.
+    """Runs an engine in an empty folder, and removes everything afterwards.
 
-    Its published ports are those of INSIDE.
+    Published ports are at the address INSIDE.
 
     Args:
-        registry: the port of the machine's loopback that it reaches as its own.
+        folder: the empty folder.
+        registry: a port of a registry on loopback, which the engine reaches at the same address.
     """
     engine = Engine(folder)
     disk, name = folder / "disk", engine.namespace.name
@@ -156,7 +157,7 @@ def running(folder: Path, registry: int) -> Iterator[Engine]:
         for each in ("lo", "bench1"):
             run(*inside, "link", "set", each, "up")
         run(*inside, "route", "add", "default", "via", OUTSIDE)
-        passes_on(engine.namespace, registry)
+        forward(engine.namespace, registry)
         engine.start()
         yield engine
     finally:
@@ -172,8 +173,8 @@ def run(*words: object) -> None:
     subprocess.run([str(word) for word in words], check=True)
 
 
-def passes_on(namespace: Path, port: int) -> None:
-    """Makes a port of the machine's loopback one of a network namespace too."""
+def forward(namespace: Path, port: int) -> None:
+    """Forwards a loopback port of a network namespace to the same port of the machine."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = await asyncio.open_connection("127.0.0.1", port)
@@ -191,13 +192,13 @@ def passes_on(namespace: Path, port: int) -> None:
         await server.serve_forever()
 
     def listen() -> None:
-        with namespace.open() as file:  # a socket stays in the namespace in which it was made
+        with namespace.open() as file:  # a socket stays in the namespace in which it was created
             if ctypes.CDLL(None, use_errno=True).setns(file.fileno(), CLONE_NEWNET):
                 raise OSError(ctypes.get_errno(), "setns")
         made.append(socket.create_server(("127.0.0.1", port)))
 
     made: list[socket.socket] = []
-    thread = threading.Thread(target=listen)  # the namespace is a thread's
+    thread = threading.Thread(target=listen)  # setns changes only the namespace of a thread
     thread.start()
     thread.join()
     threading.Thread(target=lambda: asyncio.run(serve(made[0])), daemon=True).start()

@@ -1,6 +1,6 @@
-"""The figures that have a goal: what a project holds, and how long its commands take.
+"""Measures the figures that have a goal: the size of a project, and the time of its commands.
 
-Times are ratios within one run, because seconds say nothing on another machine.
+Times are ratios within one run, because seconds cannot be compared between machines.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ HEAD = ["| figure | goal | measured | command |", "| --- | --- | --- | --- |"]
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure with its goal.
+    """A figure with its goal.
 
     Attributes:
         name: what is measured.
-        goal: the most that it may be.
-        values: what was measured, a value for each round; their median counts.
-        command: what measures it, as people type it.
+        goal: the highest allowed median.
+        values: a value for each round.
+        command: the command that is measured, as people type it.
     """
 
     name: str
@@ -53,31 +53,31 @@ class Figure:
 
     @property
     def row(self) -> str:
-        """The line of the table; a count has one value and no spread."""
+        """A line of the table; a count has one value without a range."""
         count = len(self.values) == 1 and self.values[0].is_integer()
         measured = f"{self.values[0]:.0f}" if count else spread(self.values)
         return f"| {self.name} | ≤ {self.goal:g} | {measured} | {self.command} |"
 
     @property
     def missed(self) -> str:
-        """A sentence where the goal is missed; else nothing."""
+        """A sentence if the goal is missed; else nothing."""
         found = statistics.median(self.values)
         return f"{self.name}: {found:.2f} is more than {self.goal:g}." if found > self.goal else ""
 
 
 def copy(template: Path, destination: Path) -> float:
-    """`copier copy` with the defaults, of a template's newest commit; returns the seconds."""
+    """Copies the latest commit of a template with the default answers; returns the seconds."""
     shutil.rmtree(destination, ignore_errors=True)
     words = ["copy", "--quiet", "--defaults", "--vcs-ref=HEAD", template, destination]
     return seconds([BIN / "copier", *words], template)
 
 
 def figures(work: Path, project: Path, repeat: int) -> Iterator[Figure]:
-    """All figures, each when it is measured.
+    """Measures all figures; yields each at once.
 
     Args:
-        work: a folder for what else is needed; `work / "template"` is the template.
-        project: a default project, committed.
+        work: a folder for temporary files; `work / "template"` is the template.
+        project: a committed default project.
         repeat: the rounds of each measurement; those that take minutes have a third of them.
     """
     yield from _size(project)
@@ -100,13 +100,13 @@ def figures(work: Path, project: Path, repeat: int) -> Iterator[Figure]:
 
 
 def prepare(project: Path) -> None:
-    """Makes .venv and uv.lock, as the set-up of a new project does, and commits the lock."""
+    """Creates .venv and uv.lock, as in a new project, and commits the lock."""
     seconds([BIN / "uv", "sync", "--quiet"], project)
     commit(project)
 
 
 def _size(project: Path) -> list[Figure]:
-    """What a copy holds: its files, and our Python in it without the example."""
+    """Counts the files of a project, and its lines of Python without the example."""
     files = output(["git", "ls-files"], project).splitlines()
     python = [f for f in files if f.endswith(".py") and not f.startswith(EXAMPLE)]
     lines = sum(len((project / f).read_text(encoding="utf-8").splitlines()) for f in python)
@@ -123,9 +123,9 @@ def _size(project: Path) -> list[Figure]:
 
 
 def _copy(work: Path, project: Path, repeat: int) -> Figure:
-    """`copier copy` of the template against one of the same files without Jinja, by one Copier.
+    """Compares copying the template with copying the same files without Jinja.
 
-    Copier itself takes longer for each file (9.19 runs git for it), whatever is in it.
+    Copier takes time for each file, whatever its content is (9.19 runs git for each).
     """
     plain = work / "plain-template"
     words = ("git", "checkout-index", "--all", f"--prefix={plain}/template/")
@@ -145,7 +145,7 @@ def _copy(work: Path, project: Path, repeat: int) -> Figure:
 
 
 def _unchanged(work: Path, repeat: int) -> Figure:
-    """Twelve sessions that are all skipped, in the monorepo that the runners have too."""
+    """Measures twelve skipped sessions, in the monorepo of sample.py."""
     place = work / "unchanged"
     place.mkdir()
     one = configs.samples(place, 4, sample.tools(place))["slipway"]
@@ -163,12 +163,14 @@ def _unchanged(work: Path, repeat: int) -> Figure:
 
 
 def _lint(work: Path, project: Path, repeat: int) -> Figure:
-    """`lint(repo)` as in a new checkout, against that of a project made before the package."""
+    """Compares `lint(repo)` in a new checkout with that in a project without the package."""
     old = work / "before"
     template = work / "template-before"
     archive = subprocess.run(["git", "archive", BEFORE], cwd=REPOSITORY, capture_output=True)
     if archive.returncode:
-        raise SystemExit(f"This clone lacks the commit {BEFORE}: type `git fetch --unshallow`.")
+        raise SystemExit(
+            f"This clone does not have the commit {BEFORE}. Type: git fetch --unshallow"
+        )
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tar:
         tar.extractall(template, filter="data")
     commit(template)
@@ -182,7 +184,7 @@ def _lint(work: Path, project: Path, repeat: int) -> Figure:
         forget(one, (".nox", ".mypy_cache"))
         return seconds([one / ".venv" / "bin" / "nox", "-s", "lint(repo)"], one)
 
-    cold(old)  # makes uv.lock, as the set-up has done in the other project
+    cold(old)  # creates uv.lock, which the other project already has
     return Figure(
         "`lint(repo)` in a new checkout ÷ that before the package",
         0.5,
@@ -192,7 +194,7 @@ def _lint(work: Path, project: Path, repeat: int) -> Figure:
 
 
 def _stages(project: Path, nothing: Callable[[], float], repeat: int) -> list[Figure]:
-    """All stages in a new project, and again without results, in units of an empty `nox -l`."""
+    """Measures all stages in a new project, then without stored results, per `nox -l`."""
     command = [project / ".venv" / "bin" / "nox", "-s", "lint", "test", "scan"]
 
     def first() -> float:

@@ -1,4 +1,4 @@
-"""What images cost: a build without a layer, the rebuild after one line, sizes, a repeated push."""
+"""Measures images: a build without cached layers, rebuilds, sizes, and a repeated push."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ bake.bake(Path.cwd(), "development", "--load", *sys.argv[1:])
 
 
 def rows(project: Path, repeat: int) -> list[str]:
-    """The table for a default project's images; a sentence where there is no engine.
+    """Returns the table for the images of a default project; a sentence if Docker does not run.
 
-    Builds begin without a layer, but with the packages in their caches: the harder comparison.
+    Cold builds have no layers, but a filled cache of packages, which makes them fast: the ratio of
+    a rebuild is higher than it would be without that cache.
     """
     if subprocess.run(["docker", "info"], capture_output=True).returncode:
         return ["Not measured: no container engine answers."]
@@ -39,7 +40,7 @@ def rows(project: Path, repeat: int) -> list[str]:
 
 
 def _remove(own: str) -> None:
-    """Removes the images whose names hold this word from the engine."""
+    """Removes the images whose names contain this word."""
     listing = ["docker", "images", "--format={{.Repository}}:{{.Tag}}"]
     names = subprocess.run(listing, text=True, capture_output=True).stdout.split()
     found = [name for name in names if own in name]
@@ -47,12 +48,12 @@ def _remove(own: str) -> None:
 
 
 def _bake(project: Path, *words: str) -> float:
-    """Builds all images, or those of the words, as `nox -s build` does; returns the seconds."""
+    """Builds all images, or the given ones, like `nox -s build`; returns the seconds."""
     return seconds([project / ".venv" / "bin" / "python", "-c", BAKE, *words], project)
 
 
 def _builds(project: Path, repeat: int) -> list[str]:
-    """All images without a layer; each service's after one more line, against its cold build."""
+    """Measures a cold build of all images, and rebuilds of services after a changed line."""
 
     def change(member: str) -> float:
         file = project / "services" / member / "src" / member / "settings.py"
@@ -83,7 +84,7 @@ def _sizes(project: Path) -> str:
 
 
 def _push(project: Path, own: str, repeat: int) -> str:
-    """`inv image.push` again, of a project whose images the registry has."""
+    """Measures `inv image.push` if the registry already has the images."""
     name = "`inv image.push` of an unchanged project, seconds a member"
     try:
         requests.get(f"http://{REGISTRY}/v2/", timeout=5).raise_for_status()

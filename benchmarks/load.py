@@ -1,11 +1,11 @@
-"""A steady load: `python load.py URL RATE FILE` sends requests until SIGTERM, then writes a report.
+"""Sends requests at a steady rate until SIGTERM: `python load.py URL RATE FILE`.
 
-URL is that of an app of the default product. In turn a page is read, the API is read and a question
-is posted, over a kept-alive connection and over a new one each. A request is sent when it is due,
-whatever became of those before it; so it is seen when answers take long.
+URL is the address of the app of the default product. The requests read a page, read from the API
+and post a question in turn, over kept and over new connections. Each request is sent when it is
+due, even if earlier ones have no answer yet, so slow answers are visible.
 
-The report is JSON: {"seconds", "requests", "failed": [[second, what, why]], "gap": longest time
-between two good answers of a kind, "p99", "slowest": seconds of an answer, "posted": ids}.
+The report in FILE is JSON: {"seconds", "requests", "failed": [[second, what, why]], "gap": longest
+time between two good answers of a kind, "p99", "slowest": seconds of an answer, "posted": ids}.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WHAT = (
 
 
 class Sender(threading.Thread):
-    """Sends the requests that are due; every other one over a connection that it keeps."""
+    """Sends the requests that are due, half of them over a connection that it keeps."""
 
     def __init__(self, host: str, port: int, due: queue.Queue[tuple[int, float]]) -> None:
         super().__init__(daemon=True)
@@ -56,11 +56,11 @@ class Sender(threading.Thread):
             self.due.task_done()
 
     def send(self, method: str, path: str, number: int, keep: bool) -> str:
-        """Sends one request; returns why its answer is not a good one, or nothing."""
+        """Sends a request; returns why it failed, or an empty string."""
         connection = None
         if keep:
             connection, self.kept = self.kept, None
-        # As every client does: one that the server has closed in the meantime is not used again.
+        # Like every client, do not use a connection that the server has closed in the meantime.
         if connection and select.select([connection.sock], [], [], 0)[0]:
             connection.close()
             connection = None

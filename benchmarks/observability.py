@@ -1,4 +1,4 @@
-"""What logs and metrics cost: requests per second, a line of the log, an answer to Prometheus."""
+"""Measures the cost of logs and metrics: requests, a line of the log, an answer to Prometheus."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import psutil
 
 from benchmarks.measure import BIN, ENVIRONMENT, TABLE, interleaved, row, seconds
 
-SECONDS = 1.0  # of load in each round, after a fifth of it to warm up
+SECONDS = 1.0  # of load in each round, after a fifth of that to warm up
 CONNECTIONS = 8
 PEER = "prometheus-fastapi-instrumentator>=8.1,<9"
 
-# The smallest endpoint, three times: bare, as this template serves it, and with what most take.
+# A minimal endpoint: without logs and metrics, with ours, and with popular packages.
 APP = """
 import sys
 from fastapi import FastAPI
@@ -84,7 +84,7 @@ print(json.dumps([series, sorted(times)[4] * 1e3]))
 
 
 def rows(project: Path, repeat: int) -> list[str]:
-    """The table for a default project's API."""
+    """Returns the table for the API of a default project."""
     environment = project / ".nox" / "observed"
     sync = ["sync", "--quiet", "--frozen", "--no-dev", "--package=backend"]
     seconds([BIN / "uv", *sync], project, UV_PROJECT_ENVIRONMENT=str(environment))
@@ -105,7 +105,7 @@ def rows(project: Path, repeat: int) -> list[str]:
 
 @contextmanager
 def _servers(python: Path) -> Iterator[dict[str, tuple[int, psutil.Process]]]:
-    """All servers, idle until they are asked; gives their ports and processes."""
+    """Starts all servers; yields their ports and processes."""
     running: dict[str, tuple[int, subprocess.Popen[bytes]]] = {}
     try:
         for name, code in SERVERS.items():
@@ -121,7 +121,7 @@ def _servers(python: Path) -> Iterator[dict[str, tuple[int, psutil.Process]]]:
             deadline = time.monotonic() + 30
             while socket.socket().connect_ex(("127.0.0.1", port)):
                 if time.monotonic() > deadline:
-                    raise SystemExit(f"The server {name} has not started.")
+                    raise SystemExit(f"The server {name} did not start.")
                 time.sleep(0.1)
         yield {name: (port, psutil.Process(p.pid)) for name, (port, p) in running.items()}
     finally:
@@ -137,7 +137,7 @@ def _free_port() -> int:
 
 
 def _load(port: int, server: psutil.Process) -> float:
-    """Requests that a server answers in a second of a core's time, whoever else has the core."""
+    """Returns the requests that a server answers per second of its processor time."""
     request = b"GET /hello HTTP/1.1\r\nHost: here\r\nX-Request-ID: bench\r\n\r\n"
     selector = selectors.DefaultSelector()
     connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]

@@ -1,4 +1,4 @@
-"""The runners side by side: turbo, nx, moon and the sessions of the template, on one monorepo."""
+"""Compares turbo, nx, moon and the sessions of the template in the same monorepo."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def library(one: Sample) -> None:
 
 
 def root(one: Sample) -> None:
-    """Changes what every lint reads."""
+    """Changes a file that every lint reads."""
     _again(one, ".flake8", "# {}\n")
 
 
 def cold(one: Sample) -> None:
-    """Deletes what the runner keeps."""
-    if one.runner == "nx":  # its daemon holds the data base
+    """Deletes the stored results of the runner."""
+    if one.runner == "nx":  # its daemon has the database open
         command = [one.command[0], "reset", "--only-cache"]
         seconds(command, one.path)
     one.forget()
@@ -42,12 +42,12 @@ def cold(one: Sample) -> None:
 
 FEW = {"nothing": nothing, "one file of one member": one_file}
 MANY = {"the shared library": library, "`.flake8` at the root": root, "cold": cold}
-# By the number of members. The changes that make many tasks run take minutes with many members.
+# By the number of members. With many members, changes after which many tasks run take minutes.
 SCENARIOS: dict[int, dict[str, Callable[[Sample], None]]] = {4: FEW | MANY, 20: FEW, 100: FEW}
 
 
 def _again(one: Sample, name: str, text: str) -> None:
-    """Gives a file an ending that it has not had."""
+    """Gives a file a new last line."""
     file = one.path / name
     kept = file.read_text(encoding="utf-8").partition(text.partition("{")[0])[0]
     one.write(name, kept + text.format(time.time_ns()))
@@ -55,7 +55,7 @@ def _again(one: Sample, name: str, text: str) -> None:
 
 @contextmanager
 def _daemons(places: dict[str, Sample]) -> Iterator[None]:
-    """Ends what nx leaves running."""
+    """Stops the daemon of nx at the end."""
     try:
         yield
     finally:
@@ -64,7 +64,7 @@ def _daemons(places: dict[str, Sample]) -> Iterator[None]:
 
 
 def rows(_: Path, repeat: int) -> list[str]:
-    """The table of times by change and size."""
+    """Returns the table of times by change and number of members."""
     others = ("turbo", "nx", "moon")
     head = ["members", "changed", "tasks", *(f"÷ {name}" for name in others)]
     lines = [f"| {' | '.join(head)} |", f"| {' | '.join(['---'] * len(head))} |"]
@@ -86,7 +86,7 @@ def rows(_: Path, repeat: int) -> list[str]:
 
 
 def after_changes(_: Path, __: int) -> list[str]:
-    """The table of what ran after which change."""
+    """Returns the table of the tasks that ran after each change."""
     with tempfile.TemporaryDirectory(prefix="bench-changes-") as folder:
         work = Path(folder)
         places = configs.samples(work, 4, sample.tools(work), sample.peers(work), idle=True)
@@ -97,10 +97,10 @@ def after_changes(_: Path, __: int) -> list[str]:
 def _rounds(
     places: dict[str, Sample], change: Callable[[Sample], None], repeat: int
 ) -> dict[str, list[Run]]:
-    """Lets each runner see a change in turn; returns its runs."""
+    """Makes a change and runs all tasks, with each runner in turn; returns the runs."""
     runs: dict[str, list[Run]] = {name: [] for name in places}
     for one in places.values():
-        one.run()  # whatever came before
+        one.run()  # after the change before
         one.run()
     for _ in range(repeat):
         for name, one in places.items():

@@ -1,8 +1,8 @@
-"""One monorepo of Python members, written for each runner with the same tasks.
+"""Writes a monorepo of Python members, with the same tasks for each runner.
 
-A task is `do STAGE` in a member's folder, a script that lies outside of the monorepo: black and
-flake8, pytest, or bandit, from one environment for all. It notes when it began, so that what a
-runner ran is counted by the work and not by what the runner says.
+A task is `do STAGE` in the folder of a member: black and flake8, pytest, or bandit, from one
+environment. The script `do` is outside of the monorepo. It records each task that runs, so the
+counts do not depend on the output of the runners.
 """
 
 from __future__ import annotations
@@ -93,12 +93,12 @@ def test_a_total_has_its_tax(rate: int) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One call of a runner.
+    """A run of all tasks.
 
     Attributes:
-        seconds: how long it took.
-        tasks: those that began, such as `lint(core)`.
-        stray: whether one of them saw the variable STRAY.
+        seconds: the time that it took.
+        tasks: the tasks that were not skipped, such as `lint(core)`.
+        stray: whether one of these saw the variable STRAY.
     """
 
     seconds: float
@@ -113,10 +113,10 @@ class Sample:
     Attributes:
         path: its root.
         runner: `slipway`, `turbo`, `nx` or `moon`.
-        size: how many members it has: the library `core`, which every tenth service uses and the
-            first two as well, and services.
-        command: what runs all tasks.
-        records: what the runner keeps, which is deleted for a cold run.
+        size: the number of members: the library `core`, and services; the first two and every
+            tenth one use the library.
+        command: the command that runs all tasks.
+        records: the stored results of the runner.
     """
 
     path: Path
@@ -137,12 +137,12 @@ class Sample:
 
     @property
     def loner(self) -> str:
-        """The service that uses nothing of the others, and a package that they do not."""
+        """The service that uses no other member, but a package that no other member uses."""
         return self.services[-1]
 
     @property
     def folders(self) -> dict[str, str]:
-        """The members with their folders, seen from the root."""
+        """The folder of each member, relative to the root."""
         return {"core": "libs/core", **{name: f"services/{name}" for name in self.services}}
 
     @property
@@ -151,7 +151,7 @@ class Sample:
         return self.path.parent / "do"
 
     def run(self, **variables: str) -> Run:
-        """Runs all tasks, but for those that the runner skips. One that fails ends the program."""
+        """Runs all tasks that the runner does not skip. Exits if one fails."""
         log = self.path.parent / "ran"
         log.unlink(missing_ok=True)
         taken = seconds(self.command, self.path, **variables)
@@ -164,7 +164,7 @@ class Sample:
         )
 
     def forget(self) -> None:
-        """Deletes what the runner keeps."""
+        """Deletes the stored results of the runner."""
         forget(self.path, self.records)
 
     def write(self, name: str, text: str) -> None:
@@ -173,10 +173,10 @@ class Sample:
         (self.path / name).write_text(text, encoding="utf-8")
 
     def replace(self, name: str, old: str, new: str) -> None:
-        """Replaces a text that must stand in the file.
+        """Replaces a text in a file.
 
         Raises:
-            ValueError: it does not.
+            ValueError: the text is not in the file.
         """
         before, found, after = (self.path / name).read_text(encoding="utf-8").partition(old)
         if not found:
@@ -185,12 +185,12 @@ class Sample:
 
 
 def tools(work: Path) -> Path:
-    """The environment of nox, slipway-ops and the tasks' tools, made in a folder.
+    """Creates an environment with nox, slipway-ops and the tools of the tasks.
 
-    The package is installed from this working tree as in a project: built, not editable.
+    The package is built from this working tree; it is not editable, as in a project.
 
     Returns:
-        The folder of its programs.
+        The folder with the programs.
     """
     place = work / "tools"
     uv = BIN / "uv"
@@ -201,7 +201,7 @@ def tools(work: Path) -> Path:
 
 
 def peers(work: Path) -> Path:
-    """The other runners, installed from the lock in peers/; returns their node_modules."""
+    """Installs the other runners from the lock in peers/; returns their node_modules."""
     place = work / "peers"
     shutil.copytree(Path(__file__).parent / "peers", place)
     npm = ["npm", "ci", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"]
@@ -210,7 +210,7 @@ def peers(work: Path) -> Path:
 
 
 def write(sample: Sample) -> None:
-    """What the monorepo has whatever runs it."""
+    """Writes the files that the monorepos of all runners have."""
     sample.write("pyproject.toml", ROOT_MANIFEST)
     sample.write(".flake8", "[flake8]\nmax-line-length = 100\n")
     sample.write("README.md", "# Shop\n")

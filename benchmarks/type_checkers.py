@@ -1,7 +1,7 @@
-"""What type checkers cost, and what they find: mypy, pyrefly and ty on a default project.
+"""Compares mypy, pyrefly and ty on a default project: time, found faults, and false findings.
 
-type_faults.txt is a module with planted faults and with right code beside them; it is checked as
-a module of the API, whose dependencies it uses.
+type_faults.txt is a module with planted faults and correct code. It is checked as a module of the
+API, because it uses its dependencies.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ COMMANDS = {
     "pyrefly": [
         *("pyrefly", "check", "--config={root}/pyproject.toml", "--output-format=min-text"),
         *("--preset=strict", "--error=unannotated-return,no-any-return,incompatible-comparison"),
-        # Style, and types that mypy takes as Any without a word.
+        # Style, and types that mypy silently treats as Any.
         "--ignore=missing-override-decorator,implicit-any-lambda,implicit-any-empty-container",
     ],
     "ty": ["ty", "check", "--error-on-warning", "--ignore=deprecated", "--output-format=concise"],
@@ -43,7 +43,7 @@ Times = tuple[float, float]
 
 
 def rows(project: Path, repeat: int) -> list[str]:
-    """The tables for a default project: times as ratios to mypy's, then findings."""
+    """Returns the tables for a default project: ratios to the times of mypy, and findings."""
     environment = project / ".nox" / "types"
     uv = str(BIN / "uv")
     everything = ["--all-packages", "--group=lint", "--group=test", "--group=dev"]
@@ -57,7 +57,7 @@ def rows(project: Path, repeat: int) -> list[str]:
 def check(
     tool: str, project: Path, environment: Path, folder: str, *paths: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a checker on paths of a folder, as a session does in a member."""
+    """Runs a checker on paths in a folder, as a session does for a member."""
     words = [word.format(root=project) for word in COMMANDS[tool]]
     path = f"{environment / 'bin'}:{ENVIRONMENT['PATH']}"
     env = {**ENVIRONMENT, "VIRTUAL_ENV": str(environment), "PATH": path}
@@ -69,7 +69,7 @@ def check(
 
 
 def _times(project: Path, environment: Path, repeat: int) -> list[str]:
-    """What checking all members costs, one after the other; the checkers take turns."""
+    """Measures checking all members, one after the other; the checkers take turns."""
 
     def run(tool: str, prepare: Callable[[], object] = lambda: None) -> Times:
         prepare()
@@ -110,7 +110,7 @@ def _times(project: Path, environment: Path, repeat: int) -> list[str]:
 
 
 def _right_code(project: Path, environment: Path) -> list[str]:
-    """The lines that each checker objects to in the project, which is right."""
+    """Returns the lines of the project with findings, which are all false."""
     lines = ["| objections to right code | lines |", "| --- | --- |"]
     for tool in COMMANDS:
         found = {
@@ -125,7 +125,7 @@ def _right_code(project: Path, environment: Path) -> list[str]:
 
 
 def _faults(project: Path, environment: Path) -> list[str]:
-    """Which of the planted faults each checker finds, and which right lines it objects to."""
+    """Returns which planted faults each checker finds, and how many false findings it has."""
     text = Path(__file__).with_name("type_faults.txt").read_text(encoding="utf-8")
     folder, name = project / API, "src/backend/faults.py"
     (folder / name).write_text(text, encoding="utf-8")
