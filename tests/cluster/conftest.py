@@ -1,10 +1,10 @@
-"""A namespace of its own in the cluster that KUBECONFIG names, and a project that goes there.
+"""A project that is deployed to a new namespace of the cluster in KUBECONFIG.
 
     KUBECONFIG=~/.kube/config .nox/test/bin/pytest tests/cluster
 
-Everything happens in one namespace, which is removed at the end. Deployments are made with the
-token of `deployer.yaml`. What runs is a program of a few lines in an image that has `python`:
-`CLUSTER_IMAGE`, such as docker.io/library/python@sha256:…, or else one that every node has.
+The namespace is removed at the end. Deployments use the token of `deployer.yaml`. They run a short
+program in an image with Python: `CLUSTER_IMAGE`, such as docker.io/library/python@sha256:…, or an
+image that all nodes have.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ class World:
     """A project and its namespace.
 
     Attributes:
-        image: what every version runs.
-        admin: the kubeconfig of whoever runs the tests.
-        connection: what is between kubectl and the API server.
-        said: what the commands have said.
+        image: the image of all versions.
+        admin: the kubeconfig of the user who runs the tests.
+        connection: the connection from kubectl to the API server, which tests can cut.
+        said: the output of the commands.
     """
 
     root: Path
@@ -94,7 +94,7 @@ class World:
         return deployment.deploy(self.cluster, digests, version=version, revision="r", say=say)
 
     def kubectl(self, *words: str, text: str = "") -> str:
-        """Runs kubectl as whoever runs the tests."""
+        """Runs kubectl as the user who runs the tests."""
         command = ["kubectl", f"--kubeconfig={self.admin}", f"--namespace={self.namespace}"]
         done = subprocess.run([*command, *words], input=text, text=True, capture_output=True)
         assert done.returncode == 0, f"{words}: {done.stderr}"

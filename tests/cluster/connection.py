@@ -1,4 +1,4 @@
-"""A connection to an API server that can be cut: TCP is passed on, whatever is in it."""
+"""A TCP proxy in front of an API server, which tests can cut."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from urllib.parse import urlsplit
 
 
 class Connection:
-    """What is between kubectl and the API server."""
+    """The proxy between kubectl and the API server."""
 
     def __init__(self) -> None:
         self._listener: socket.socket | None = None
         self._cut = threading.Event()
 
     def open(self, cluster: dict[str, Any]) -> None:
-        """Goes between, and writes so into the cluster of a kubeconfig."""
+        """Starts the proxy, and writes its address to the cluster of a kubeconfig."""
         parts = urlsplit(cluster["server"])
         target = (parts.hostname or "", parts.port or 443)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -28,13 +28,13 @@ class Connection:
         threading.Thread(target=self._accept, args=(target,), daemon=True).start()
 
     def close(self) -> None:
-        """Ends it."""
+        """Stops the proxy."""
         if self._listener:
             self._listener.close()
 
     @contextlib.contextmanager
     def lost(self) -> Iterator[None]:
-        """While it lasts, nobody gets through."""
+        """Refuses all connections during the block."""
         self._cut.set()
         try:
             yield

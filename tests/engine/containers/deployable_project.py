@@ -26,20 +26,20 @@ class DeployableProject(Project):
     """A project with its own .venv; records all output of its `inv`."""
 
     def inv(self, *words: str, **env: str) -> str:
-        """`inv …`, which must succeed; returns the output."""
+        """Runs `inv`, which must succeed; returns the output."""
         done = self.said(*words, **env)
         assert done.returncode == 0, f"inv {' '.join(words)}\n{done.stdout[-6000:]}"
         return done.stdout
 
     def refused(self, *words: str, **env: str) -> str:
-        """`inv …`, which must end with status 1 and without a traceback; returns the output."""
+        """Runs `inv`, which must end with status 1 and without a traceback; returns the output."""
         done = self.said(*words, **env)
         assert done.returncode == 1, f"inv {' '.join(words)}\n{done.stdout[-6000:]}"
         assert "Traceback" not in done.stdout, done.stdout
         return done.stdout
 
     def said(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """`inv …`, as it is typed."""
+        """Runs `inv`."""
         done = self.run(self.path / ".venv" / "bin" / "inv", *words, timeout=900, **env)
         with (self.path.parent / "said").open("a", encoding="utf-8") as everything:
             everything.write(done.stdout)
@@ -56,7 +56,7 @@ class DeployableProject(Project):
         return self.path.name
 
     def fill(self, environment: str, **values: str) -> None:
-        """Writes values into the empty places of the file of an environment."""
+        """Writes values to the empty lines of the file of an environment."""
         file = self.path / f".env.{environment}"
         lines = file.read_text(encoding="utf-8").splitlines()
         named = [line.lstrip("# ").partition("=")[0] in values for line in lines]
@@ -65,7 +65,7 @@ class DeployableProject(Project):
         file.write_text("\n".join(kept) + "\n", encoding="utf-8")
 
     def initialize(self, environment: str, **values: str) -> int:
-        """Makes an environment with a language model and a free port, which is returned."""
+        """Creates an environment with a language model and a free port; returns the port."""
         self.inv("env.init", environment)
         port = free_ports(2)
         values = {"PUBLISH_FRONTEND": str(port)} | values
@@ -142,7 +142,7 @@ class DeployableProject(Project):
 
 
 def docker(*words: str) -> str:
-    """`docker …`, which must succeed; returns the output."""
+    """Runs `docker`, which must succeed; returns the output."""
     done = subprocess.run(["docker", *words], capture_output=True, text=True)
     assert done.returncode == 0, f"docker {' '.join(words[:4])}\n{done.stderr}"
     return done.stdout
@@ -176,7 +176,7 @@ def deployable_project(
 
 @contextmanager
 def steady_load(url: str, rate: int, file: Path) -> Iterator[dict[str, Any]]:
-    """A process that sends so many requests a second to an app; at the end it has a report.
+    """Starts a process that sends requests to an app at a rate; its report comes at the end.
 
     See `benchmarks/load.py`.
     """
@@ -193,7 +193,7 @@ def steady_load(url: str, rate: int, file: Path) -> Iterator[dict[str, Any]]:
 
 
 def call(address: str, **body: str) -> Any:
-    """The JSON answer of an address; with a body it is a POST."""
+    """Returns the JSON answer of an address; sends a POST if there is a body."""
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(address, data, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as response:

@@ -1,8 +1,8 @@
 """An OpenAI-compatible endpoint for tests, run in a container beside the workers.
 
-It answers `A model says: <question>` after as many seconds as the question has words "slow". A
-question that begins with a status, such as "429 …", is answered with that status, and "garbage …"
-with invalid JSON. GET /alerts lists what was posted to /alerts.
+It answers `A model says: <question>`, one second later for each word "slow" in the question. If the
+question starts with a status, such as "429 …", that is the status of the answer; the answer to
+"garbage …" is invalid JSON. GET /alerts lists what was posted to /alerts.
 """
 
 import json

@@ -60,7 +60,7 @@ class RunningImages:
 
 @contextmanager
 def network(name: str) -> Iterator[None]:
-    """A network; it and all containers of its name are removed."""
+    """Creates a network; removes it and all containers with its name at the end."""
     docker("network", "create", name)
     try:
         yield
@@ -92,7 +92,7 @@ def add_by_hand(project: Project) -> None:
 
 
 def run_all(stack: RunningImages) -> None:
-    """Starts the database, migrates it by an image, then every image by its own command."""
+    """Starts the database, migrates it with an image, then starts all images."""
     database = f"{stack.name}-database"
     secret = uuid.uuid4().hex
     settings = [f"--env=POSTGRES_{name}" for name in ("USER=app", "DB=app", f"PASSWORD={secret}")]

@@ -1,4 +1,4 @@
-"""An S3 server on loopback that checks logins: the one of moto."""
+"""The S3 server of moto on loopback, which checks logins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class S3Server:
     """A server with one bucket.
 
     Attributes:
-        values: the variables of an environment that has its backups there.
+        values: the variables of an environment with its backups on this server.
     """
 
     values: dict[str, str]
@@ -66,7 +66,9 @@ def s3_server() -> Iterator[S3Server]:
         )
         key = iam.create_access_key(UserName="backup")["AccessKey"]
         with pytest.MonkeyPatch.context() as patched:
-            patched.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)  # from here on
+            patched.setattr(
+                "moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0
+            )  # of the server, from here on
             yield S3Server(
                 {
                     "BACKUP_URL": f"s3://{BUCKET}",

@@ -1,4 +1,4 @@
-"""An SSH server on loopback, for deployments to another machine that is this one."""
+"""An SSH server on loopback: this machine takes the place of another host."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 
 @contextmanager
 def ssh_host(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """The DOCKER_HOST of this machine by SSH, and the variables with which a client gets in.
+    """Yields the DOCKER_HOST of this machine over SSH, and the variables that a client needs.
 
     Keys and known hosts are in `folder`. A wrapper `ssh` passes them to the real one, so that no
     file of the user who runs the tests is read or written.

@@ -34,6 +34,6 @@ def shop(installed: Project) -> Iterator[Project]:
     installed.git("reset", "--quiet", "--hard")
     shutil.rmtree(installed.path / ".dev", ignore_errors=True)
     with pytest.MonkeyPatch.context() as patch:
-        # A run that is killed cannot remove its folder for the socket: it goes with this one.
+        # A killed run cannot remove its folder for the socket, so that is removed with this one.
         patch.setenv("TMPDIR", str(installed.path.parent.parent))
         yield installed

@@ -1,4 +1,4 @@
-"""A command in a terminal: its output, and the processes that it leaves."""
+"""Runs a command in a terminal, and finds processes that it leaves running."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        """Its output so far, with the line ends of a pipe."""
+        """The output so far, with \\n as line ends."""
         return self._said.decode(errors="replace").replace("\r\n", "\n")
 
     @property
@@ -106,7 +106,7 @@ class Terminal:
         return status
 
     def left(self, patience: float = 0) -> list[psutil.Process]:
-        """The processes of this run that are still alive after some seconds."""
+        """Returns the processes of this run that are still alive after some seconds."""
         deadline = time.monotonic() + patience
         while (found := [p for p in psutil.process_iter() if self._is_ours(p)]) and (
             time.monotonic() < deadline
@@ -125,12 +125,12 @@ class Terminal:
             return False
 
     def _read(self) -> None:
-        # Never blocks in read(): a file that is being read cannot be closed.
+        # Do not block in read(), because a file that is being read cannot be closed.
         while not self._closing.is_set():
             if select.select([self._other_end], [], [], 0.05)[0]:
                 try:
                     chunk = os.read(self._other_end, 65536)
-                except OSError:  # a terminal without anybody in it
+                except OSError:  # the terminal was closed
                     chunk = b""
                 if not chunk:
                     break
@@ -139,20 +139,20 @@ class Terminal:
 
 
 def python(code: str) -> list[str]:
-    """The command that runs a piece of Python."""
+    """Returns the command that runs a piece of Python."""
     return [sys.executable, "-u", "-c", code]
 
 
 def free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
+    """Returns the first of several free ports in a row."""
     while True:
-        base = random.randrange(20000, 32000, 20)  # below those that the system gives away itself
+        base = random.randrange(20000, 32000, 20)  # below the ports that the system assigns
         if all(free(base + number) for number in range(count)):
             return base
 
 
 def free(port: int) -> bool:
-    """Whether one can listen on a port."""
+    """Returns whether a port is free."""
     try:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError:

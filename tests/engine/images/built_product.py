@@ -11,14 +11,14 @@ from slipway_ops.images import bake
 
 
 class BuiltProduct(Product):
-    """A project of three images that hold one file each."""
+    """A project with three images, which contain one file each."""
 
     def __init__(self, root: Path, host: str) -> None:
         super().__init__(root, host)
         self.build()
 
     def build(self, content: str = "") -> None:
-        """Builds the images, as `nox -s build` would; with other content they are others."""
+        """Builds the images, like `nox -s build`; other content makes other images."""
         for name in MEMBERS:
             folder = self.root / "services" / name
             (folder / "file").write_text(f"{content} {name} {self.account}")

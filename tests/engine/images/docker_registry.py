@@ -64,7 +64,7 @@ def proxy(target: str, disturb: Callable[[Request, bytes], bool]) -> Iterator[st
     """A proxy in front of a registry, as `127.0.0.1:port`.
 
     Args:
-        disturb: takes each request and its body; True if it has dealt with the request itself.
+        disturb: gets each request and its body; returns True if it has answered the request.
     """
 
     def forward(request: Request, body: bytes) -> None:

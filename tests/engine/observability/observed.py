@@ -32,8 +32,8 @@ REPLACED = {
     "grafana/alloy": "alloy",
     "grafana/grafana": "grafana",
 }
-# The requests of visitors, repeated in this order: method, path, body. The model never answers a
-# "400", so such a task fails at once; a "429" is retried.
+# The requests of visitors, repeated in this order: method, path, body. A task fails at once if the
+# model answers with 400; after a 429 it is retried.
 VISITS: list[tuple[str, str, dict[str, str] | None]] = [
     ("POST", "/api/backend/questions", {"text": "How much?"}),
     ("GET", "/api/backend/questions", None),
@@ -65,7 +65,7 @@ class Observed:
         self.answers: Counter[int] = Counter()
 
     def visit(self, method: str, path: str, body: dict[str, str] | None) -> int:
-        """The status of an answer; 0 if there was none."""
+        """Sends a request; returns the status of the answer, or 0 if there was none."""
         data = json.dumps(body).encode() if body else None
         headers = {"content-type": "application/json"}
         request = urllib.request.Request(self.app + path, data, headers, method=method)
@@ -81,7 +81,7 @@ class Observed:
 
     @contextmanager
     def visitors(self, pause: float = 0.1) -> Iterator[None]:
-        """Visitors who come and go while the block runs, at most 600 of them."""
+        """Sends the requests of visitors during the block, at most 600."""
         ended = threading.Event()
 
         def come() -> None:
@@ -99,7 +99,7 @@ class Observed:
             thread.join()
 
     def ask(self, path: str, **words: str | float) -> Any:
-        """The answer of Prometheus' API."""
+        """Returns the answer of the Prometheus API."""
         url = f"{self.prometheus}/api/v1/{path}?{urllib.parse.urlencode(words)}"
         try:
             with urllib.request.urlopen(url, timeout=10) as answer:
@@ -108,12 +108,12 @@ class Observed:
             raise AssertionError(f"{words}: {error.read().decode()}") from error
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series of an expression now, each with `metric` and `value`; not those of NaN."""
+        """Returns the series of an expression, with `metric` and `value`, without NaN values."""
         found = self.ask("query", query=expression)["result"]
         return [series for series in found if series["value"][1] != "NaN"]
 
     def value(self, expression: str) -> float | None:
-        """The only value of an expression, if there is one."""
+        """Returns the value of an expression with one series; None if there is no series."""
         found = self.query(expression)
         assert len(found) < 2, found
         return float(found[0]["value"][1]) if found else None
@@ -125,10 +125,10 @@ class Observed:
 
 @contextmanager
 def observed(template: Path, folder: Path) -> Iterator[Observed]:
-    """The product, up, with a language model, a public address, and everything that observes it.
+    """Starts the product with a language model, a public address, and its monitoring.
 
-    Prometheus looks every two seconds, alerts do not wait and agents give up after six seconds, so
-    that a test need not wait either.
+    To keep tests short, Prometheus scrapes every two seconds, alerts fire at once, and agents give
+    up after six seconds.
     """
     for name in {*REPLACED.values(), "site"}:
         docker("build", "--quiet", "--target", name, "--tag", f"standin/{name}", str(STANDINS))

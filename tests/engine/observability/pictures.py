@@ -1,4 +1,4 @@
-"""Pictures of the panels of a dashboard, drawn from the answers of Prometheus.
+"""Draws the panels of a dashboard from the answers of Prometheus.
 
 `python pictures.py DASHBOARD.json http://127.0.0.1:9090 PICTURE.png` draws the last quarter of an
 hour.
@@ -33,15 +33,15 @@ UNITS = {
 
 
 def draw(dashboard: Path, ask: Ask, picture: Path, seconds: int = 900) -> list[str]:
-    """Draws every panel that asks Prometheus where the dashboard has it.
+    """Draws every panel with data from Prometheus, in its place on the dashboard.
 
     Args:
         ask: a function that returns the answer of Prometheus to an API path and its parameters.
         picture: the PNG to write.
-        seconds: how far back.
+        seconds: the length of the time range, which ends now.
 
     Returns:
-        The titles of panels without a line.
+        The titles of panels without data.
     """
     board = json.loads(dashboard.read_text(encoding="utf-8"))
     panels = board["panels"]

@@ -1,4 +1,4 @@
-"""An API and a worker of a rendered project as they run in staging, with all of their output."""
+"""Runs an API and a worker of a project as in staging, and records their output."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ MISTAKE = f"""
 
 
 class Model(ThreadingHTTPServer):
-    """A language model that behaves as the question says: be slow, refuse, break, or answer."""
+    """A language model; the question says whether it is slow, refuses, fails or answers."""
 
     daemon_threads = True
 
@@ -56,7 +56,7 @@ class Model(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Its base URL."""
+        """The address of the program."""
         return f"http://127.0.0.1:{self.server_port}/v1"
 
 
@@ -78,7 +78,7 @@ class _Handler(BaseHTTPRequestHandler):
         if question.startswith("slow"):
             self.server.closing.wait(30)
             return
-        if question.isdecimal() and before == 1:  # the second time it answers again
+        if question.isdecimal() and before == 1:  # it fails only the first time
             status, answer = int(question), "no"
         if question.startswith("garbage"):
             answer = "<html>"
@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.encode())
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keep the test's output clean."""
+        """Keeps the output of the test clean."""
 
 
 @contextmanager
@@ -107,7 +107,7 @@ def model() -> Iterator[Model]:
 
 @contextmanager
 def postgres(project: Project, folder: Path) -> Iterator[str]:
-    """The URL of an empty database, with a password that must not be seen."""
+    """The URL of an empty database, with a password that must not appear in the output."""
     command = [str(project.path / ".venv/bin/python"), "-W", "ignore", "-c", DATABASE, str(folder)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -123,7 +123,7 @@ def postgres(project: Project, folder: Path) -> Iterator[str]:
 
 
 class Service:
-    """A program of the project, started as its container starts it; its output goes to files."""
+    """A program of the project, started as in its container; its output goes to files."""
 
     def __init__(self, project: Project, folder: Path, module: str, **variables: str) -> None:
         self.name = module.partition(".")[0]
@@ -144,21 +144,21 @@ class Service:
 
     @property
     def out(self) -> str:
-        """Its output on stdout."""
+        """The output on stdout."""
         return self._files[0].read_text(encoding="utf-8")
 
     @property
     def err(self) -> str:
-        """Its output on stderr."""
+        """The output on stderr."""
         return self._files[1].read_text(encoding="utf-8")
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        """Its lines; each must be JSON."""
+        """The lines on stdout, which must be JSON."""
         return [json.loads(line) for line in self.out.splitlines()]
 
     def stop(self) -> int:
-        """Ends it as an engine does; returns its exit status."""
+        """Stops the program as Docker does; returns its exit status."""
         self.popen.send_signal(signal.SIGTERM)
         return self.popen.wait(20)
 
@@ -172,7 +172,7 @@ def free_port() -> int:
 def call(
     url: str, body: object = None, method: str | None = None, **headers: str
 ) -> tuple[int, dict[str, str], str]:
-    """Status, headers in lower case and body of an answer."""
+    """Returns the status, headers in lower case, and body of an answer."""
     data = json.dumps(body).encode() if body is not None else None
     given = {"content-type": "application/json"}
     given |= {name.replace("_", "-"): value for name, value in headers.items()}

@@ -1,4 +1,4 @@
-"""Only the questions: asked in this process, with almost no files to render."""
+"""Tests of the questions run Copier in this process, with almost no files to render."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ask(questionnaire: Path, tmp_path: Path) -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def refusal(ask: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
-    """The message that refuses an answer; asserts that nothing was written."""
+    """Returns the message that refuses an answer; asserts that nothing was written."""
 
     def refused(question: str, **answers: str) -> str:
         with pytest.raises(ValueError) as error:
@@ -60,7 +60,7 @@ def refusal(ask: Callable[..., Any], tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def render(questionnaire: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
-    """A text of copier.yml, rendered by Copier's own Jinja with these answers."""
+    """Renders a text of copier.yml with these answers."""
     destination = tmp_path_factory.mktemp("unused")
     worker = run_copy(str(questionnaire), destination, defaults=True, quiet=True, pretend=True)
 
@@ -72,7 +72,7 @@ def render(questionnaire: Path, tmp_path_factory: pytest.TempPathFactory) -> Cal
 
 @pytest.fixture(scope="session")
 def judge(render: Callable[..., str]) -> Callable[..., str]:
-    """The message of the validator of lists, called directly; "" for valid names."""
+    """Returns the message of the validator of lists; "" if the names are valid."""
 
     def judged(
         names: Any, others: Mapping[str, Sequence[str]] | None = None, *, services: bool = False

@@ -1,4 +1,4 @@
-"""The sets of answers for rendering the template: some by hand, and a pairwise matrix."""
+"""The sets of answers to render the template with: some by hand, and a pairwise matrix."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ LISTS = ("apis", "workers", "apps", "libraries")
 
 
 def complete(capabilities: Iterable[str]) -> bool:
-    """Whether each capability has the ones that it needs."""
+    """Returns whether a set has all capabilities that its capabilities need."""
     chosen = {"", *capabilities}
     return all(CAPABILITIES[name].needs in chosen for name in chosen - {""})
 
@@ -75,7 +75,7 @@ CHOICES = [
 
 
 def named(answers: Answers) -> str:
-    """The shape in short, such as `2-apis-1-workers-0-apps-1-libraries-3.12-MIT`."""
+    """Returns a name for a set, such as `2-apis-1-workers-0-apps-1-libraries-3.12-MIT`."""
     shape = [f"{len(answers[name])}-{name}" for name in LISTS]  # type: ignore[arg-type]
     return "-".join([*shape, str(answers["python_version"]), str(answers["licence"])])
 
@@ -85,7 +85,7 @@ MATRIX: dict[str, Answers] = {
     named(answers): answers | {"capabilities": capabilities}
     for answers, capabilities in zip(ROWS, itertools.cycle(CHOICES))
 }
-# The matrix has fewer rows than there are choices.
+# The choices that did not fit, because the matrix has fewer rows.
 LEFT = {"-".join(c): NOTHING | {"capabilities": c} for c in CHOICES[len(ROWS) :]}
 SETS = BY_HAND | MATRIX | LEFT
 

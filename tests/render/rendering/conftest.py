@@ -1,4 +1,4 @@
-"""Every set of answers, rendered once; the workers share the work and the result."""
+"""Renders each set of answers once; the workers of pytest share the work and the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support import Shared
 
 @pytest.fixture(scope="session")
 def home(shared: Shared) -> Path:
-    """The folder that holds one folder for every set of answers, once they are rendered."""
+    """A folder with a folder for each rendered set of answers."""
     return shared.base / "renderings"
 
 
@@ -22,7 +22,7 @@ def home(shared: Shared) -> Path:
 def renderings(template: Path, shared: Shared, home: Path) -> dict[str, dict[str, bytes]]:
     """The files of each set of answers, rendered without a prompt and without trust."""
     names = sorted(SETS)
-    # Each worker begins in another part, so that none waits for what another one renders.
+    # Each worker starts with another set, so that none waits for another worker.
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     first = len(names) * worker // workers

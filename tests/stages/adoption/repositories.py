@@ -97,13 +97,13 @@ def web(project: Project, folder: str, scripts: dict[str, str] | None = None) ->
 
 
 def monorepo(path: Path) -> Project:
-    """Members with many layouts, in any folders, and none at the root."""
+    """Members with many layouts in many folders, and none at the root."""
     path.mkdir(parents=True)
     project = Project(path)
     project.git("init", "--quiet", "--initial-branch", "master")
     for name, text in {
         "README.md": "# Ours\n\nTyped: `nox -s nothing`, and `inv nothing`.\n",
-        ".gitignore": "node_modules/\n.venv/\ndist/",  # no newline at its end
+        ".gitignore": "node_modules/\n.venv/\ndist/",  # without a newline at the end
         "LICENSE": "Ours.\n",
         ".editorconfig": "root = true\n",
         ".github/workflows/ci.yml": "on: push\njobs:\n  ours:\n    runs-on: x\n    steps: []\n",
@@ -193,7 +193,7 @@ def _python(project: Project) -> None:
 
 
 def _pnpm(project: Project) -> None:
-    """A workspace of pnpm without code at its root; one package has no test."""
+    """A pnpm workspace without code at its root; one package has no tests."""
     project.write("web/package.json", package("web", {}))
     project.write("web/pnpm-workspace.yaml", "packages:\n  - packages/*\n")
     project.write("web/pnpm-lock.yaml", PNPM_LOCK)
@@ -202,7 +202,7 @@ def _pnpm(project: Project) -> None:
 
 
 def _biome(project: Project) -> None:
-    """No scripts, but tools: biome checks, jest tests, and nothing is built."""
+    """A member without scripts that uses biome and jest, and has nothing to build."""
     versions = {"@biomejs/biome": "2.3.0", "jest": "30.2.0"}
     content = {"name": "biome", "version": "1.0.0", "private": True, "devDependencies": versions}
     project.write("biome/package.json", json.dumps(content, indent="\t") + "\n")
@@ -215,7 +215,7 @@ def _biome(project: Project) -> None:
 
 
 def poetry(path: Path) -> Project:
-    """A member that is the root, of poetry, and one of requirements.txt below it."""
+    """A member at the root with poetry, and one with requirements.txt below it."""
     path.mkdir(parents=True)
     project = Project(path)
     project.git("init", "--quiet", "--initial-branch", "main")

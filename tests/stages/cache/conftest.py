@@ -1,4 +1,4 @@
-"""A small monorepo with sessions that nox runs, and nothing recorded, for each test."""
+"""A small monorepo with nox sessions and without stored results, for each test."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def _lock(shared: Shared) -> str:
 
 @pytest.fixture
 def stage(_lock: str, tmp_path: Path) -> Stage:
-    """The monorepo in a folder of its own."""
+    """The monorepo in a new folder."""
     return Stage.at(tmp_path / "stage", _lock)

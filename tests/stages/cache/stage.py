@@ -1,4 +1,4 @@
-"""The small monorepo with a noxfile like the template's, whose sessions only search for BUG."""
+"""The small monorepo with a noxfile whose sessions only search for BUG."""
 
 from __future__ import annotations
 
@@ -92,11 +92,11 @@ def deploy(session):
 
 @dataclass(frozen=True)
 class Stage(Project):
-    """Such a project."""
+    """The monorepo."""
 
     @classmethod
     def at(cls, path: Path, lock: str) -> Stage:
-        """Writes it into a new folder and commits it."""
+        """Writes the monorepo to a new folder and commits it."""
         Monorepo.at(path, lock)
         made = cls(path)
         made.write("noxfile.py", NOXFILE)
@@ -105,7 +105,7 @@ class Stage(Project):
         return made
 
     def ran(self) -> list[tuple[str, int, int]]:
-        """Each session that was run since the last call: its name, its process and the parent."""
+        """Returns the sessions since the last call: name, process id and parent process id."""
         file = self.path / ".nox/pids"
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         file.unlink(missing_ok=True)
@@ -114,5 +114,5 @@ class Stage(Project):
 
     @staticmethod
     def results(output: str) -> dict[str, str]:
-        """The result of each session, from the output of nox: success, skipped, failed, aborted."""
+        """Returns the result of each session: success, skipped, failed or aborted."""
         return dict(re.findall(r"^nox > \* ([\w()]+): (\w+)", output, re.MULTILINE))

@@ -1,7 +1,7 @@
 """A cluster in memory: an API server on loopback for the real kubectl, with simple controllers.
 
-It keeps objects of the kinds in `KINDS`, refuses what the Role of a deployer does not allow, and
-lets Deployments and Jobs become healthy or not, by the digests of their images.
+It stores objects of the kinds in `KINDS`, refuses what the Role of a deployer does not allow, and
+makes Deployments and Jobs healthy or unhealthy, depending on the digests of their images.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class ApiServer:
     Attributes:
         url: its address.
         minor: the minor version that it reports.
-        objects: all that it keeps, by group, plural and name.
-        sick: parts of images whose pods never become ready.
-        failing: parts of images with which a Job fails.
-        allowed: (verb, group, resource) that the user has the right to; None for all.
-        used: the same, of every request.
-        before: is called with the verb and the path of each request, before it takes effect; what
-            it returns as True is answered with an error of the server.
+        objects: the stored objects, by group, plural and name.
+        sick: parts of names of images whose pods never become ready.
+        failing: parts of names of images whose Jobs fail.
+        allowed: the rights of the user, as (verb, group, resource); None for all.
+        used: the rights that requests needed.
+        before: called with the verb and the path of each request, before it takes effect; if it
+            returns True, the answer is a server error.
     """
 
     url: str = ""
@@ -96,7 +96,7 @@ class ApiServer:
             return _status(404, "NotFound", f"{parts.path} is unknown")
         if rest[1:] and rest[1] != NAMESPACE:
             return _status(404, "NotFound", f'namespaces "{rest[1]}" not found')
-        # A namespace can be read by itself; everything else is in one.
+        # All objects except namespaces are in a namespace.
         plural, name, sub = [*(rest[2:] or rest), "", "", ""][:3]
         verb = VERBS.get(method) or ("get" if name else "list")
         right = (verb, group, f"{plural}/{sub}" if sub else plural)
@@ -171,7 +171,7 @@ class ApiServer:
         return new
 
     def _roll(self, deployment: Object) -> None:
-        """Does the work of the controller of Deployments, at once."""
+        """The controller of Deployments, which finishes at once."""
         spec, name = deployment["spec"], deployment["metadata"]["name"]
         wanted, image = spec.setdefault("replicas", 1), self._image(spec)
         sick = any(part in image for part in self.sick)
@@ -186,7 +186,7 @@ class ApiServer:
             self._pod(f"{name}-{self.count}-{number}", spec["template"], sick)
 
     def _run(self, job: Object) -> None:
-        """Does the work of the controller of Jobs, at once."""
+        """The controller of Jobs, which finishes at once."""
         failed = any(part in self._image(job["spec"]) for part in self.failing)
         kind = "Failed" if failed else "Complete"
         job["status"] = {"conditions": [{"type": kind, "status": "True", "message": "it ended"}]}
@@ -244,7 +244,7 @@ class ApiServer:
 
 @contextmanager
 def serving() -> Iterator[ApiServer]:
-    """An API server that listens on a free port of the loopback."""
+    """Runs an API server on a free port of loopback."""
     server = ApiServer()
 
     class Handler(BaseHTTPRequestHandler):
@@ -265,7 +265,7 @@ def serving() -> Iterator[ApiServer]:
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Keeps the output of the test clean."""
 
     listener = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     listener.daemon_threads = True
@@ -280,7 +280,7 @@ def serving() -> Iterator[ApiServer]:
 
 
 def _applied(present: Object, sent: Object) -> Object:
-    """An object after a server-side apply by its only manager."""
+    """Returns an object after a server-side apply by its only manager."""
     kept = {"status": present["status"]} if "status" in present else {}
     new = {"apiVersion": present["apiVersion"], "kind": present["kind"]} | copy.deepcopy(sent)
     new |= kept
@@ -329,7 +329,7 @@ def _resources(group_version: str, kinds: dict[str, str]) -> Object:
 
 
 def _schema(group: str, version: str) -> Object:
-    """The part of OpenAPI that kubectl needs: the server checks the fields itself."""
+    """Returns the part of OpenAPI that kubectl needs; the server checks fields itself."""
     parameters: list[Object] = [
         {"name": n, "in": "query", "schema": {}} for n in ("dryRun", "fieldValidation")
     ]
@@ -343,4 +343,4 @@ def _schema(group: str, version: str) -> Object:
 
 
 def _nothing(_: Object) -> None:
-    """Does nothing, as for most objects."""
+    """The controller of most objects: does nothing."""

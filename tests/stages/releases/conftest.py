@@ -1,4 +1,4 @@
-"""Fixtures for releases: one registry for all, a world for each test."""
+"""Fixtures for releases: a registry for all tests, and a world for each."""
 
 from __future__ import annotations
 

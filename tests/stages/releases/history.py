@@ -1,4 +1,4 @@
-"""A git history with versions, without the rest of a project: no remote, no images."""
+"""A git repository with versions, without a remote and images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class History(Project):
     """A repository on `main` that can be versioned."""
 
     def begin(self) -> None:
-        """Makes it, with one commit that makes a version."""
+        """Creates the repository, with one commit that makes a version."""
         text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
         self.write("pyproject.toml", text)
         self.git("init", "--quiet", "--initial-branch", "main")

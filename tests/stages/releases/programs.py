@@ -1,7 +1,7 @@
-"""Programs that start fast: a server has imported them, and forks for each run.
+"""Starts programs fast: a server imports them once and forks for each run.
 
-The tests of releases start semantic-release, invoke and the delivery hundreds of times, and most of
-that time would go into imports.
+The tests of releases start semantic-release, invoke and the delivery hundreds of times. Without the
+server, most of that time would be imports.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def start(
 
     Args:
         words: the arguments of the program.
-        env: all of its variables.
+        env: all environment variables.
         output: the file for its output.
     """
     process = SERVER.Process(target=_run, args=([program, *words], cwd, dict(env), output))
@@ -74,7 +74,7 @@ def _run(command: list[str], cwd: Path, env: Mapping[str, str], output: Path) ->
 
 
 def ask_quickly(run: Callable[..., int]) -> Callable[..., Any]:
-    """A `shell.ask` that runs semantic-release, which it is asked to start, in a fork."""
+    """Replaces `shell.ask` to run semantic-release in a fork of this process."""
 
     def ask(
         *words: str | Path,
@@ -103,7 +103,7 @@ def fork_from_server(*arguments: Any) -> int:
 
 
 def _fork(*arguments: Any) -> int:
-    """The same, where this process is such a fork itself."""
+    """Does the same in a process that is a fork of the server."""
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -131,7 +131,7 @@ def _semantic_release(
 def _become(
     command: list[str], cwd: Path, env: Mapping[str, str], output: Path, errors: Path
 ) -> None:
-    """Changes this process so that a program can start in it."""
+    """Prepares this process to run a program."""
     sys.argv = command
     os.chdir(cwd)
     os.environ.clear()

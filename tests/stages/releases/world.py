@@ -1,6 +1,6 @@
-"""A project with everything that a release changes: an origin, a registry, GitHub; and its state.
+"""A project with everything that a release changes: an origin, a registry, and GitHub.
 
-The images are small and are pushed to a real registry by its API, because a release builds nothing.
+A release builds no images, so tests push small ones to a real registry with its API.
 Tests run `slipway_ops.release.delivery release`, as the session does.
 """
 
@@ -37,15 +37,15 @@ Disturb = Callable[[BaseHTTPRequestHandler, bytes], bool]
 
 @dataclass(frozen=True)
 class State:
-    """All parts of a project's versions.
+    """The parts of a project that belong to versions.
 
     Attributes:
         tags: {tag on origin: the subject of its commit}.
-        entries: {version: how often main's changelog has it}.
-        stamp: main's VERSION.
-        releases: [version of each Release that is not a draft], sorted.
-        files: {version: names of the files of its Release}.
-        images: {version: the members that have it}.
+        entries: {version: the number of its entries in the changelog of main}.
+        stamp: VERSION on main.
+        releases: the versions of all Releases that are not drafts, sorted.
+        files: {version: the names of the files of its Release}.
+        images: {version: the members with an image of it}.
     """
 
     tags: dict[str, str]
@@ -56,7 +56,7 @@ class State:
     images: dict[str, list[str]]
 
     def of(self, version: str) -> str:
-        """The parts of a version that exist: `tag, entry, Release, 2 of 6 files, 1 of 3 images`."""
+        """The existing parts of a version: `tag, entry, Release, 2 of 6 files, 1 of 3 images`."""
         parts = ["tag"] * (version in self.tags) + ["entry"] * self.entries.get(version, 0)
         parts += ["Release"] * self.releases.count(version)
         if version in self.files:
@@ -78,7 +78,7 @@ class Run:
     output: Path
 
     def end(self) -> tuple[int, str]:
-        """Waits for its end; returns its exit status and its output."""
+        """Waits for the end; returns the exit status and the output."""
         self.process.join(120)
         assert self.process.exitcode is not None, "it does not end"
         said = self.output.read_text(encoding="utf-8") if self.output.exists() else ""
@@ -109,12 +109,12 @@ class World(Project):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The variables of a job."""
+        """The environment variables of a job."""
         own = {"REGISTRY": self.registry}
         return clean_environment(**self.hub.environment, **own)
 
     def merge(self, message: str, *, images: bool = True, branch: str = "main") -> str:
-        """A commit on a branch of origin, with its images; returns it."""
+        """Pushes a commit and its images to a branch of origin; returns the hash."""
         self.git("fetch", "--quiet", "origin", "--tags")
         known = self.run("git", "rev-parse", "--verify", f"origin/{branch}").returncode == 0
         if known and not self.git("status", "--porcelain"):
@@ -127,12 +127,12 @@ class World(Project):
         return commit
 
     def tag(self, version: str) -> None:
-        """Tags HEAD by hand: a tag on origin, and nothing else."""
+        """Pushes a tag for HEAD to origin, as people do by hand."""
         self.git("tag", version)
         self.git("push", "--quiet", "origin", version)
 
     def build(self, commit: str) -> None:
-        """Images of a commit, as `nox -s publish` leaves them."""
+        """Pushes images of a commit, like `nox -s publish`."""
         for member in MEMBERS:
             put_image(f"{self.registry}/shop/{member}", f"sha-{commit[:12]}", commit)
             digest = self.digest(member, f"sha-{commit[:12]}")
@@ -145,8 +145,8 @@ class World(Project):
         """Starts a program in its own process group.
 
         Args:
-            where: a checkout; this one if it is None.
-            env: variables besides those of a job.
+            where: a checkout; by default this one.
+            env: variables in addition to those of a job.
         """
         output = self.path.parent / f"said-{uuid.uuid4().hex}"
         variables = self.variables | env
@@ -155,15 +155,15 @@ class World(Project):
         return Run(process, output)
 
     def deliver(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
-        """`nox -s …` of the delivery, without nox; returns its exit status and its output."""
+        """Runs a session of the delivery without nox; returns the exit status and the output."""
         return self.begin("delivery", *words, where=where, **env).end()
 
     def release(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
-        """`nox -s release`, without nox; returns its exit status and its output."""
+        """Runs the session `release` without nox; returns the exit status and the output."""
         return self.deliver("release", *words, where=where, **env)
 
     def inv(self, *words: str, where: Path | None = None, **env: str) -> tuple[int, str]:
-        """`inv …`; returns its exit status and its output."""
+        """Runs `inv`; returns the exit status and the output."""
         return self.begin("inv", *words, where=where, **env).end()
 
     def kill(self) -> None:
@@ -182,7 +182,7 @@ class World(Project):
             file.unlink()
 
     def state(self) -> State:
-        """The current state of origin, GitHub and the registry."""
+        """Returns the current state of origin, GitHub and the registry."""
 
         def ask(*words: str) -> str:
             command = ["git", "-C", str(self.origin), *words]
@@ -207,16 +207,16 @@ class World(Project):
         return sorted(str(file["name"]) for file in files if file["release"] == release)
 
     def reference(self, name: str) -> str:
-        """The full commit of a reference of origin; "" if it does not exist."""
+        """Returns the hash of a reference of origin; "" if it does not exist."""
         command = ["git", "-C", str(self.origin), "rev-parse", "--verify", "--quiet", name]
         return subprocess.run(command, text=True, capture_output=True).stdout.strip()
 
     def digests(self, tag: str) -> dict[str, str | None]:
-        """The digest of each member's image."""
+        """Returns the digest of each member's image."""
         return {member: self.digest(member, tag) for member in MEMBERS}
 
     def digest(self, member: str, tag: str) -> str | None:
-        """The digest that a tag of a member's image has, if any."""
+        """Returns the digest of a tag of a member's image, if it exists."""
         url = f"http://{self.registry.partition('/')[0]}/v2/{self._path(member)}/manifests/{tag}"
         answer = requests.get(url, headers={"Accept": KIND}, timeout=10)
         return answer.headers["Docker-Content-Digest"] if answer.ok else None
@@ -236,7 +236,7 @@ class World(Project):
 
 
 def put_image(repository: str, tag: str, revision: str) -> None:
-    """Puts an image with one empty layer into a registry; another revision is another image."""
+    """Pushes an image with an empty layer; each revision is a different image."""
     host, _, path = repository.partition("/")
     base = f"http://{host}/v2/{path}"
     labels = {"content": revision, "name": path}
@@ -267,7 +267,7 @@ def _digest(blob: bytes) -> str:
 
 
 def prepare(project: Project, folder: Path) -> None:
-    """Makes the original of `world`: the checkout `shop` of the bare repository `origin.git`."""
+    """Makes the original of `world`: the bare repository `origin.git` and its checkout `shop`."""
     folder.mkdir()
     project.git("clone", "--quiet", "--bare", str(project.path), f"{folder}/origin.git")
     project.git("clone", "--quiet", f"{folder}/origin.git", f"{folder}/shop")
@@ -279,7 +279,7 @@ def world(prepared: Path, folder: Path, registry: str, **hub: Any) -> Iterator[W
     """A world for one test: copies of the original, and its own GitHub and image names.
 
     Args:
-        registry: a registry that runs, as `host:port`.
+        registry: a running registry, as `host:port`.
     """
     shutil.copytree(prepared, folder, symlinks=True, dirs_exist_ok=True)
     path, origin, disturb = folder / "shop", folder / "origin.git", list[Disturb]()

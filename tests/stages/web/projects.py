@@ -113,7 +113,7 @@ BUN = f"""\
   }}
 }}
 """
-# Scripts without any tool: they search for a word, and check that the dependency is installed.
+# Scripts without tools: they search for a word, and check that the dependency is installed.
 CHECK = """\
 import isNumber from "is-number";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -135,7 +135,7 @@ def project(folder: Path, manifest: Mapping[str, object], **files: str) -> Proje
 
     Args:
         manifest: the content of its package.json besides the name.
-        files: texts by path from the root, with `__` for a slash.
+        files: the texts of files, by path from the root, with `__` for a slash.
     """
     made = Project(folder)
     made.write("pyproject.toml", ROOT)

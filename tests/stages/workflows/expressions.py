@@ -1,4 +1,4 @@
-"""The expressions of GitHub's workflows, evaluated as GitHub does.
+"""Evaluates the expressions of workflows as GitHub does.
 
 The reference is docs.github.com/actions/reference ("Evaluate expressions in workflows and
 actions"). A name that no context has is null, as on GitHub; an unknown function is an error.
@@ -22,13 +22,13 @@ STATES = ("success", "failure", "always", "cancelled")
 
 
 class ExpressionError(Exception):
-    """An expression that cannot be evaluated here; the text holds it."""
+    """An expression cannot be evaluated here; the message contains it."""
 
 
 def evaluate(
     text: str, contexts: Mapping[str, Any], state: str = "success", root: str = "."
 ) -> Any:
-    """The value of one expression, without `${{ }}`.
+    """Returns the value of an expression, given without `${{ }}`.
 
     Args:
         contexts: the values of names: {"github": {…}, "matrix": {…}}.
@@ -39,7 +39,7 @@ def evaluate(
 
 
 def condition(text: object, contexts: Mapping[str, Any], state: str, root: str = ".") -> bool:
-    """Whether a job or step with this `if` runs; if it names no state, only after success."""
+    """Returns whether a job or step with this `if` runs; without a state, only after success."""
     written = "success()" if text is None else str(text).strip()
     inserted = INSERTED.fullmatch(written)
     inner = inserted[1] if inserted else written
@@ -49,7 +49,7 @@ def condition(text: object, contexts: Mapping[str, Any], state: str, root: str =
 
 
 def insert(value: Any, contexts: Mapping[str, Any], root: str = ".") -> Any:
-    """A value of a workflow with its `${{ }}` evaluated; also in lists and mappings."""
+    """Evaluates each `${{ }}` in a value of a workflow, also in lists and mappings."""
     if isinstance(value, dict):
         return {key: insert(inner, contexts, root) for key, inner in value.items()}
     if isinstance(value, list):
@@ -63,7 +63,7 @@ def insert(value: Any, contexts: Mapping[str, Any], root: str = ".") -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value as text: null is nothing, booleans are lower case, whole numbers have no point."""
+    """Converts a value to text: null is empty, booleans are lower case, 1.0 is 1."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -74,7 +74,7 @@ def shown(value: Any) -> str:
 
 
 def truth(value: Any) -> bool:
-    """Null, false, 0 and the empty text are false; everything else, `'false'` too, is true."""
+    """Returns false for null, false, 0 and the empty text, else true, even for `'false'`."""
     return value not in (None, False, 0, "")
 
 
@@ -210,7 +210,7 @@ class _Reader:
 
 
 def _equal(left: Any, right: Any) -> bool:
-    """Texts are compared without their case; other kinds as numbers, as GitHub does."""
+    """Compares texts without case and other values as numbers, like GitHub."""
     if isinstance(left, str) and isinstance(right, str):
         return left.lower() == right.lower()
     if type(left) is type(right) or isinstance(left, (dict, list)):

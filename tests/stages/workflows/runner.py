@@ -1,11 +1,11 @@
-"""Executes a workflow's steps on this machine, with the environment that Actions gives them.
+"""Runs the steps of a workflow on this machine, in the environment that Actions provides.
 
     run = Runner(origin, "pull_request", event).workflow(".github/workflows/ci.yml")
     assert run.results["gate"] == "success", run.log
 
-Each job of each combination of a matrix gets a fresh clone of `origin`. Steps that `run` something
-are executed, and so are the repository's own actions in `uses`. Other actions have a stand-in below
-with the same effect. An action without one is an error.
+Each job, and each combination of a matrix, gets a fresh clone of `origin`. `run` steps and the
+actions of the repository are executed. Other actions have a replacement below with the same effect;
+an action without one is an error.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Ran:
     Attributes:
         results: {job: success, failure, skipped or cancelled}.
         outputs: {job: {name: value}}.
-        summaries: {job with its matrix: its text on the page of the run}.
+        summaries: {job with its matrix: its summary on the page of the run}.
         logs: {job with its matrix: the output of its steps}.
         commands: every command line that was executed, in order.
     """
@@ -63,22 +63,21 @@ class Runner:
     Attributes:
         origin: the repository that is checked out.
         event_name: pull_request, push, merge_group, schedule or workflow_dispatch.
-        event: the payload, of which steps get the file.
-        ref: what is checked out, such as `refs/heads/main`.
-        commit: the event's, where the reference has moved on since: a run that is run again.
-        environment: what the machine has besides, such as the address of a registry.
+        event: the payload; steps get it as a file.
+        ref: the reference that is checked out, such as `refs/heads/main`.
+        commit: the commit of the event, if the reference has moved since, as in a repeated run.
+        environment: additional variables of the machine, such as the address of a registry.
         secrets, variables: `secrets.*` and `vars.*` of the repository.
         environments: {name: `secrets.*` that only the jobs of this environment get}.
-        attested: digests of which `actions/attest` was given the names.
+        attested: the digests that `actions/attest` got.
         inputs: `inputs.*` of a workflow that was started by hand.
-        given: results of jobs, or of combinations such as `stage (lint)`, that are taken as they
-            are instead of being run.
+        given: fixed results of jobs, or of combinations such as `stage (lint)`, which do not run.
         run_id: the number of the run.
-        caches: {(reference, key): a copy of what was saved}, of the Actions cache.
-        artifacts: {name: a copy of what was uploaded}, which only this run sees.
-        kept: the folder that all jobs work in, one after another; what git ignores, without
-            results, stays there, as on your own machine. Without it each job has a new machine.
-        before: is called with a job's name and its folder before each `run` step.
+        caches: the Actions cache: {(reference, key): a copy of the files}.
+        artifacts: {name: a copy of the files}, which only this run sees.
+        kept: a folder for all jobs, one after another, in which ignored files except results stay,
+            as on a developer's machine. By default each job has a new machine.
+        before: called with the name and the folder of a job before each `run` step.
     """
 
     origin: Path
@@ -103,9 +102,9 @@ class Runner:
         """Runs every job of a workflow, in the order of their needs.
 
         Args:
-            path: the workflow's file, seen from the root of what is checked out.
-            inputs: what a calling workflow gives.
-            prefix: of the names of jobs, for a workflow that another one calls.
+            path: the file of the workflow, relative to the root of the checkout.
+            inputs: the inputs from a calling workflow.
+            prefix: the prefix of the names of jobs, if another workflow calls this one.
         """
         document = yaml.safe_load(self._git("show", f"{self._commit}:{path}"))
         declared = (document.get(True) or {}).get("workflow_call") or {}
@@ -225,14 +224,14 @@ class _Machine:
             "shell"
         )
         self.contexts = contexts | {"steps": {}, "job": {"status": "success"}}
-        # GitHub's machines have no uv and no nox, so programs of this test run are hidden.
+        # Machines of GitHub have no uv and no nox, so hide the programs of this test run.
         kept = [p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != BIN]
         self.path = os.pathsep.join([str(self._system()), *kept])
         self.variables = runner.environment | insert(contexts["env"], contexts)
         self.variables |= insert(job.get("env") or {}, self.contexts)
 
     def _system(self) -> Path:
-        """A folder with a sudo that installs nothing, because the packages are installed."""
+        """Returns a folder with a `sudo` that does nothing: the packages are installed already."""
         programs = self.folder / "system"
         programs.mkdir(parents=True, exist_ok=True)
         (programs / "sudo").write_text('#!/bin/sh\ntest "$1" = apt-get\n', encoding="utf-8")
@@ -246,7 +245,7 @@ class _Machine:
         return self.state
 
     def read(self, variable: str) -> str:
-        """The text that steps have written into a file of GitHub so far."""
+        """Returns what steps have written to a file of GitHub so far."""
         file = self.folder / variable
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
@@ -335,10 +334,10 @@ class _Machine:
         base = clean_environment() | said | usual | paths
         return {**base, **self.variables, **extra, "PATH": self.path}
 
-    # --- stand-ins -------------------------------------------------------------------------------
+    # --- replacements of actions -----------------------------------------------------------
 
     def checkout(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/checkout: a branch is checked out as one, everything else without a branch."""
+        """actions/checkout: checks out a branch; other references are a detached HEAD."""
         github = self.contexts["github"]
         ref = str(given.get("ref") or github["ref"])
         depth = str(given.get("fetch-depth", 1))
@@ -371,7 +370,7 @@ class _Machine:
         return self.runner._git("for-each-ref", "--format=%(refname)").split()
 
     def setup_uv(self, given: dict[str, Any]) -> dict[str, str]:
-        """astral-sh/setup-uv: uv is on PATH, alone, and takes one Python; here the one there is."""
+        """astral-sh/setup-uv: adds only uv to PATH, which uses the Python of this machine."""
         programs = self.folder / "uv"
         programs.mkdir(exist_ok=True)
         (programs / "uv").symlink_to(BIN / "uv")
@@ -380,7 +379,7 @@ class _Machine:
         return {}
 
     def attest(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/attest: signs that this run has made what the file names."""
+        """actions/attest: records the digests in the file as signed."""
         lines = (self.root / given["subject-checksums"]).read_text(encoding="utf-8").splitlines()
         found = {f"sha256:{line.split()[0]}" for line in lines}
         assert found, "there is nothing to sign"
@@ -388,12 +387,12 @@ class _Machine:
         return {}
 
     def app_token(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/create-github-app-token: the App's own token."""
+        """actions/create-github-app-token: returns the token of the App."""
         assert given["app-id"] and given["private-key"]
         return {"token": self.runner.secrets["TOKEN_OF_THE_APP"]}
 
     def restore(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/cache/restore: of the run's own reference and of main, of nobody else's."""
+        """actions/cache/restore: reads entries of the reference of the run, and of main."""
         wanted = [str(given["key"]), *str(given.get("restore-keys", "")).split()]
         for ref in (self.contexts["github"]["ref"], "refs/heads/main"):
             found = [key for of, key in self.runner.caches if of == ref]
@@ -405,14 +404,14 @@ class _Machine:
         return {"cache-hit": ""}
 
     def save(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/cache/save: for the run's own reference; never replaces an entry."""
+        """actions/cache/save: adds an entry for the reference of the run; replaces none."""
         place = (self.contexts["github"]["ref"], str(given["key"]))
         if place not in self.runner.caches:
             self.runner.caches[place] = self._copy(given["path"])
         return {}
 
     def upload(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/upload-artifact: without hidden files, unless it has to take them too."""
+        """actions/upload-artifact: leaves out hidden files by default."""
         hidden = any(part.startswith(".") for part in Path(given["path"]).parts)
         assert given.get("include-hidden-files") or not hidden, "nothing would be uploaded"
         name = str(given["name"])
@@ -421,7 +420,7 @@ class _Machine:
         return {}
 
     def download(self, given: dict[str, Any]) -> dict[str, str]:
-        """actions/download-artifact: all of this run whose names match, one over the other."""
+        """actions/download-artifact: copies all artifacts of this run with matching names."""
         assert given["merge-multiple"]
         for name in fnmatch.filter(self.runner.artifacts, given["pattern"]):
             self._lay(self.runner.artifacts[name], given["path"])
@@ -436,7 +435,7 @@ class _Machine:
         shutil.copytree(kept, self.root / path, dirs_exist_ok=True)
 
     def nothing(self, given: dict[str, Any]) -> dict[str, str]:
-        """Does nothing: this machine has it already, or it happens on another machine."""
+        """Does nothing, because this machine has it already, or another one would do it."""
         return {}
 
 
@@ -465,7 +464,7 @@ def _tidy(root: Path) -> None:
 
 
 def _combinations(matrix: dict[str, Any]) -> list[dict[str, Any]]:
-    """What `matrix` is in each run of a job; `include` is known where nothing else stands."""
+    """Returns the value of `matrix` in each run of a job; `include` may only be alone."""
     if "include" in matrix:
         assert matrix.keys() == {"include"}, f"not understood here: {matrix}"
         return [dict(entry) for entry in matrix["include"]]
@@ -479,7 +478,7 @@ def _needs(job: dict[str, Any]) -> list[str]:
 
 
 def _state(name: str, jobs: Mapping[str, Any], results: Mapping[str, str]) -> str:
-    """How the jobs before one have ended: also those that it needs through others count."""
+    """Returns how the jobs that a job needs have ended, directly or through other jobs."""
     before, waiting = set(), _needs(jobs[name])
     while waiting:
         needed = waiting.pop()
@@ -489,7 +488,7 @@ def _state(name: str, jobs: Mapping[str, Any], results: Mapping[str, str]) -> st
 
 
 def _assignments(text: str) -> dict[str, str]:
-    """`NAME=value`, and `NAME<<END` with lines up to END."""
+    """Parses `NAME=value`, and `NAME<<END` with lines up to END."""
     found, lines = {}, iter(text.splitlines())
     for line in lines:
         name, sign, value = line.partition("=")

@@ -17,7 +17,7 @@ from slipway_ops.stages.audit import audits
 
 REAL = audits.run_tool
 HOST = "advisories.example"  # nothing connects to it
-# The end of what each said on stderr, by what the service did.
+# The end of stderr of each tool, by the behavior of the service.
 PIP_AUDIT: dict[Behavior, str] = {
     "error": "requests.exceptions.HTTPError: 500 Server Error: Internal Server Error for url: "
     "http://127.0.0.1:1/v1/query\n\nThe above exception was the direct cause of the following "
@@ -35,7 +35,7 @@ NPM: dict[Behavior, str] = {
     "broken": "invalid json response body at http://127.0.0.1:1/-/npm/v1/security/advisories/bulk "
     "reason: Unexpected end of JSON input",
 }
-# Of the app of subjects.py: node, whether the app asks for it, who asks for it.
+# Packages of the app in subjects.py: folder, whether it is a direct dependency, who needs it.
 CHAIN: dict[str, tuple[str, bool, list[str]]] = {
     "bottom": ("node_modules/bottom", False, ["middle"]),
     "middle": ("node_modules/middle", False, ["top"]),
@@ -46,7 +46,7 @@ LOG = "npm error A complete log of this run can be found in: /home/me/.npm/_logs
 
 
 class Tools:
-    """Takes the place of `audits.run_tool` for pip-audit and npm, as if services knew advisories.
+    """Replaces `audits.run_tool` for pip-audit and npm, with services that know advisories.
 
     Attributes:
         asked: the pins of each run of pip-audit.
@@ -73,7 +73,7 @@ class Tools:
         return REAL(command, folder, environment, seconds)
 
     def _pip_audit(self, command: list[str]) -> str:
-        """Writes the answer to the file that is named, and returns what goes to stderr."""
+        """Writes the answer to the named file; returns the text for stderr."""
         if self.behavior in PIP_AUDIT:
             return PIP_AUDIT[self.behavior]
         pins = Path(command[command.index("--requirement") + 1]).read_text(encoding="utf-8")

@@ -53,7 +53,7 @@ sdist = {{ url = "https://index.invalid/{name}-{version}.tar.gz", hash = "{HASH}
         ("winonly", "3.0"),
     ]
 )
-# Of a member that is not in the workspace.
+# The lock of a member that is not in the workspace.
 OWN_LOCK = """\
 version = 1
 revision = 3
@@ -118,7 +118,7 @@ FILES = {
 
 
 class Ended(Exception):
-    """A session has ended: its arguments are "failed" or "skipped", and the last message."""
+    """Raised when a session ends, with "failed" or "skipped", and the last message."""
 
 
 @dataclass
@@ -153,7 +153,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Subject:
-    """One of the two audits, the member it is tried on, and an advisory that applies there."""
+    """One of the two audits, a member, and an advisory that affects it."""
 
     call: Callable[[Path, nox.Session, Member], None]
     member: Member

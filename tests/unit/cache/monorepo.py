@@ -5,8 +5,8 @@
     monorepo.write("services/api/src/api.py", "BUG")
     assert "test(api)" in monorepo.run() and monorepo.red == {"test(api)", …}
 
-A session fails if one of its inputs contains BUG. The inputs are listed here again, as the real
-tools read them, so that a mistake in the keys shows as a wrong skip.
+A session fails if one of its inputs contains BUG. The inputs are listed here a second time, as the
+real tools read them, so a mistake in the keys becomes a wrong skip.
 """
 
 from __future__ import annotations
@@ -105,10 +105,10 @@ class Monorepo:
     """The monorepo in a folder.
 
     Attributes:
-        environment: the variables from outside.
+        environment: the environment variables.
         said: the messages about invalid records.
         red: the sessions that failed in the last run.
-        during: what happens while a session runs: a context around it.
+        during: a context manager around each session, for changes while it runs.
         uses: the content of [tool.slipway.uses], for the second list.
     """
 
@@ -121,7 +121,7 @@ class Monorepo:
 
     @classmethod
     def at(cls, path: Path, lock: str | None = None) -> Monorepo:
-        """Writes it into a new folder; makes a lock if none is given."""
+        """Writes the monorepo to a new folder; makes a lock if none is given."""
         made = cls(path)
         for name, text in FILES.items():
             made.write(name, text)
@@ -144,7 +144,7 @@ class Monorepo:
         self.write(name, text.replace(old, new, 1))
 
     def git(self, *words: str) -> None:
-        """`git …`, which must succeed."""
+        """Runs `git`, which must succeed."""
         done = run("git", *words, cwd=self.path)
         assert done.returncode == 0, done.stdout
 
@@ -159,7 +159,7 @@ class Monorepo:
         return {f"{stage}({name})" for stage in cache_key.STAGES for name in self.members}
 
     def results(self, mode: str = "") -> Results:
-        """The stored results, as a run of nox opens them."""
+        """Opens the stored results, like a run of nox."""
         return Results(self.path, self.environment | {"RESULTS": mode}, self.said.append)
 
     def run(self, *words: str, mode: str = "") -> set[str]:
@@ -197,7 +197,7 @@ class Monorepo:
         return self.would_pass(stage, member)
 
     def would_pass(self, stage: str, member: Member) -> bool:
-        """Whether no input of a session contains BUG."""
+        """Returns whether no input of a session contains BUG."""
         return not any("BUG" in text for text in self.read(stage, member).values())
 
     def read(self, stage: str, member: Member) -> Mapping[str, str]:

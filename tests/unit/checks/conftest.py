@@ -1,4 +1,4 @@
-"""The workflows of a project and the names in it, as data."""
+"""The workflows of a project, and the names of its sessions and tasks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from slipway_ops.project import CAPABILITIES
 from support import REPOSITORY, filled
 
 TEMPLATE = REPOSITORY / "template"
-STARTS = re.compile(r"uv run (--locked )?nox|\.venv/bin/nox")  # all the same: test_command_names
+STARTS = re.compile(
+    r"uv run (--locked )?nox|\.venv/bin/nox"
+)  # test_names.py tests that these are equal
 STAGES = {"lint", "test", "scan", "build"}
 MEMBERS = {"backend", "agents", "frontend", "runtime", "repo"}
 

@@ -1,7 +1,7 @@
 """Mistakes in workflows: the planted text, and the findings.
 
-For each mistake: the file, a text in it, the text that replaces it, and all findings: the place,
-and a name in the message. Places and names are regular expressions where one is not enough.
+Each mistake has a file, a text in it, the text that replaces it, and all findings, with their place
+and a name in the message.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ def unrun(*stages: str) -> Found:
 
 
 def each_job(step: int, name: str) -> Found:
-    """A step that the jobs of ci.yml share."""
+    """The findings for a step that all jobs of ci.yml have."""
     return [(f"{job}, step {step}", name) for job in (PLAN, STAGE, RECORDS)]
 
 
 def checkout(ref: str) -> Fault:
-    """The action of the first step is named so, with a version behind it."""
+    """The mistake that the action of the first step is not pinned."""
     return CI, COMMENTED, f"{ref} # v7.0.1", each_job(1, f"{ref} is not pinned")
 
 

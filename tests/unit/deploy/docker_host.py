@@ -1,4 +1,4 @@
-"""A Docker host in memory, which knows the few commands that deployments use."""
+"""A Docker host in memory, with the few commands that deployments use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MIDNIGHT = datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2)))
 
 
 class Killed(BaseException):
-    """The run is killed; it cannot catch this."""
+    """The command is killed; it cannot catch this."""
 
 
 @dataclass
@@ -25,17 +25,17 @@ class DockerHost:
     """A Docker host.
 
     Attributes:
-        root: of the project that is deployed.
-        volumes: as `docker volume inspect` has them, by name.
-        containers: as `docker inspect` has them.
-        services: as `docker compose config` has them; those of members get their images.
-        sick: the digests that are not healthy.
+        root: the root of the project.
+        volumes: the volumes as in `docker volume inspect`, by name.
+        containers: the containers as in `docker inspect`.
+        services: the services as in `docker compose config`; those of members get their images.
+        sick: the digests of unhealthy images.
         routes: the last routes of the proxy.
         memory: the free memory of the host, in bytes.
         broken: the versions whose migration fails.
         requested: the requests of the last smoke test.
         wrong: the findings of the next smoke test.
-        clock: moves by a minute with each volume.
+        clock: the current time, which moves by a minute with each volume.
         lives: the number of commands after which the run is killed, before or after the command
             takes effect.
     """
@@ -58,7 +58,7 @@ class DockerHost:
     def __call__(
         self, command: Sequence[str], env: dict[str, str], **_: object
     ) -> subprocess.CompletedProcess[str]:
-        """As `subprocess.run`, for `docker …`."""
+        """Replaces `subprocess.run` for `docker`."""
         last = self.lives == 1
         if self.lives is not None:
             self.lives -= 1
@@ -145,7 +145,7 @@ class DockerHost:
 
     @property
     def running(self) -> str:
-        """The digests of the members' containers that run, joined by commas."""
+        """The digests of running containers of members, joined by commas."""
         found = [each for each in self.containers if each["State"]["Status"] == "running"]
         images = {each["Config"]["Image"].partition("@")[2] for each in found}
         return ",".join(sorted(images - {""}))
@@ -157,7 +157,7 @@ class DockerHost:
         self.volumes.setdefault(name, {"Name": name, "CreatedAt": created, "Labels": labels})
 
     def matches(self, name: str, filters: list[str]) -> bool:
-        """Whether a volume is one of those that `docker volume ls` was asked for."""
+        """Returns whether a volume matches the filters of `docker volume ls`."""
         labels = [f"label={k}={v}" for k, v in self.volumes[name]["Labels"].items()]
         return all(f in labels or f.startswith("name=") and f[5:] in name for f in filters)
 
@@ -169,7 +169,7 @@ class DockerHost:
         )
 
     def roll_back(self, to: str = "") -> str:
-        """Rolls staging back; returns the version that runs then."""
+        """Rolls staging back; returns the version that runs after that."""
         return deployment.rollback(self.root, "staging", to, str).version
 
     @property
@@ -191,7 +191,7 @@ def digest(version: str) -> str:
 def container(
     service: str, image: str, status: str = "healthy", version: str = "v1.0.0", number: int = 1
 ) -> dict[str, Any]:
-    """The data of a container, as docker has it."""
+    """Returns the data of a container, as in `docker inspect`."""
     state: dict[str, object] = {"Status": "running", "Health": {"Status": status}}
     if status.startswith("exited"):
         state = {"Status": "exited", "ExitCode": int(status.split()[1])}

@@ -1,6 +1,6 @@
-"""Runs a supervisor over the programs that its argument describes, as `inv dev` does.
+"""Runs the supervisor of `inv dev` with the programs in its argument.
 
-The argument is JSON: how many seconds programs have to end (`grace`), and the `programs`, each
+The argument is JSON: the seconds that programs have to end (`grace`), and the `programs`, each
 with its `name`, its `command`, and optionally `once`, `last`, `ready` (a file that the program
 creates when it is ready) and `code` (the folder with its code).
 """
@@ -15,12 +15,12 @@ from slipway_ops.dev.processes import Console, Died, Program, Stopped, Superviso
 
 
 def problem(file: str, _: int) -> str | None:
-    """Why a program is not ready: its file is not there."""
-    return None if Path(file).exists() else "there is no file"
+    """Returns why a program is not ready: its file does not exist."""
+    return None if Path(file).exists() else "its file does not exist"
 
 
 def main() -> int:
-    """Starts everything, says when it is ready, and waits for the end."""
+    """Starts all programs, prints when they are ready, and waits for the end."""
     wanted = json.loads(sys.argv[1])
     reaper.GRACE = wanted["grace"]
     console = Console([each["name"] for each in wanted["programs"]], sys.stdout)

@@ -22,7 +22,7 @@ def _module(name: str) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def generate() -> ModuleType:
-    """docs/generate.py, which writes the pages that are made from the code."""
+    """docs/generate.py, which generates pages from the code."""
     return _module("generate")
 
 

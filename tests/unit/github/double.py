@@ -5,9 +5,9 @@
         protect(connect(environment=hub.environment))
         assert hub.writes == ["PATCH ", "POST /rulesets"]
 
-It answers at `hub.address` as api.github.com does and below `/api/v3` as an Enterprise server
-does. At its end the block raises if a request or an answer broke the schema, whatever the client
-did with it. It listens on a free port of 127.0.0.1 and ends with its `with` block.
+It answers like api.github.com at `hub.address`, and like an Enterprise server below `/api/v3`. At
+the end, the block raises if a request or an answer did not match the schema. The double listens on
+a free port of 127.0.0.1 and ends with the block.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from unit.github.hub import ENDPOINTS, Answer, Call, Hub, Refusal, error
 assert releases  # its endpoints are among ENDPOINTS
 TOKEN = "not-" + "a-token-of-anybody"
 PREFIXES = ("/api/v3", "/api/uploads", "")
-NUMBERED = "/repositories/4711"  # the repository by its number, as in links and redirections
+NUMBERED = "/repositories/4711"  # the repository by number, as in links and redirects
 UPLOAD = "/repos/{owner}/{repo}/releases/{release_id}/assets"
 
 
@@ -38,11 +38,11 @@ class Fault:
     """A fault that replaces the answer to a request.
 
     Attributes:
-        status: of the answer; 0 for none: the connection is dropped.
+        status: the status of the answer; 0 drops the connection without an answer.
         body: JSON, which must match the schema too; or a text, such as the page of a proxy.
-        after: the request takes effect anyway.
-        hangs: no answer comes until the client or the test gives up.
-        then: is called before the answer is sent.
+        after: whether the request takes effect.
+        hangs: whether there is no answer until the client or the test gives up.
+        then: called before the answer is sent.
     """
 
     status: int = 0
@@ -64,7 +64,7 @@ def refusing(
     after: bool = False,
     **headers: object,
 ) -> Fault:
-    """An error of GitHub's; headers are named with underscores, such as `Retry_After=1`."""
+    """Returns an error of GitHub; names of headers have underscores: `Retry_After=1`."""
     named = {name.replace("_", "-"): str(value) for name, value in headers.items()}
     return Fault(status, error(message, *errors), named, after)
 
@@ -83,9 +83,9 @@ class Double(Hub):
     """The running double.
 
     Attributes:
-        address: of the API, without a slash at its end.
+        address: the address of the API, without a slash at the end.
         requests: all requests, in order.
-        violations: the errors against the schema.
+        violations: requests and answers that did not match the schema.
     """
 
     address: str = ""
@@ -95,7 +95,7 @@ class Double(Hub):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables for a process that uses this double and no other server."""
+        """The variables for a process that uses only this double."""
         return {
             "GITHUB_API_URL": self.address,
             "GITHUB_REPOSITORY": self.name,
@@ -106,7 +106,7 @@ class Double(Hub):
 
     @property
     def writes(self) -> list[str]:
-        """All requests except GET, such as `POST /rulesets`: the path below the repository."""
+        """All requests except GET, with paths relative to the repository: `POST /rulesets`."""
         return [
             f"{each.method} {re.sub('^.*?/repos/[^/]+/[^/?]+', '', each.path)}"
             for each in self.requests
@@ -121,7 +121,7 @@ class Double(Hub):
         self._faults.append((method, re.compile(pattern), fault, due))
 
     def fault(self, method: str, path: str) -> Fault | None:
-        """The fault of this request, if it has one; each call counts the request."""
+        """Returns the fault of a request, if it has one, and counts the request."""
         met = [
             fault
             for wanted, pattern, fault, due in self._faults
@@ -135,7 +135,7 @@ class Double(Hub):
 
 
 def _paged(answer: Answer, query: Mapping[str, str], address: str) -> Fault:
-    """An answer as it goes out: a page of a list; `address` is where the rest, or all, is."""
+    """Returns one page of an answer; `address` is the address of the list."""
     if answer.status in (301, 307):
         location = f"{address}?{urlencode(query)}".rstrip("?")
         return Fault(answer.status, answer.body, {"Location": location})
@@ -242,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep the test's output clean."""
+        """Keeps the output of the test clean."""
 
 
 class _Server(ThreadingHTTPServer):
@@ -264,7 +264,7 @@ def double(**state: Any) -> Iterator[Double]:
     """Runs a double; the arguments set its state, see `Hub`.
 
     Raises:
-        AssertionError: at the end, if the schema was broken or a fault was never met.
+        AssertionError: at the end, if something did not match the schema or a fault did not happen.
     """
     running = Double(**state)
     server = _Server(running)

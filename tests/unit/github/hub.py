@@ -13,7 +13,7 @@ from unit.github.subset import REPOSITORY
 
 Document = dict[str, Any]
 SHA = "5" * 40
-HIDDEN = {  # settings that only an administrator sees: name and default
+HIDDEN = {  # settings that only administrators see, with their defaults
     "allow_auto_merge": False,
     "allow_merge_commit": True,
     "allow_rebase_merge": True,
@@ -25,7 +25,7 @@ HIDDEN = {  # settings that only an administrator sees: name and default
     "squash_merge_commit_message": "COMMIT_MESSAGES",
     "squash_merge_commit_title": "COMMIT_OR_PR_TITLE",
 }
-# What GitHub adds to the parameters of a rule.
+# Parameters that GitHub adds to a rule.
 ADDED: dict[str, Document] = {
     "pull_request": {
         "allowed_merge_methods": ["merge", "squash", "rebase"],
@@ -42,12 +42,12 @@ class Call:
     """A request that may be answered.
 
     Attributes:
-        base: the address of the API as the client named it.
+        base: the address of the API that the client used.
         uploads: the address of the host for files.
-        values: the values in the path, by the name in the template.
+        values: the values in the path, by their names in the template.
         query: the query of the URL.
-        body: decoded if it is JSON, otherwise as bytes.
-        kind: the body's content type.
+        body: the body, decoded if it is JSON, otherwise as bytes.
+        kind: the content type of the body.
     """
 
     base: str
@@ -58,7 +58,7 @@ class Call:
     kind: str
 
     def number(self, name: str) -> int:
-        """A value of the path as a number; 0, which does not exist, if it is not a number."""
+        """Returns a value of the path as a number; 0 if it is not a number."""
         return int(self.values[name]) if self.values[name].isdigit() else 0
 
 
@@ -71,7 +71,7 @@ class Answer:
 
 
 class Refusal(Exception):
-    """An error of GitHub's."""
+    """An error of GitHub."""
 
     def __init__(self, status: int, message: str, *errors: Mapping[str, str] | str) -> None:
         super().__init__(status, message, *errors)
@@ -89,12 +89,12 @@ class Hub:
     """The state.
 
     Attributes:
-        administrator: whether the token is one of an administrator.
+        administrator: whether the token belongs to an administrator.
         former: old names of the repository.
-        ignored: settings that GitHub accepts without an error and does not change.
-        variables: of Actions.
+        ignored: settings that GitHub accepts without an error, but does not change.
+        variables: the variables of Actions.
         attested: digests whose origin Actions has signed.
-        refs: full names and their commits.
+        refs: the commits, by the full names of references.
     """
 
     name: str = "acme/shop"
@@ -113,14 +113,14 @@ class Hub:
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def add_ruleset(self, name: str, source: str = "Repository", **values: Any) -> Document:
-        """A ruleset made by hand, here or in the organization."""
+        """Adds a ruleset as if by hand, here or in the organization."""
         made: Document = {"id": next(self.numbers), "name": name, "target": "branch"}
         made |= {"enforcement": "active", "source_type": source, "bypass_actors": [], "rules": []}
         self.rulesets[made["id"]] = made | copy.deepcopy(values)
         return self.rulesets[made["id"]]
 
     def add_issue(self, title: str, **values: Any) -> Document:
-        """An issue made by hand; with `pull_request` it is one."""
+        """Adds an issue as if by hand; with `pull_request`, a pull request."""
         number = next(self.numbers)
         made = filled("issue", id=number, number=number, title=title, state="open", body="")
         made["html_url"] = f"https://github.example/{self.name}/issues/{number}"
@@ -128,7 +128,7 @@ class Hub:
         return self.issues[number]
 
     def ruleset(self, name: str) -> Document:
-        """The one ruleset of this name."""
+        """Returns the ruleset of this name."""
         (found,) = [each for each in self.rulesets.values() if each["name"] == name]
         return found
 
@@ -138,7 +138,7 @@ ENDPOINTS: dict[tuple[str, str], Endpoint] = {}
 
 
 def endpoint(method: str, below: str = "") -> Callable[[Endpoint], Endpoint]:
-    """Makes a function answer an endpoint: its method, and its template below the repository."""
+    """Registers a function for an endpoint: a method and a path relative to the repository."""
 
     def add(function: Endpoint) -> Endpoint:
         ENDPOINTS[method, REPOSITORY + below] = function
@@ -148,7 +148,7 @@ def endpoint(method: str, below: str = "") -> Callable[[Endpoint], Endpoint]:
 
 
 def of(kept: dict[int, Document], number: int) -> Document:
-    """The object with this number; refused if there is none."""
+    """Returns the object with this number; refuses the request if it does not exist."""
     if number not in kept:
         raise Refusal(404, "Not Found")
     return kept[number]

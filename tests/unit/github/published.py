@@ -37,7 +37,7 @@ def find(method: str, path: str) -> tuple[str, dict[str, str]] | None:
 def request_faults(
     method: str, template: str, query: Mapping[str, str], body: object = None
 ) -> list[str]:
-    """The errors in a request, as sentences.
+    """Returns the errors in a request, as sentences.
 
     Args:
         body: decoded if it is JSON, otherwise as bytes; None if there is none.
@@ -64,9 +64,9 @@ def request_faults(
 
 
 def answer_faults(method: str, template: str, status: int, body: object) -> list[str]:
-    """The errors in an answer, as sentences.
+    """Returns the errors in an answer, as sentences.
 
-    A status from 300 on that is not listed there has the form of GitHub's common errors.
+    If the schema has no answer for a status from 300 on, the form of common errors counts.
     """
     documented = _resolved(_operation(method, template)["responses"].get(str(status), {}))
     if status == 422:
@@ -84,7 +84,7 @@ def answer_faults(method: str, template: str, status: int, body: object) -> list
 
 
 def filled(schema: str, /, **values: Any) -> dict[str, Any]:
-    """An object of the schema of that name: these values, and placeholders for what is required."""
+    """Returns an object of a schema: the values, and placeholders for required keys."""
     return cast(dict[str, Any], _placeholder(_schema(schema))) | values
 
 
@@ -105,7 +105,7 @@ def _resolved(node: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_typed(text: str, schema: Mapping[str, Any]) -> object:
-    """The value of a text in a query; the text itself if it has no other type."""
+    """Converts a text in a query to its type in the schema."""
     if schema.get("type") == "integer" and text.isdigit():
         return int(text)
     return {"true": True, "false": False}.get(text, text) if schema["type"] == "boolean" else text
@@ -137,7 +137,7 @@ def _schemas(strict: bool) -> dict[str, Any]:
 
 
 def _as_draft_4(node: Any, strict: bool, names: bool = False) -> Any:
-    """A schema of OpenAPI 3.0 as one of JSON Schema; with `strict`, objects have no other keys."""
+    """Converts a schema of OpenAPI 3.0 to JSON Schema; `strict` forbids other keys."""
     if isinstance(node, list):
         return [_as_draft_4(entry, strict) for entry in node]
     if not isinstance(node, dict):
@@ -160,7 +160,7 @@ def _faults(schema: dict[str, Any], value: object, *, strict: bool, where: str) 
 
 
 def _leaves(error: ValidationError) -> Iterator[ValidationError]:
-    """The errors that say something: of alternatives, those of the one that is meant by `type`."""
+    """Yields the useful errors: of alternatives, only those of the matching `type`."""
     alternatives: dict[Any, list[ValidationError]] = {}
     for inner in error.context or ():
         alternatives.setdefault(inner.schema_path[0], []).append(inner)

@@ -1,4 +1,4 @@
-"""The refs, releases and assets of a repository as GitHub keeps them."""
+"""The refs, releases and assets of a repository on GitHub."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _change_release(hub: Hub, call: Call) -> Answer:
 
 
 def _keep_release(hub: Hub, call: Call, release: Document, status: int) -> Answer:
-    """Drafts may share a tag, releases may not; a release makes its tag where it is missing."""
+    """Stores a release: drafts may share a tag, releases may not; adds a missing tag."""
     others = [each for each in hub.releases.values() if each["id"] != release["id"]]
     if not release["draft"]:
         if any(o["tag_name"] == release["tag_name"] and not o["draft"] for o in others):

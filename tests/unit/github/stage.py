@@ -1,4 +1,4 @@
-"""`inv protect` as tests call it, and its output for the rules of a new project."""
+"""Runs `inv protect`, and has its output for the rules of a new project."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTINGS = ".github/repository.json"
 
 
 def rest(seconds: float) -> None:
-    """A pause that takes no time."""
+    """Replaces a pause without waiting."""
 
 
 def applied(
@@ -27,7 +27,7 @@ def applied(
     check: bool = False,
     sleep: Callable[[float], object] = rest,
 ) -> str:
-    """`inv protect`; returns its output."""
+    """Runs `inv protect`; returns its output."""
     said: list[str] = []
     api = rest_api.connect(root, hub.environment, sleep=sleep)
     rulesets.protect(root, api, check=check, say=said.append)
@@ -35,7 +35,7 @@ def applied(
 
 
 def refused(hub: Double, root: Path, *, check: bool = False) -> str:
-    """`inv protect`, which must refuse; returns why."""
+    """Runs `inv protect`, which must refuse; returns the reason."""
     with pytest.raises(SlipwayError) as refusal:
         applied(hub, root, check=check)
     assert TOKEN not in str(refusal.value)

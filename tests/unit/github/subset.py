@@ -41,7 +41,7 @@ WIDTH = 110
 
 
 def subset(published: dict[str, Any]) -> dict[str, Any]:
-    """The endpoints with everything that they refer to, without words.
+    """Returns the endpoints with everything that they refer to, without descriptions.
 
     Args:
         published: an OpenAPI document of GitHub's REST API.
@@ -75,7 +75,7 @@ def subset(published: dict[str, Any]) -> dict[str, Any]:
 
 
 def text(value: Any, indent: int = 0) -> str:
-    """JSON in which everything that fits on a line stands on one: small, and fit to be compared."""
+    """Formats JSON compactly: everything that fits on one line is on one line."""
     line = json.dumps(value, sort_keys=True)
     if len(line) + indent <= WIDTH or not value or not isinstance(value, (dict, list)):
         return line

@@ -14,7 +14,7 @@ Behave = Callable[[Request, bytes], object]
 
 @contextmanager
 def serve(behave: Behave) -> Iterator[str]:
-    """A server, as `127.0.0.1:port`; `behave` gets each request with its body, and answers it."""
+    """Runs a server at `127.0.0.1:port`; `behave` gets each request with its body and answers."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -49,7 +49,7 @@ def answer(request: Request, status: int, body: bytes = b"", **headers: str) -> 
 
 
 def cut(request: Request) -> None:
-    """Ends the connection of a request without an answer."""
+    """Closes the connection of a request without an answer."""
     request.close_connection = True
     request.connection.shutdown(socket.SHUT_RDWR)
 

@@ -33,8 +33,8 @@ class MemoryRegistry:
         host: as `127.0.0.1:port`.
         manifests: {`path:tag` and `path@digest`: the manifest}.
         configs: {digest: the configuration of an image}.
-        disturb: gets each request first; True if it has dealt with the request itself.
-        deletes: whether it deletes by digest; it never deletes by tag.
+        disturb: gets each request first; returns True if it has answered the request.
+        deletes: whether manifests can be deleted by digest; they never can by tag.
     """
 
     host: str = ""
@@ -50,11 +50,11 @@ class MemoryRegistry:
         return manifest
 
     def seed(self, place: str, content: str = "abc") -> Manifest:
-        """Stores an image without layers under `path:tag`; other content is another image."""
+        """Stores an image without layers under `path:tag`; each content is a different image."""
         return self.add(place, self.image(content))
 
     def image(self, content: str) -> Manifest:
-        """An image without layers, whose configuration is here."""
+        """Stores the configuration of an image without layers; returns the image."""
         config = json.dumps({"config": {"Labels": {"content": content}}}).encode()
         described = {"digest": digest(config), "size": len(config)}
         self.configs[digest(config)] = config
@@ -100,7 +100,7 @@ def memory_registry(disturb: Disturb = undisturbed) -> Iterator[MemoryRegistry]:
 
 
 def index_of(image: Manifest) -> Manifest:
-    """An index of two platforms with the same image."""
+    """Returns an index of two platforms with the same image."""
     entry = {"mediaType": image.media_type, "digest": image.digest, "size": len(image.body)}
     both = [entry | {"platform": {"os": "linux", "architecture": a}} for a in ("amd64", "arm64")]
     return Manifest.of(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": both})

@@ -25,7 +25,7 @@ class Product:
 
     Attributes:
         host: its registry, as `host:port`.
-        account: its own folder of images there.
+        account: the folder of its images in the registry.
         lines: the output of its last command.
     """
 
@@ -44,7 +44,7 @@ class Product:
         self.commit()
 
     def git(self, *words: str) -> str:
-        """`git …`; returns the output."""
+        """Runs `git`; returns the output."""
         command = ["git", *words]
         done = subprocess.run(command, cwd=self.root, env=clean_environment(), capture_output=True)
         assert done.returncode == 0, done.stderr
@@ -62,22 +62,22 @@ class Product:
         return "sha-" + self.git("rev-parse", "HEAD")[:12]
 
     def place(self, name: str, tag: str) -> str:
-        """An image's reference."""
+        """Returns the reference of an image."""
         return f"{self.environment['REGISTRY']}/shop/{name}:{tag}"
 
     def path(self, name: str, tag: str) -> str:
-        """An image's reference without the registry's host."""
+        """Returns the reference of an image without the host of the registry."""
         return self.place(name, tag).partition("/")[2]
 
     def push(self, **options: Any) -> dict[str, str]:
-        """`inv image.push --no-build`."""
+        """Runs `inv image.push --no-build`."""
         self.lines.clear()
         return publishing.push(
             self.root, build=False, say=self.lines.append, environment=self.environment, **options
         )
 
     def promote(self, source: str, target: str, **options: bool) -> dict[str, str]:
-        """`inv image.promote`."""
+        """Runs `inv image.promote`."""
         self.lines.clear()
         return publishing.promote(
             self.root,
