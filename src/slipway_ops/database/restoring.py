@@ -63,7 +63,7 @@ def restore(stack: Stack, name: str = "", *, identity: Path | None = None, say: 
             _start(mine, say)
         except ComposeError as error:
             raise SlipwayError(
-                f"The data is restored, but the services do not start with them:\n{error}\n"
+                f"The data is restored, but the services do not start with it:\n{error}\n"
                 "To return to the old data: "
                 f"inv db.restore {stack.environment} {kept}"
             ) from error
