@@ -11,7 +11,7 @@ import pytest
 from support import BIN, Shared, run
 
 
-def test_workers_that_ask_at_the_same_time_get_the_same_result(tmp_path: Path) -> None:
+def test_simultaneous_workers_get_the_same_result(tmp_path: Path) -> None:
     made = []
 
     def make(folder: Path) -> None:

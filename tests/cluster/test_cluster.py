@@ -23,7 +23,7 @@ def versions(world: World) -> list[str]:
     return [record.version for record in records.read(world.cluster) if record.healthy]
 
 
-def test_versions_are_deployed_answer_and_are_rolled_back(world: World) -> None:
+def test_versions_are_deployed_and_rolled_back(world: World) -> None:
     world.deploy("v1")
     smoke_test.check(world.cluster, world.said.append)
     status = "\n".join(environment_status.lines(world.cluster))
@@ -35,14 +35,14 @@ def test_versions_are_deployed_answer_and_are_rolled_back(world: World) -> None:
     assert world.running == {"v1"}
 
 
-def test_a_broken_migration_leaves_what_runs_alone(world: World) -> None:
+def test_a_broken_migration_does_not_affect_the_running_version(world: World) -> None:
     world.deploy("v1")
     with pytest.raises(SlipwayError, match="it is broken"):
         world.deploy("broken")
     assert world.running == {"v1"} and versions(world) == ["v1"]
 
 
-def test_an_unhealthy_version_is_shown_with_its_last_lines_and_the_one_before_runs_on(
+def test_an_unhealthy_version_is_shown_with_its_last_lines_and_the_previous_one_runs(
     world: World,
 ) -> None:
     world.deploy("v1")
@@ -52,7 +52,7 @@ def test_an_unhealthy_version_is_shown_with_its_last_lines_and_the_one_before_ru
     assert world.running == {"v1"} and versions(world) == ["v1"]
 
 
-def test_an_image_that_nobody_has_is_named_and_the_one_before_runs_on(world: World) -> None:
+def test_a_missing_image_is_named_and_the_previous_version_runs(world: World) -> None:
     world.deploy("v1")
     with pytest.raises(SlipwayError, match="goes on with v1") as refused:
         world.deploy("v2", NONE)
@@ -60,7 +60,7 @@ def test_an_image_that_nobody_has_is_named_and_the_one_before_runs_on(world: Wor
     assert world.running == {"v1"}
 
 
-def test_of_two_deployers_at_once_one_waits_or_is_refused(world: World) -> None:
+def test_one_of_two_simultaneous_deployments_waits_or_is_refused(world: World) -> None:
     def deploy(version: str) -> str:
         try:
             return str(world.deploy(version).version)
@@ -95,7 +95,7 @@ def test_a_connection_that_is_lost_for_a_moment_does_not_end_a_deployment(world:
     assert world.running == {"v2"}
 
 
-def test_without_a_right_nothing_is_changed_and_the_right_is_named(world: World) -> None:
+def test_a_missing_right_is_named_and_nothing_changes(world: World) -> None:
     world.deploy("v1")
     role = json.loads(world.kubectl("get", "role", "deployer", "--output=json"))
     kept = json.dumps(role | {"metadata": {"name": "deployer"}})
@@ -109,7 +109,7 @@ def test_without_a_right_nothing_is_changed_and_the_right_is_named(world: World)
     assert world.running == {"v1"} and versions(world) == ["v1"]
 
 
-def test_a_node_is_drained_without_a_moment_in_which_nobody_answers(world: World) -> None:
+def test_the_api_answers_all_the_time_while_a_node_is_drained(world: World) -> None:
     nodes = json.loads(world.kubectl("get", "nodes", "--output=json"))["items"]
     if sum(not node["spec"].get("unschedulable") for node in nodes) < 2:
         pytest.skip("a drain needs two nodes")

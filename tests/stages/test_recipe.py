@@ -54,7 +54,7 @@ def test_a_redefined_stage_replaces_the_first_one(shop: Project) -> None:
     assert "ours" in said and "Ran multiple sessions" not in said
 
 
-def test_an_own_stage_that_checks_nothing_is_found(shop: Project) -> None:
+def test_a_stage_of_the_project_that_checks_nothing_is_found(shop: Project) -> None:
     assert not stage_bodies.faults(shop.path / "noxfile.py", "test")
     shop.replace("noxfile.py", "    session.run(sys.executable", "    print(sys.executable")
     shop.replace("noxfile.py", "\"print('ours')\", external=True)", "'ours')")
@@ -75,7 +75,7 @@ def test_an_added_stage_runs_for_each_member_each_time(shop: Project) -> None:
         assert "ours" in shop.green("-s", "docs(core)")
 
 
-def test_a_task_of_the_same_name_replaces_the_one_of_the_package(shop: Project) -> None:
+def test_a_task_replaces_the_one_of_the_package_with_the_same_name(shop: Project) -> None:
     tasks = (REPOSITORY / "template/tasks.py").read_text(encoding="utf-8")
     shop.write("tasks.py", tasks.replace("\nprogram.run", f"{TASK}\nprogram.run"))
     done = shop.run(BIN / "inv", "why", "lint", "core")

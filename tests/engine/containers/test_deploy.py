@@ -220,7 +220,7 @@ def test_only_changed_images_are_pushed_and_replaced(
     assert {name for name in members if after[name] != before[name]} == {"backend"}
 
 
-def test_development_is_built_here_and_a_task_survives_the_end_of_its_agent(
+def test_development_is_built_here_and_a_task_survives_a_killed_agent(
     shop: DeployableProject,
 ) -> None:
     assert "inv env.init development" in shop.refused("up")

@@ -168,7 +168,7 @@ def test_one_of_two_deployments_gets_the_lock_and_the_other_names_its_holder(
         assert time.monotonic() - started < 15
 
 
-def test_several_at_once_take_turns(place: Place) -> None:
+def test_simultaneous_commands_take_turns(place: Place) -> None:
     holders = [place.hold(f"number {number}", *place.work(0.3)) for number in range(3)]
     for holder in holders:
         lines = holder.communicate(timeout=60)[0].splitlines()
@@ -177,7 +177,7 @@ def test_several_at_once_take_turns(place: Place) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
-def test_a_run_that_is_interrupted_ends_its_command_and_leaves_no_lock(
+def test_an_interrupted_run_ends_its_command_and_leaves_no_lock(
     place: Place, how: signal.Signals
 ) -> None:
     holder = place.hold("ann", *place.work())
@@ -192,7 +192,7 @@ def test_a_run_that_is_interrupted_ends_its_command_and_leaves_no_lock(
         pass
 
 
-def test_the_lock_lasts_as_long_as_the_command_of_a_killed_run(
+def test_the_lock_of_a_killed_run_lasts_until_its_command_ends(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(host_lock, "PATIENCE", 1)
@@ -228,7 +228,7 @@ def test_a_lock_that_was_created_but_not_started_is_named_and_taken_over(
     assert _gone(place.lock)
 
 
-def test_without_its_lock_a_run_changes_nothing_more(place: Place) -> None:
+def test_a_run_that_lost_its_lock_changes_nothing_more(place: Place) -> None:
     ran = place.root / "ran"
     touch = [sys.executable, "-c", f"open({str(ran)!r}, 'w')"]
     with pytest.raises(SlipwayError, match="inv status"):

@@ -201,7 +201,7 @@ def test_every_image_ends_on_sigterm_within_ten_seconds_with_status_0(stack: Run
         assert docker("inspect", name, "--format={{.State.ExitCode}}").strip() == "0", name
 
 
-def test_every_image_runs_as_its_manifest_for_kubernetes_confines_it(
+def test_every_image_runs_with_the_restrictions_of_its_kubernetes_manifest(
     stack: RunningImages, template: Path, tmp_path: Path
 ) -> None:
     answers = next(

@@ -101,7 +101,7 @@ def test_an_edit_of_an_api_changes_its_answer_within_two_seconds(running: Runnin
     assert min(first, second) < (2 if imported < 1 else 3 * imported)
 
 
-def test_an_edit_of_a_library_reloads_all_that_use_it(running: Running) -> None:
+def test_an_edit_of_a_library_reloads_all_programs_that_use_it(running: Running) -> None:
     said = running.comment(LIBRARY)
     eventually(lambda: len(running.reloaded(said)) == 2)
     assert sorted(running.reloaded(said)) == ["agents", "backend"]

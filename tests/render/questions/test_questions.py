@@ -169,7 +169,7 @@ def test_an_update_that_refuses_an_old_answer_stops_and_removes_no_member(
     assert refused_later.git("status", "--porcelain") == ""
 
 
-def test_that_update_succeeds_with_another_name(refused_later: Project) -> None:
+def test_a_refused_update_succeeds_with_another_name(refused_later: Project) -> None:
     data = {"apis": "[shop, horse]"}
     run_update(refused_later.path, data, defaults=True, overwrite=True, quiet=True)
     answers = yaml.safe_load((refused_later.path / ".copier-answers.yml").read_text("utf-8"))

@@ -46,7 +46,7 @@ def test_an_html_page_instead_of_an_answer_is_not_an_audit_and_fails_in_ci(
     was_no_audit(subject, result, _host(services), "not JSON")
 
 
-def test_an_absent_service_is_named_and_the_session_is_skipped(
+def test_an_unreachable_service_is_named_and_the_session_is_skipped(
     subject: Subject, run: Audit
 ) -> None:
     services = absent_services()

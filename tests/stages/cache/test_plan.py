@@ -111,7 +111,7 @@ def test_a_plan_since_an_unknown_commit_is_red_and_has_no_output(planned: Stage)
     assert "SINCE is 'origin/mian'" in said and not output.exists()
 
 
-def test_an_impossible_limit_is_red_and_has_no_output(planned: Stage) -> None:
+def test_an_invalid_limit_is_red_and_has_no_output(planned: Stage) -> None:
     planned.replace("pyproject.toml", "allowed = []", "allowed = []\ngroups = 4")
     output = planned.path.parent / "output"
     said = planned.red("-s", "plan", GITHUB_OUTPUT=str(output))
@@ -129,7 +129,7 @@ def test_a_project_sets_the_number_and_the_length_of_groups(planned: Stage) -> N
     ]
 
 
-def test_an_own_session_that_nox_runs_by_default_is_planned(planned: Stage) -> None:
+def test_a_session_of_the_project_that_nox_runs_by_default_is_planned(planned: Stage) -> None:
     planned.replace("noxfile.py", '"scan", "build"]', '"scan", "build", "docs"]')
     planned.write(
         "noxfile.py",

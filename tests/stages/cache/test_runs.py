@@ -141,7 +141,7 @@ def test_one_variable_controls_the_use_of_results(
     assert (stage.path / ".nox/results/lint(solo)").exists() == keeps
 
 
-def test_an_unknown_value_of_it_is_refused_with_the_valid_ones(stage: Stage) -> None:
+def test_an_unknown_value_of_that_variable_is_refused_with_the_valid_ones(stage: Stage) -> None:
     said = stage.red("-s", "lint(core)", RESULTS="always")
     assert "RESULTS is 'always'" in said and "on, off, read, write, verify, trace" in said
 

@@ -23,7 +23,7 @@ DEPLOYED = (
 )
 BUILT = (
     "tests/engine/containers/test_deploy.py::"
-    "test_development_is_built_here_and_a_task_survives_the_end_of_its_agent"
+    "test_development_is_built_here_and_a_task_survives_a_killed_agent"
 )
 LOST = (
     "tests/engine/containers/test_lost_host.py::"
@@ -140,7 +140,7 @@ def docs(rendered: Project) -> Path:
     return rendered.path / "docs"
 
 
-def test_every_block_of_a_page_is_read_by_a_test(rendered: Project) -> None:
+def test_every_block_of_a_page_has_a_test(rendered: Project) -> None:
     read = {"start.md", "adopt.md", "baseline.md", "troubleshooting.md"}
     for page in (REPOSITORY / "docs").glob("*.md"):
         assert not commands(page) or page.name in read, page.name

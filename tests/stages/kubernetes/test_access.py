@@ -69,7 +69,7 @@ def test_without_the_capability_a_context_chooses_nothing(own: Path) -> None:
     assert cluster.of(own, "staging") is None
 
 
-def test_a_cluster_needs_neither_ports_of_a_host_nor_the_password_of_its_database(
+def test_a_cluster_needs_neither_host_ports_nor_a_database_password(
     own: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variables = deployment_variables.variables(own)
@@ -86,7 +86,7 @@ def test_a_cluster_needs_neither_ports_of_a_host_nor_the_password_of_its_databas
     assert len(environment_check.findings(own, "staging")) == 2
 
 
-def test_staging_is_looked_for_where_production_says(own: Path) -> None:
+def test_the_settings_of_production_say_where_staging_is(own: Path) -> None:
     values = {"KUBE_CONTEXT": "here", "STAGING_KUBE_NAMESPACE": "other"}
     found = cluster.staging_of(own, values)
     assert found and found.place == "in namespace other of here"
@@ -95,7 +95,7 @@ def test_staging_is_looked_for_where_production_says(own: Path) -> None:
     assert cluster.staging_of(own, values | {"STAGING_DOCKER_HOST": "ssh://host"}) is None
 
 
-def test_a_kubeconfig_of_ci_is_made_as_the_guide_says_and_leaves_no_file(
+def test_the_kubeconfig_of_ci_is_made_as_the_guide_says_and_leaves_no_file(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page = (REPOSITORY / "template/docs/kubernetes.md.jinja").read_text(encoding="utf-8")

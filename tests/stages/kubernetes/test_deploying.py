@@ -155,7 +155,7 @@ def test_a_missing_right_is_named_and_the_unfinished_deployment_is_recorded(
     assert names(world)[0] == ("v1.1.0?" if late else "v1.0.0")
 
 
-def test_a_cluster_that_does_not_answer_for_a_moment_is_waited_for(world: World) -> None:
+def test_a_short_outage_of_a_cluster_does_not_end_a_deployment(world: World) -> None:
     failures = iter(range(3))
 
     def away(verb: str, path: str) -> bool:
@@ -166,7 +166,7 @@ def test_a_cluster_that_does_not_answer_for_a_moment_is_waited_for(world: World)
     assert world.running == digest("v1.0.0")
 
 
-def test_a_cluster_that_is_too_old_is_refused_before_anything(world: World) -> None:
+def test_a_cluster_that_is_too_old_is_refused_before_any_change(world: World) -> None:
     world.api.minor = "29+"
     with pytest.raises(SlipwayError, match=r"1\.29"):
         world.deploy("v1.0.0")

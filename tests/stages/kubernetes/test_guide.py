@@ -31,7 +31,7 @@ from support import REPOSITORY
 
 TYPED_ELSEWHERE = {
     'echo "KUBE_CONFIG=$(base64 --wrap=0 kubeconfig)" >> .env.staging': (
-        "it is for CI: test_a_kubeconfig_of_ci_is_made_as_the_guide_says_and_leaves_no_file"
+        "it is for CI: test_the_kubeconfig_of_ci_is_made_as_the_guide_says_and_leaves_no_file"
     ),
     "inv env.check staging": (
         "it needs installed services: tests/stages/environments/test_environments.py"

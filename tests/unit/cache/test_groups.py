@@ -134,7 +134,7 @@ def test_a_group_runs_its_sessions_in_the_order_of_nox() -> None:
         ({"minutes": float("inf")}, "minutes is inf"),
     ],
 )
-def test_an_impossible_limit_is_refused(table: dict[str, object], told: str) -> None:
+def test_an_invalid_limit_is_refused(table: dict[str, object], told: str) -> None:
     with pytest.raises(SlipwayError, match=told):
         limits(table)
 

@@ -24,7 +24,7 @@ def test_trezor_24605_every_file_of_a_member_is_an_input(name: str, monorepo: Mo
     assert {f"{s}(core)" for s in cache_key.STAGES} <= monorepo.run()
 
 
-def test_turbo_1146_a_result_is_not_kept_if_a_file_was_edited_during_the_run(
+def test_turbo_1146_a_result_is_not_stored_if_a_file_was_edited_during_the_run(
     monorepo: Monorepo,
 ) -> None:
     @contextmanager

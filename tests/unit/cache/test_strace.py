@@ -62,7 +62,7 @@ def test_relative_paths_belong_to_the_folder_of_the_process_or_the_descriptor() 
     }
 
 
-def test_a_thread_has_the_folder_of_its_process() -> None:
+def test_a_thread_has_the_working_directory_of_its_process() -> None:
     found = accesses("""
 10 clone3({flags=CLONE_VM|CLONE_FS|CLONE_THREAD, stack_size=0x7f}, 88) = 11
 11 chdir("/shop/web") = 0
@@ -71,7 +71,7 @@ def test_a_thread_has_the_folder_of_its_process() -> None:
     assert ("looked up", "/shop/web/a") in found
 
 
-def test_calls_that_are_split_by_other_calls_are_joined() -> None:
+def test_calls_that_other_calls_interrupt_are_joined() -> None:
     found = accesses("""
 10 openat(AT_FDCWD</shop/api>, "a", O_RDONLY <unfinished ...>
 11 openat(AT_FDCWD</shop/api>, "b", O_RDONLY <unfinished ...>
@@ -81,7 +81,7 @@ def test_calls_that_are_split_by_other_calls_are_joined() -> None:
     assert set(found) == {("read", "/shop/api/a"), ("missed", "/shop/api/b")}
 
 
-def test_an_access_names_the_command_and_the_program_that_it_started() -> None:
+def test_an_access_has_the_command_and_the_program_that_it_started() -> None:
     found = accesses("""
 10 execve("/bin/tool", ["tool"], 0x7f /* 9 vars */) = 0
 10 clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD, child_tidptr=0x7f) = 11
@@ -160,7 +160,7 @@ inet_pton(AF_INET6, "::ffff:127.0.0.1", &sin6_addr), sin6_scope_id=0}, 28) = 0
     }
 
 
-def test_a_link_that_is_only_looked_at_is_not_followed() -> None:
+def test_a_link_that_is_only_looked_up_is_not_followed() -> None:
     found = Accesses()
     line = '10 newfstatat(AT_FDCWD</shop>, "a", {st_mode=S_IFLNK|0777}, AT_SYMLINK_NOFOLLOW) = 0'
     found.read([line], "/shop", "tool")

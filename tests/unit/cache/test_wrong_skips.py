@@ -73,7 +73,7 @@ def test_a_link_at_the_root_counts_with_its_target_in_files_of_other_sessions(
     assert "core" in touched(monorepo)
 
 
-def test_a_link_to_a_file_that_is_otherwise_left_out_counts(monorepo: Monorepo) -> None:
+def test_a_link_to_a_file_counts_even_if_the_file_does_not(monorepo: Monorepo) -> None:
     monorepo.write("services/worker/dist/made.json", "1\n")
     (monorepo.path / "services/worker/made.json").symlink_to("dist/made.json")
     settle(monorepo)
@@ -141,7 +141,7 @@ def test_a_shim_is_asked_where_the_session_runs(
         (".flake8", False),
     ],
 )
-def test_results_are_not_kept_if_an_input_was_edited_and_restored_meanwhile(
+def test_results_are_not_stored_if_an_input_was_edited_and_restored_meanwhile(
     name: str, of_web: bool, monorepo: Monorepo
 ) -> None:
     """lint(web) reads what it depends on, .editorconfig and the targets of links at the root."""

@@ -72,7 +72,7 @@ def test_an_alert_without_runbook_or_tests_is_found(root: Path) -> None:
     assert [each.place for each in found] == ["NoWorker", "NoWorker"]
 
 
-def test_an_alert_without_a_test_that_it_stays_silent_is_found(root: Path) -> None:
+def test_an_alert_without_a_test_in_which_it_does_not_fire_is_found(root: Path) -> None:
     tests = root / "deploy/prometheus/tests.yaml"
     content = yaml.safe_load(tests.read_text(encoding="utf-8"))
     content["tests"] = [

@@ -42,7 +42,7 @@ def shop(tmp_path: Path) -> Project:
     return project
 
 
-def test_documents_that_name_what_exists_are_clean(shop: Project, known: Names) -> None:
+def test_documents_with_existing_names_are_clean(shop: Project, known: Names) -> None:
     assert list(documents.findings(shop.path, known)) == []
 
 

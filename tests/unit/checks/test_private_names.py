@@ -20,7 +20,7 @@ def test_a_private_name_of_another_package_is_found(line: str, file: str) -> Non
     assert done.stdout.startswith(f"{file}:{line.count(chr(10)) + 1}:")
 
 
-def test_own_private_names_are_not_findings() -> None:
+def test_private_names_of_the_same_class_are_not_findings() -> None:
     text = "class A:\n    def run(self) -> object:\n        return self._run()\n"
     command = (BIN / "ruff", "check", "--no-cache", "--stdin-filename", "src/slipway_ops/new.py")
     assert shell.ask(*command, "-", cwd=REPOSITORY, text=text).returncode == 0

@@ -165,7 +165,7 @@ def test_a_workflow_that_cannot_be_read_is_refused(text: str, check: Check) -> N
         check({CI: text})
 
 
-def test_workflows_of_the_template_and_an_own_one_that_runs_nox_are_clean(
+def test_workflows_of_the_template_and_added_ones_that_run_nox_are_clean(
     check: Check, texts: dict[str, str]
 ) -> None:
     assert check({}) == []

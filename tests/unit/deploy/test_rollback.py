@@ -29,7 +29,7 @@ def test_a_second_rollback_goes_further_back_and_then_the_choices_are_named(
     assert host.running == digest("v1.0.0")
 
 
-def test_a_rollback_after_a_new_deployment_goes_to_what_ran_before_it(host: DockerHost) -> None:
+def test_a_rollback_after_a_new_deployment_goes_to_the_version_before_it(host: DockerHost) -> None:
     for version in VERSIONS[:3]:
         host.deploy(version)
     host.roll_back()
@@ -79,7 +79,7 @@ def test_a_rollback_skips_unhealthy_versions(host: DockerHost) -> None:
         host.roll_back("v1.2.0")
 
 
-def test_when_neither_the_new_nor_the_old_is_healthy_an_older_one_can_be_chosen(
+def test_if_the_new_and_the_old_version_are_unhealthy_an_older_one_can_be_chosen(
     host: DockerHost,
 ) -> None:
     host.deploy("v1.0.0")

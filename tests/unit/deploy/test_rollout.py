@@ -172,7 +172,9 @@ def test_a_container_from_before_the_proxy_is_named_with_what_to_type(
     assert proxied.running
 
 
-def test_a_container_that_the_files_no_longer_name_is_not_in_the_way(proxied: DockerHost) -> None:
+def test_a_container_that_the_files_no_longer_name_does_not_prevent_a_deployment(
+    proxied: DockerHost,
+) -> None:
     proxied.deploy("v1.0.0")
     [other] = [each for each in proxied.containers if service(each) == "backend"]
     other["Config"]["Labels"]["com.docker.compose.service"] = "grafana"

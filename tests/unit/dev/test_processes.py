@@ -111,7 +111,9 @@ def test_only_terminals_get_colors_and_no_color_is_respected(
             assert "wanted None 1" in run.text
 
 
-def test_it_is_ready_only_when_every_health_check_answers(start: Start, tmp_path: Path) -> None:
+def test_the_product_is_ready_only_when_every_health_check_answers(
+    start: Start, tmp_path: Path
+) -> None:
     fast, slow = tmp_path / "fast", tmp_path / "slow"
     late = (
         f"import pathlib, time; time.sleep(1); pathlib.Path({str(slow)!r}).touch(); print('late')\n"

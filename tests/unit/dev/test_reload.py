@@ -132,7 +132,7 @@ def test_a_program_that_does_not_end_is_killed_and_restarted(start: Start, tmp_p
         assert run.text.count("Killing") == 1
 
 
-def test_after_several_saves_the_last_code_runs(start: Start, tmp_path: Path) -> None:
+def test_after_several_saves_the_latest_code_runs(start: Start, tmp_path: Path) -> None:
     with start(api="print('version 0')" + WAIT) as run:
         run.wait_for("api | version 0")
         for number in range(1, 30):

@@ -36,7 +36,7 @@ def test_the_next_version_is_shown_with_its_commits_and_its_entry() -> None:
     assert "It counts from v1.0.0." in shown and shown[-1] == "- Vouchers"
 
 
-def test_a_version_without_news_for_users_says_so() -> None:
+def test_a_version_without_user_facing_changes_says_so() -> None:
     assert "(nothing for users)" in describe(Plan("v1.0.1", "v1.0.0", [], [], ""))
 
 
