@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 FILE = "baseline.json"
 VARIABLE = "BASELINE"
 COVERAGE, LEAST = "coverage", "at least"
-FLOOR = re.compile(r"^\s*fail_under\s*=", re.MULTILINE)  # in coverage's configuration
+FAIL_UNDER = re.compile(r"^\s*fail_under\s*=", re.MULTILINE)  # in coverage's configuration
 
 Entries = dict[str, float]  # by finding: its count; for coverage: the minimum in percent
 Baseline = dict[str, dict[str, Entries]]  # by session and tool
@@ -154,7 +154,7 @@ def write(root: Path, session: str, tool: str, entries: Mapping[str, float]) -> 
             raise SlipwayError(f"{FILE} cannot be written: {error}") from error
 
 
-def floor(root: Path, member: Member) -> float | None:
+def minimum_coverage(root: Path, member: Member) -> float | None:
     """Returns the minimum coverage of a member's tests in percent; None if none is known.
 
     It is None if the member's own configuration has a minimum. It is 0 while a baseline is
@@ -163,9 +163,9 @@ def floor(root: Path, member: Member) -> float | None:
     Raises:
         SlipwayError: baseline.json cannot be read.
     """
-    if _has_own_floor(member):
+    if _has_own_minimum(member):
         return None
-    return 0.0 if recording() else _known_floor(root, member)
+    return 0.0 if recording() else _known_minimum(root, member)
 
 
 def note(root: Path, member: Member, percent: float, say: Callable[[str], object]) -> None:
@@ -183,24 +183,24 @@ def note(root: Path, member: Member, percent: float, say: Callable[[str], object
     Raises:
         SlipwayError: baseline.json cannot be read.
     """
-    if _has_own_floor(member):
+    if _has_own_minimum(member):
         return
-    known, value = _known_floor(root, member), math.floor(percent * 10) / 10
+    known, value = _known_minimum(root, member), math.floor(percent * 10) / 10
     higher = known is not None and value > known and not shell.in_ci()
     if (recording() and value != known) or higher:
         write(root, f"test({member})", COVERAGE, {LEAST: value})
         say(f"{FILE}: the tests of {member} now cover {value} %. Less will fail; commit the file.")
 
 
-def _known_floor(root: Path, member: Member) -> float | None:
+def _known_minimum(root: Path, member: Member) -> float | None:
     return read(root).get(f"test({member})", {}).get(COVERAGE, {}).get(LEAST)
 
 
-def _has_own_floor(member: Member) -> bool:
+def _has_own_minimum(member: Member) -> bool:
     """Returns whether the member's own configuration, or its repository's, has a minimum."""
     if "--cov-fail-under" in python_member.pytest_options(member):
         return True
     file = own_config.find(member.root, member.path, "coverage")
     if file is None or file.parent == project.tools_folder(member.root):
         return False
-    return FLOOR.search(file.read_text(encoding="utf-8")) is not None
+    return FAIL_UNDER.search(file.read_text(encoding="utf-8")) is not None

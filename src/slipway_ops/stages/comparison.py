@@ -139,7 +139,7 @@ def _measure(
     """Runs pytest, with the known minimum of coverage if it measures the whole member."""
     options = [*python_member.pytest_options(member), *command]
     whole = not session.posargs and any(word.startswith("--cov") for word in options)
-    least = baseline.floor(root, member) if whole else None
+    least = baseline.minimum_coverage(root, member) if whole else None
     if least is None:
         _run(root, session, command, env)
         return

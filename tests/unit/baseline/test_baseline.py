@@ -137,14 +137,14 @@ def test_the_minimum_coverage_is_the_recorded_one_rounded_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, said = member(tmp_path), list[str]()
-    assert baseline.floor(tmp_path, api) is None
+    assert baseline.minimum_coverage(tmp_path, api) is None
     baseline.note(tmp_path, api, 71.39, said.append)
-    assert baseline.floor(tmp_path, api) is None and not said
+    assert baseline.minimum_coverage(tmp_path, api) is None and not said
     monkeypatch.setenv("BASELINE", "record")
-    assert baseline.floor(tmp_path, api) == 0
+    assert baseline.minimum_coverage(tmp_path, api) == 0
     baseline.note(tmp_path, api, 71.39, said.append)
     monkeypatch.delenv("BASELINE")
-    assert baseline.floor(tmp_path, api) == 71.3 and len(said) == 1
+    assert baseline.minimum_coverage(tmp_path, api) == 71.3 and len(said) == 1
 
 
 def test_the_minimum_coverage_rises_by_itself_but_not_in_ci(
@@ -154,13 +154,13 @@ def test_the_minimum_coverage_rises_by_itself_but_not_in_ci(
     baseline.write(tmp_path, "test(api)", "coverage", {"at least": 71.3})
     baseline.note(tmp_path, api, 60, said.append)
     baseline.note(tmp_path, api, 71.34, said.append)
-    assert baseline.floor(tmp_path, api) == 71.3 and not said
+    assert baseline.minimum_coverage(tmp_path, api) == 71.3 and not said
     monkeypatch.setenv("CI", "true")
     baseline.note(tmp_path, api, 80, said.append)
-    assert baseline.floor(tmp_path, api) == 71.3 and not said
+    assert baseline.minimum_coverage(tmp_path, api) == 71.3 and not said
     monkeypatch.delenv("CI")
     baseline.note(tmp_path, api, 80, said.append)
-    assert baseline.floor(tmp_path, api) == 80 and len(said) == 1
+    assert baseline.minimum_coverage(tmp_path, api) == 80 and len(said) == 1
 
 
 def test_a_minimum_coverage_of_0_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +168,7 @@ def test_a_minimum_coverage_of_0_is_valid(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("BASELINE", "record")
     baseline.note(tmp_path, api, 0, lambda text: None)
     monkeypatch.delenv("BASELINE")
-    assert baseline.floor(tmp_path, api) == 0
+    assert baseline.minimum_coverage(tmp_path, api) == 0
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_a_member_with_its_own_minimum_has_none_in_the_baseline(
     api = member(tmp_path)
     (api.path / name).write_text(text, encoding="utf-8")
     monkeypatch.setenv("BASELINE", "record")
-    assert baseline.floor(tmp_path, api) is None
+    assert baseline.minimum_coverage(tmp_path, api) is None
     baseline.note(tmp_path, api, 90, lambda said: None)
     assert not (tmp_path / FILE).exists()
 

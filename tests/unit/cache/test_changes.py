@@ -238,7 +238,7 @@ CHANGES = [
     Change(".editorconfig", append(".editorconfig"), f"lint(web) {REPO}"),
     Change("audit.toml", append("audit.toml"), "scan(*) " + REPO),
     Change("a known finding", known("lint(api)"), "lint(api)"),
-    Change("a floor of coverage", known("test(worker)"), "test(worker)"),
+    Change("a minimum of coverage", known("test(worker)"), "test(worker)"),
     Change("a known finding in the whole tree", known("scan(repo)"), "scan(repo)"),
     Change("a known finding of a member that is gone", known("lint(gone)"), ""),
     Change(
