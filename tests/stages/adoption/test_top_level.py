@@ -103,7 +103,8 @@ def test_a_taken_file_name_is_reported_before_anything_is_written(
     words = ("copy", "--defaults", "--vcs-ref=HEAD", str(template), ".")
     done = project.run(BIN / "copier", *words)
     assert done.returncode != 0
-    assert f"git mv {name} own_{name}" in " ".join(done.stdout.split())
+    assert f"git mv {name} own_{name}" in done.stdout.splitlines()[-1]
+    assert "Traceback" not in done.stdout
     assert project.git("status", "--porcelain") == ""
 
 
