@@ -22,7 +22,7 @@ from slipway_ops import project, shell, terminal
 from slipway_ops.deploy.environment import Environment
 from slipway_ops.deploy.records import Record
 from slipway_ops.environments import environment_files
-from slipway_ops.errors import SlipwayError
+from slipway_ops.errors import SlipwayError, did_you_mean
 from slipway_ops.images import bake
 
 TIMEOUT = 120  # seconds until every container must be healthy
@@ -255,7 +255,19 @@ class Stack(Environment):
             )
 
     def logs(self, *services: str, follow: bool = False, lines: int = 100) -> int:
-        """Shows the logs of the containers; returns docker's exit status."""
+        """Shows the logs of the containers; returns docker's exit status.
+
+        Raises:
+            ComposeError: there is no container, or none of a service; or the host does not answer.
+        """
+        name, there = self.environment, {container.service for container in self.containers()}
+        if not there:
+            raise ComposeError(f"Nothing runs in {name} {self.place}. Type: inv up {name}")
+        for service in set(services) - there:
+            raise ComposeError(
+                f"{name} has no container of {service!r}.{did_you_mean(service, there)} It has: "
+                f"{', '.join(sorted(there))}"
+            )
         words = ["logs", f"--tail={lines}", *(["--follow"] if follow else []), *services]
         return self._by_name(*words).returncode
 

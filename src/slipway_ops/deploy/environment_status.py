@@ -39,13 +39,14 @@ def lines(environment: Stack | Cluster) -> list[str]:
         containers = environment.containers()
         rows = [(c.service, c.state, c.image) for c in containers]
         drift = _drift(environment, containers, deployed)
-    found = [f"{name}: nothing was deployed {place}"]
+    found = [f"{name}: nothing was deployed {place}. Type: inv deploy {name}"]
     if deployed:
         found = [f"{name}: {deployed.version}, deployed {_by(deployed)} {place}"]
-    elif name == "development" and rows:
-        found = [f"{name}: images of this tree {place}"]
-    table = [(member, state, _short(image)) for member, state, image in rows]
-    found += [f"  {line}" for line in text_table.lines(table)] if table else []
+    elif name == "development":
+        found = [f"{name}: {'images of this tree' if rows else 'nothing runs'} {place}"]
+        found[0] += "" if rows else ". Type: inv up"
+    table = [(member, state, _short(member, image)) for member, state, image in rows]
+    found += [f"  {line}" for line in [*text_table.lines(table), *environment.urls()] if table]
     if written and not written[0].healthy:
         remedy = "completes it" if written[0].restores else "goes back"
         found.append(
@@ -70,7 +71,7 @@ def _drift(stack: Stack, containers: list[Container], deployed: Record | None) -
     for container in containers:
         name, digest = container.service, digests.get(container.service, "")
         if not container.image.endswith(digest):
-            found.append(f"{name} runs {_short(container.image)}; it should be {digest[7:19]}")
+            found.append(f"{name} runs {_short(name, container.image)}; it should be {digest[7:19]}")
         elif digest and not container.healthy:
             found.append(f"{name} is {container.state}; it should be healthy")
     if stack.observed and containers:
@@ -88,7 +89,7 @@ def _by(record: Record) -> str:
     return f"{record.when[:16].replace('T', ' ')} UTC by {record.who}"
 
 
-def _short(image: str) -> str:
-    """The first 12 digits of a reference by digest, else its tag."""
+def _short(service: str, image: str) -> str:
+    """The first 12 digits of a reference by digest, else its tag, with the name of a foreign image."""
     name, _, digest = image.partition("@sha256:")
-    return digest[:12] or name.rpartition(":")[2]
+    return digest[:12] or name.rpartition("/")[2].removeprefix(f"{service}:")

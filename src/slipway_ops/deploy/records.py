@@ -86,6 +86,11 @@ def latest(environment: Environment) -> Record:
         SlipwayError: nothing was deployed yet; or see `read`.
     """
     past = healthy(environment)
+    if not past and environment.environment == "development":
+        raise SlipwayError(
+            "development runs what is built here: it has no deployments to check or to go back to. "
+            "Name another environment, such as staging."
+        )
     if not past:
         raise SlipwayError(
             f"Nothing was deployed to {environment.environment} {environment.place} yet. "

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from slipway_ops import terminal
 from slipway_ops.deploy.compose import GENERATION, TIMEOUT, ComposeError, Container, Stack
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
@@ -75,7 +76,8 @@ class Rollout:
             self._report_memory(before, counts)
             self._tell(f"starting {', '.join(counts)}")
             self.stack.add(counts, self._additions())
-        self._wait(before)
+        with terminal.step("Waiting until all of them are healthy", after=1):
+            self._wait(before)
         routes = [
             f"{m.kind}/{n}/{self._alias(n)}" for n, m in self.members.items() if self._nets(n)
         ]

@@ -14,7 +14,8 @@ class Check:
     Attributes:
         what: what was checked, such as `Docker Engine`.
         text: the result, in plain words.
-        remedy: the command to type, or what else to do; "" if nothing has to be done.
+        remedy: the command to type, or what else to do; "" if nothing has to be done. If all is
+            well, it is only a recommendation.
         is_well: None if the check was not possible.
     """
 
@@ -24,7 +25,8 @@ class Check:
     is_well: bool | None = True
 
     def __str__(self) -> str:
-        lines = f"{MARKS[self.is_well]}  {self.what}: {self.text}"
+        mark = "tip" if self.is_well and self.remedy else MARKS[self.is_well]
+        lines = f"{mark}  {self.what}: {self.text}"
         return lines + (f"\n     Type: {self.remedy}" if self.remedy else "")
 
 

@@ -45,6 +45,15 @@ def engine(info: Mapping[str, Any], where: str) -> Iterator[Check]:
     yield _clock(str(info.get("SystemTime", "")), where)
 
 
+def live_restore(info: Mapping[str, Any], where: str) -> Check:
+    """Recommends that containers go on without the engine, where an environment is deployed."""
+    if info.get("LiveRestoreEnabled"):
+        return Check("Live restore", f"containers on {where} go on if its engine crashes")
+    text = f"if the engine on {where} crashes, all containers stop and start again"
+    setting = f'"live-restore": true to /etc/docker/daemon.json on {where}'
+    return Check("Live restore", text, f"sudo systemctl reload docker (after adding {setting})")
+
+
 def plugins(info: Mapping[str, Any]) -> Iterator[Check]:
     """Checks that docker on this machine has new enough versions of the plugins."""
     found = {

@@ -51,6 +51,8 @@ def checks(root: Path, name: str) -> Iterator[Check]:
         return
     if stack.values.get("DOCKER_HOST"):  # otherwise the checks of this machine include it
         yield from engine.engine(info, stack.host)
+    if name != "development":
+        yield engine.live_restore(info, stack.host)
     for look in (_disk, _ports, _records, _containers, _backups):
         try:
             yield from look(stack)

@@ -50,7 +50,8 @@ def _login(root: Path) -> Check:
     host = bake.repository(root, "x").partition("/")[0]
     if registry_login.is_loopback(host) or registry_login.stored_login(host):
         return Check("Registry", f"there is a login for {host}, if it needs one")
-    return wrong("Registry", f"there is no login for {host}", f"docker login {host}")
+    text = f"there is no login for {host}; to push images, you need one"
+    return Check("Registry", text, f"docker login {host}")
 
 
 def _rules(root: Path) -> Check:

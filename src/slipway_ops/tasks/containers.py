@@ -27,6 +27,8 @@ def up(
 
     stack = deployment.up(root, target(root, environment, yes), observability=observability)
     print(f"{stack.environment} is up.", *stack.urls(), sep="\n  ")
+    same = f" {environment}" if environment else ""
+    print(f"Its logs: inv logs{same} --follow. To stop it: inv down{same}")
 
 
 @operation(help=ASKS | {"volumes": "Also delete the data of the database (development only)."})
@@ -50,6 +52,7 @@ def down(
         deployment.stop(found)
         return
     compose.stack(root, name).remove(volumes=volumes)
+    print(f"{name} is stopped; its data {'is deleted' if volumes else 'stays'}.")
 
 
 @operation(

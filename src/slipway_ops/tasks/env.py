@@ -61,7 +61,7 @@ def use(root: Path, environment: str, yes: bool = False) -> None:
         )
     confirm(environment, yes)
     environment_files.use(root, environment)
-    print(f"{environment} is active.")
+    print(f"{environment} is active: `inv up`, `inv status` and the others act on it.")
 
 
 @operation(help=NAME)
@@ -77,7 +77,7 @@ def init(root: Path, environment: str) -> None:
     print(f"{file.name} is written, with new secrets; git ignores it.")
     if missing:
         print("Fill in:", *(f"{v.name}: {v.meaning}" for v in missing), sep="\n  ")
-    print(f"Then type: inv env.check {environment}")
+    print(f"Then type: inv env.{'check' if missing else 'use'} {environment}")
 
 
 @operation(help=ENVIRONMENT)

@@ -39,6 +39,10 @@ PURPOSES = {  # in the order of `inv --list`; the project's own tasks come last
 }
 
 
+# Words that people know from docker and systemctl, and the tasks that they mean.
+MEANT = {"start": "up", "stop": "down", "restart": "up", "ps": "status"}
+
+
 def _environments(_: Path) -> Iterable[str]:
     from slipway_ops.environments import environment_files
 
@@ -173,7 +177,11 @@ class Program(Invoke):
             return f"{name} has no option {word}.{suggestion} All options: inv --help {name}"
         if word in self.collection.collections:
             return f"{word} has several tasks: inv --list {word}"
-        suggestion = did_you_mean(word, self.collection.task_names)
+        known = self.collection.task_names
+        meant = [name for name in known if name.endswith(f".{word}") or name == MEANT.get(word)]
+        suggestion = did_you_mean(word, known)
+        if meant:
+            suggestion = f" Did you mean {' or '.join(sorted(meant))}?"
         more = f"{context.name} does not accept another word. " if context.name else ""
         return f"{more}There is no task {word!r}.{suggestion} All tasks: inv --list"
 

@@ -17,7 +17,6 @@ from support import REPOSITORY, Project, clean_environment, copy, run
 pytestmark = [pytest.mark.xdist_group("docs"), pytest.mark.timeout(900)]
 
 STORY = "tests/stages/life/test_story.py::test_the_life_of_a_project"
-SETUP = "python3 -m venv .venv && .venv/bin/pip install --quiet uv && .venv/bin/uv run nox -s setup"
 DEPLOYED = (
     "tests/engine/containers/test_deploy.py::test_the_same_digest_runs_in_staging_and_production"
 )
@@ -41,8 +40,7 @@ STAGES = (
 GUIDE = "tests/stages/adoption/test_guide.py::test_every_command_of_the_guide_does_what_it_says"
 # Commands that other tests run, because they need a container engine, or all stages.
 ELSEWHERE = {
-    SETUP: STORY,
-    "uv run nox -s setup": "tests/stages/life/test_story.py::test_with_uv_one_command_is_enough",
+    "uv run nox -s setup": STORY,
     "nox -s setup": "tests/stages/test_hooks.py::"
     "test_the_hooks_of_this_repository_are_green_and_catch_faults",
     "nox": STAGES,

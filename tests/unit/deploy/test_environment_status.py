@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from unit.deploy.docker_host import BACKEND, RUNNING, DockerHost, container
 
-from slipway_ops.deploy import compose, deployment, environment_status
+from slipway_ops.deploy import compose, deployment, environment_status, records
 from slipway_ops.deploy.compose import Stack
 from slipway_ops.errors import SlipwayError
 
@@ -76,8 +77,32 @@ def test_the_monitoring_stack_is_not_expected_without_the_capability(
         deployment.up(host.root, "staging", observability=True)
 
 
+def test_the_status_has_the_addresses_and_the_names_of_foreign_images(host: DockerHost) -> None:
+    host.deploy("v1.0.0")
+    published = {"NetworkSettings": {"Ports": {"8000/tcp": [{"HostPort": "28000"}]}}}
+    host.containers = [RUNNING[0] | published, *RUNNING[1:]]
+    text = status(host)
+    assert "backend: http://127.0.0.1:28000" in text and "postgres:17" in text
+
+
+def test_logs_of_what_does_not_run_are_refused(host: DockerHost) -> None:
+    stack = compose.stack(host.root, "staging")
+    with pytest.raises(SlipwayError, match="inv up staging"):
+        stack.logs()
+    host.containers = RUNNING
+    with pytest.raises(SlipwayError, match="Did you mean backend?"):
+        stack.logs("bakend")
+    assert stack.logs("backend") == 0
+
+
 def test_an_environment_without_deployments_says_so(host: DockerHost) -> None:
-    assert status(host) == "staging: nothing was deployed on this machine"
+    assert status(host) == "staging: nothing was deployed on this machine. Type: inv deploy staging"
+    stack = replace(compose.stack(host.root, "staging"), environment="development")
+    assert environment_status.lines(stack) == [
+        "development: nothing runs on this machine. Type: inv up"
+    ]
+    with pytest.raises(SlipwayError, match="runs what is built here"):
+        records.latest(stack)
 
 
 def test_a_host_that_does_not_answer_is_a_line(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

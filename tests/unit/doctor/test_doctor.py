@@ -58,6 +58,11 @@ def to_fix(checks: Iterable[Check]) -> dict[str, str]:
     return {check.what: check.remedy for check in checks if check.is_well is False}
 
 
+def tips(checks: Iterable[Check]) -> dict[str, str]:
+    """The recommendations: {what they are about: the command}."""
+    return {check.what: check.remedy for check in checks if str(check).startswith("tip")}
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project on a machine that has everything that it needs."""
@@ -106,11 +111,9 @@ def test_problems_of_the_machine_are_named(root: Path, monkeypatch: pytest.Monke
         raise SlipwayError("differs")
 
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**9))
-    monkeypatch.setattr(registry_login, "stored_login", lambda _: None)
     monkeypatch.setattr(rulesets, "protect", differ)
     assert to_fix(machine.checks(root)) == {
         "Disk": "docker system prune",
-        "Registry": "docker login registry.example.com",
         "Rules on GitHub": "inv protect",
     }
 
@@ -126,12 +129,21 @@ def test_a_check_that_cannot_run_is_neither_passed_nor_failed(
     assert check.is_well is None and "no token" in str(check)
 
 
+def test_a_login_is_recommended_because_only_pushing_needs_it(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry_login, "stored_login", lambda _: None)
+    checks = list(machine.checks(root))
+    assert tips(checks) == {"Registry": "docker login registry.example.com"}
+    assert to_fix(checks) == {}
+
+
 @pytest.fixture
 def production(root: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     """A healthy production environment."""
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess(command, 0, info(), "")
+        return subprocess.CompletedProcess(command, 0, info(LiveRestoreEnabled=True), "")
 
     values = {"RUNTIME_DATABASE_URL": URL, "BACKUP_URL": "s3://shop"}
     stack = Stack(root, "production", values, run=run)
@@ -155,6 +167,21 @@ def test_a_healthy_environment_has_nothing_to_fix(production: Stack) -> None:
     assert {"Variables", "Disk", "Deployments", "Containers", "Backups"} <= {
         check.what for check in checks
     }
+
+
+def test_live_restore_is_recommended_where_an_environment_is_deployed(
+    production: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 0, info(LiveRestoreEnabled=False), "")
+
+    assert tips(environment.checks(production.root, "production")) == {}
+    crashing = replace(production, run=run)
+    monkeypatch.setattr(compose, "stack", lambda *_: crashing)
+    checks = list(environment.checks(crashing.root, "production"))
+    assert '"live-restore": true' in tips(checks)["Live restore"]
+    assert to_fix(checks) == {}
+    assert tips(environment.checks(crashing.root, "development")) == {}
 
 
 def test_problems_of_an_environment_are_named(

@@ -115,6 +115,8 @@ def test_ambiguous_parameters_are_only_flags(program: Program, line: str) -> Non
         ("depoy staging", "Did you mean deploy?"),
         ("env.shwo", "Did you mean env.show"),
         ("deploy --enviroment staging", "Did you mean --environment?"),
+        ("stop", "Did you mean down?"),
+        ("push", "Did you mean image.push?"),
         ("--help stauts", "Did you mean status?"),
         ("env", "inv --list env"),
         ("dev --port abc", "needs a number"),

@@ -60,8 +60,8 @@ def configure(settings: CommonSettings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(root.level),
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    # They log every job and every call, as our own lines do.
-    for chatty in ("procrastinate", "httpx2"):
+    # They log every job and every call, as our own lines do, and every plugin at the start.
+    for chatty in ("procrastinate", "httpx2", "alembic.runtime.plugins"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
     # runtime.tasks logs how a job ended.
     logging.getLogger("procrastinate.worker").addFilter(_is_not_about_a_job)
