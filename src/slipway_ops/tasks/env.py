@@ -76,7 +76,7 @@ def init(root: Path, environment: str) -> None:
     file, missing = environment_files.initialize(root, environment)
     print(f"{file.name} is written, with new secrets; git ignores it.")
     if missing:
-        print("Fill in:", *(f"{v.name}: {v.meaning}" for v in missing), sep="\n  ")
+        print(f"Fill in, in {file.name}:", *(f"{v.name}: {v.meaning}" for v in missing), sep="\n  ")
     print(f"Then type: inv env.{'check' if missing else 'use'} {environment}")
 
 
