@@ -95,7 +95,9 @@ def test_services_start_when_their_dependencies_are_healthy(
     others = ({"database", "migrate"} if members else set()) | ({"proxy"} if proxied else set())
     assert set(found) == members | apps | others
     for name in members:
-        assert found[name]["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
+        after = found[name]["depends_on"]
+        assert after["migrate"]["condition"] == "service_completed_successfully"
+        assert after["database"]["condition"] == "service_healthy", "so it is stopped after them"
     if members:
         database = found["migrate"]["depends_on"]["database"]
         assert database["condition"] == "service_healthy"

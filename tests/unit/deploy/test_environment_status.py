@@ -91,7 +91,7 @@ def test_logs_of_what_does_not_run_are_refused(host: DockerHost) -> None:
         stack.logs()
     host.containers = RUNNING
     with pytest.raises(SlipwayError, match="Did you mean backend?"):
-        stack.logs("bakend")
+        stack.logs("backends")
     assert stack.logs("backend") == 0
 
 
