@@ -723,7 +723,7 @@ def setup(session: nox.Session) -> None:
             f"The update removed {name}, which was edited; the package replaces it. To see "
             f"it: git show HEAD:{name}"
         )
-    session.log("Ready: .venv has inv, nox and every tool; the hooks run at each commit.")
+    session.log("Ready: `. .venv/bin/activate` gives you inv, nox and every tool.")
 
 
 def title(session: nox.Session) -> None:

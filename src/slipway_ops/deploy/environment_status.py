@@ -71,7 +71,9 @@ def _drift(stack: Stack, containers: list[Container], deployed: Record | None) -
     for container in containers:
         name, digest = container.service, digests.get(container.service, "")
         if not container.image.endswith(digest):
-            found.append(f"{name} runs {_short(name, container.image)}; it should be {digest[7:19]}")
+            found.append(
+                f"{name} runs {_short(name, container.image)}; it should be {digest[7:19]}"
+            )
         elif digest and not container.healthy:
             found.append(f"{name} is {container.state}; it should be healthy")
     if stack.observed and containers:

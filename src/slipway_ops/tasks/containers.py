@@ -117,8 +117,9 @@ def deploy(
     from slipway_ops.deploy import compose, deployment, version_rules
     from slipway_ops.kubernetes import cluster
 
-    name = target(root, environment, yes)
+    name = target(root, environment)
     version, digests, revision = version_rules.resolve(root, name, version)
+    confirm(name, yes)  # now, because a version that is refused needs no answer
     record = deployment.deploy(root, name, digests, version=version, revision=revision)
     urls = (cluster.of(root, name) or compose.stack(root, name)).urls()
     print(f"{name} runs {record.version}.", *urls, sep="\n  ")

@@ -32,6 +32,8 @@ def operation(**options: Any) -> Callable[[Callable[..., None]], Callable[..., A
                 body(find_root(), *args, **kwargs)
             except SlipwayError as error:
                 raise Exit(str(error), code=1) from error
+            except EOFError as error:  # Ctrl-D in place of an answer
+                raise Exit("\nNothing was changed.", code=1) from error
 
         return task(run, **options)
 

@@ -6,13 +6,15 @@ import inspect
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from invoke.exceptions import ParseError
+from invoke.context import Context
+from invoke.exceptions import Exit, ParseError
 from invoke.parser.context import ParserContext
 
 from slipway_ops.project import CAPABILITIES
-from slipway_ops.tasks import namespace
+from slipway_ops.tasks import containers, namespace
 from slipway_ops.tasks.program import Program
 from support import BIN, REPOSITORY, Project, recipe
 
@@ -135,6 +137,23 @@ def test_an_unknown_name_is_refused_with_the_closest_one(
     done = project.run(BIN / "inv", *line.split())
     assert done.returncode == 1
     assert expected in done.stdout and "Traceback" not in done.stdout
+
+
+def test_ctrl_d_in_place_of_an_answer_is_a_no(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(_: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", end)
+    with pytest.raises(Exit, match="Nothing was changed"):
+        containers.rollback(Context(), environment="production")
+
+
+def test_a_version_that_is_refused_for_production_is_not_asked_about(project: Project) -> None:
+    done = project.run(BIN / "inv", "deploy", "production")
+    assert done.returncode == 1 and "inv deploy production vX.Y.Z" in done.stdout
 
 
 def test_a_task_of_the_project_takes_words_too(project: Project) -> None:
