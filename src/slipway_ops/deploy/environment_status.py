@@ -46,7 +46,8 @@ def lines(environment: Stack | Cluster) -> list[str]:
         found = [f"{name}: {'images of this tree' if rows else 'nothing runs'} {place}"]
         found[0] += "" if rows else ". Type: inv up"
     table = [(member, state, _short(member, image)) for member, state, image in rows]
-    found += [f"  {line}" for line in [*text_table.lines(table), *environment.urls()] if table]
+    if table:
+        found += [f"  {line}" for line in [*text_table.lines(table), *environment.urls()]]
     if written and not written[0].healthy:
         remedy = "completes it" if written[0].restores else "goes back"
         found.append(
@@ -92,6 +93,6 @@ def _by(record: Record) -> str:
 
 
 def _short(service: str, image: str) -> str:
-    """The first 12 digits of a reference by digest, else its tag, with the name of a foreign image."""
+    """The first 12 digits of a reference by digest; else the tag, of a foreign image with its name."""
     name, _, digest = image.partition("@sha256:")
     return digest[:12] or name.rpartition("/")[2].removeprefix(f"{service}:")
