@@ -1,4 +1,4 @@
-"""Deployments to a real cluster: what no double can show."""
+"""Deployments to a real cluster, for behavior that no double has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slipway_ops.deploy import environment_status, records, smoke_test
 from slipway_ops.kubernetes import deployment
 
 pytestmark = pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason=REASON)
-NONE = "sha256:" + 64 * "0"  # of an image that is nowhere
+NONE = "sha256:" + 64 * "0"  # of an image that does not exist
 
 
 def versions(world: World) -> list[str]:

@@ -20,7 +20,7 @@ print("kept", bytes(said))
 
 
 def shown(program: str, tty: bool) -> Terminal:
-    """What a program shows whose output is copied."""
+    """Returns the output of a program while it is copied."""
     return Terminal([sys.executable, "-c", SHOWS, program], REPOSITORY, tty=tty)
 
 

@@ -25,7 +25,7 @@ from slipway_ops.deploy.compose import Stack
 from slipway_ops.errors import SlipwayError
 from support import engine, need
 
-pytestmark = pytest.mark.xdist_group("database")  # one stack for all of them
+pytestmark = pytest.mark.xdist_group("database")  # one stack for all tests
 
 # The service writes a row ten times a second, like a product with users.
 COMPOSE = """\
@@ -79,7 +79,7 @@ CREATE TABLE note (text text);
 
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A database with tables of many kinds, and a service that writes into it."""
+    """A database with tables of many kinds, and a service that writes to it."""
     need(engine(), "a container engine: https://docs.docker.com/engine/install/")
     root = tmp_path_factory.mktemp("database")
     slug = f"data-{uuid.uuid4().hex[:8]}"
@@ -145,13 +145,13 @@ def notes(stack: Stack, database: str = "app") -> list[str]:
 
 
 def in_backups(stack: Stack, command: str) -> str:
-    """The output of a shell in a container that has the backups in /backups."""
+    """Runs a shell in a container with the backups in /backups; returns its output."""
     volume = f"--volume={stack.project}-backups:/backups"
     return docker("run", "--rm", volume, "--entrypoint=sh", "postgres:17", "-c", command)
 
 
 def is_written(stack: Stack) -> bool:
-    """Whether the service still writes."""
+    """Returns whether the service still writes."""
     before = sql(stack, "SELECT max(id) FROM written")
     eventually("a row", lambda: sql(stack, "SELECT max(id) FROM written") != before, 20)
     return True
@@ -223,7 +223,7 @@ def test_a_killed_restore_loses_nothing_and_the_next_one_completes_it(
     assert notes(stack) == ["saved"]
     (kept,) = backups.leftovers(database)
     assert notes(stack, kept) == ["later", "saved"]
-    # Whether before or after: what comes next is what was meant.
+    # In both cases, the next command must complete the restore.
     newer = restoring.restore(stack, kept)
     assert notes(stack) == ["later", "saved"]
     assert notes(stack, newer) == ["saved"]
@@ -323,7 +323,7 @@ def test_backups_work_on_a_host_over_ssh(
 
 @contextmanager
 def managed_database() -> Iterator[str]:
-    """A PostgreSQL that no compose file knows; gives its address."""
+    """Starts a PostgreSQL outside of the compose files; yields its address."""
     name = f"managed-{uuid.uuid4().hex[:8]}"
     words = ["--env=POSTGRES_DB=app", "--env=POSTGRES_USER=app", "--env=POSTGRES_PASSWORD=se/cret"]
     docker("run", "--detach", "--name", name, *words, "postgres:17")

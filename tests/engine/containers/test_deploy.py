@@ -1,4 +1,4 @@
-"""A product's way through its environments, on the real engine and registry."""
+"""A product is deployed to all environments, on the real engine and registry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from support import BIN, clean_environment, engine, need, render, run
 
 pytestmark = [
     pytest.mark.timeout(1500),
-    pytest.mark.xdist_group("deployments"),  # one product for all of them
+    pytest.mark.xdist_group("deployments"),  # one product for all tests
 ]
 
 BACKEND = "services/backend/src/backend/__main__.py"
@@ -47,9 +47,9 @@ def product(
 
 @pytest.fixture
 def shop(product: DeployableProject) -> Iterator[DeployableProject]:
-    """The product as it was first committed: nothing runs, no environment was made.
+    """The product after its first commit: nothing runs, and it has no environments.
 
-    What the registry has of it stays: a version can be promoted in one test only.
+    Its images stay in the registry, so only one test can promote a version.
     """
     yield product
     product.reset()
@@ -91,13 +91,13 @@ def test_the_same_digest_runs_in_staging_and_production(
     assert first in said
     assert "drift" not in said
 
-    # What was changed behind its back is shown, and put right.
+    # A change by hand is shown, and reverted.
     docker("rm", "--force", shop.container("staging", "agents"))
     assert "drift: agents does not run" in shop.inv("status", "staging")
     shop.inv("up", "staging")
     assert "drift" not in shop.inv("status", "staging")
 
-    # Production: what it refuses; tests/unit/deploy/test_version_rules.py has every rule.
+    # Production refuses versions; tests/unit/deploy/test_version_rules.py has all rules.
     port = shop.initialize("production")
     deploy = ["deploy", "production", "--yes"]
     assert "Production takes a released version by name" in shop.refused(*deploy)
@@ -117,7 +117,7 @@ def test_the_same_digest_runs_in_staging_and_production(
     assert "--yes" in said
     assert shop.images("production") == {}, "something was started in spite of the rules"
 
-    # Production: what staging has run, by the same digests, and used.
+    # Production gets the digests that staging has run.
     assert "production runs v1.0.0." in shop.inv(*deploy, "v1.0.0")
     running = shop.images("production")
     assert {name: running[name] for name in staged} == staged
@@ -130,11 +130,11 @@ def test_the_same_digest_runs_in_staging_and_production(
 
     third = change(shop, APP, "raise SystemExit('it breaks')\n", "fix: it breaks")
 
-    # From here on people use staging, and none of them sees anything of what is done.
+    # From here on there are requests to staging, and none of them fails.
     site = f"http://127.0.0.1:{staging_port}"
     with shop.language_model("staging"):
         with steady_load(site, 10, tmp_path / "load.json") as report:
-            # A second machine, by SSH; here it is this one under another address.
+            # A second machine over SSH, which is this one under another address.
             with ssh_host(tmp_path / "ssh") as (host, variables):
                 path = f"{variables['SSH_BIN']}{os.pathsep}{os.environ['PATH']}"
                 shop.fill("staging", DOCKER_HOST=host)
@@ -149,7 +149,7 @@ def test_the_same_digest_runs_in_staging_and_production(
             shop.inv("up", "staging")
             assert len(shop.containers("staging", "backend")) == 2
 
-            # An unhealthy version: the one before serves again, and the exit status says so.
+            # An unhealthy version: the previous one serves again, and the exit status is 1.
             said = shop.refused("deploy", "staging", third)
             assert f"staging goes on with {second}" in said
             assert "backend is" in said and "it breaks" in said
@@ -170,7 +170,7 @@ def test_the_same_digest_runs_in_staging_and_production(
     assert "staging: not known." in shop.inv("status", "--all", PATH=path)
     shop.fill("staging", DOCKER_HOST="")
 
-    # No secret was ever said.
+    # The output contains no secret.
     for environment in ("staging", "production"):
         lines = (shop.path / f".env.{environment}").read_text(encoding="utf-8").splitlines()
         secrets = [line.partition("=")[2] for line in lines if line.startswith("DATABASE_PASSWORD")]
@@ -190,7 +190,7 @@ def test_only_changed_images_are_pushed_and_replaced(
     members = ("agents", "backend", "frontend", "proxy")
     before = {name: shop.containers("staging", name) for name in members}
 
-    # A second clone, elsewhere and later, makes the same images without looking at the first ones.
+    # A second clone makes the same images later, without the first ones.
     clone = tmp_path / "somewhere" / "else"
     run("git", "clone", "--quiet", shop.path, clone, cwd=tmp_path)
     place = f"{REGISTRY}/{shop.slug}/{shop.slug}"
@@ -213,7 +213,7 @@ def test_only_changed_images_are_pushed_and_replaced(
     assert commit_of(shop) in said and "drift" not in said
     assert "are those of" in shop.inv("smoke", "staging")
 
-    # One that changes a service replaces that one.
+    # A commit that changes a service replaces only that service.
     changed = change(shop, BACKEND, "# another change\n", "fix: another change")
     said = shop.inv("deploy", "staging", changed)
     after = {name: shop.containers("staging", name) for name in members}
@@ -247,7 +247,7 @@ def test_development_is_built_here_and_a_task_survives_a_killed_agent(
             page = open_page(browser, f"http://127.0.0.1:{port}")
             ask(page, "What is a slipway?", "A model says: What is a slipway?")
 
-        # By SIGTERM, then by SIGKILL.
+        # With SIGTERM, then with SIGKILL.
         call(address, text="slow slow slow slow, then SIGTERM")
         threading.Event().wait(1.5)
         docker("stop", agents)
@@ -266,7 +266,7 @@ def test_development_is_built_here_and_a_task_survives_a_killed_agent(
         finally:
             docker("rm", "--force", other)
 
-    shop.inv("up")  # again is harmless, and starts what has ended
+    shop.inv("up")  # running it again is harmless, and starts stopped containers
     assert call(address)[-1]["text"] == "What is a slipway?"
     shop.inv("down")
     assert shop.images("development") == {}

@@ -1,6 +1,6 @@
-"""Only one command at a time changes an environment: the lock, with a real engine and processes.
+"""The lock of an environment: only one command at a time changes it, on a real engine.
 
-The commands that it protects are simple programs here, in place of `docker compose`.
+Simple programs take the place of `docker compose`.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def test_one_of_two_deployments_gets_the_lock_and_the_other_names_its_holder(
         assert f"docker rm --force {place.lock}" in str(refused.value)
         assert "ann deploys v1.2.3" in said[0]
 
-        # Killed: the command that it ran has ended before the next one holds the lock.
+        # The command of a killed run ends before the next run gets the lock.
         first.kill()
         started = time.monotonic()
         second = place.hold("bob", *place.work(0.1), host=host, path=path)
@@ -201,7 +201,7 @@ def test_the_lock_of_a_killed_run_lasts_until_its_command_ends(
     started = {" ".join(process.cmdline()): process for process in below(holder)}
     (guard,) = [process for words, process in started.items() if "reaper.py" in words]
     (work,) = [process for words, process in started.items() if "at work" in words]
-    guard.kill()  # nothing is left that ends the command
+    guard.kill()  # nothing else would end the command
     holder.kill()
     holder.wait()
     with pytest.raises(SlipwayError):

@@ -1,4 +1,4 @@
-"""The images, built and run by their own commands: read-only, without rights, quick to stop."""
+"""Images run read-only and without rights, and stop quickly."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def stack(
     project = render(template, tmp_path_factory.mktemp("images") / "project", **answers)
     if not answers:
         add_by_hand(project)
-    # A user whose files only they can read: in the images everybody can read them.
+    # The umask of a user who makes files private; in images, everybody can read them.
     run("chmod", "-R", "go=", project.path, cwd=project.path)
     with own_registry() as registry:
         project.green("-s", "build(repo)", REGISTRY=registry)
@@ -243,7 +243,7 @@ def test_every_image_runs_with_the_restrictions_of_its_kubernetes_manifest(
 
 
 def _status(host: str, port: int, path: str) -> int:
-    """The status of an answer; 0 where there is none."""
+    """Returns the status of an answer; 0 if there is none."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path)

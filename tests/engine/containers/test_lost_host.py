@@ -103,7 +103,7 @@ def test_the_steps_of_the_document_restore_the_data_on_a_new_host(
         assert done.returncode == 0 and "with the same tables and rows" in done.stdout, done.stdout
 
         # The next version, whose migration the backup does not have. While its schema is in place,
-        # the version before goes on.
+        # the previous version keeps running.
         folder = "libs/runtime/src/runtime/migrations/versions"
         shop.write(f"{folder}/0002_stars.py", SECOND)
         shop.commit("feat: stars")

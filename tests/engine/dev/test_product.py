@@ -40,13 +40,13 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     rendered project, closes pytest's folder to other users.
     """
     with tempfile.TemporaryDirectory(prefix="dev-") as folder:
-        # A run that is killed cannot remove its folder for the socket: it goes with this one.
+        # A killed run cannot remove its folder for the socket, so that is removed with this one.
         monkeypatch.setenv("TMPDIR", folder)
         yield Path(folder)
 
 
 def call(address: str, **body: str) -> Any:
-    """The JSON answer of an address; with a body it is a POST."""
+    """Returns the JSON answer of an address; sends a POST if there is a body."""
     headers = {"content-type": "application/json"}
     data = json.dumps(body).encode() if body else None
     request = urllib.request.Request(address, data, headers)
@@ -61,7 +61,7 @@ def addresses(run: Terminal) -> dict[str, str]:
 
 
 def inv_dev(project: Project, base: int, *words: str, tty: bool = False) -> Terminal:
-    """`inv dev`, typed at the project's root."""
+    """Runs `inv dev` at the root of the project."""
     return Terminal([BIN / "inv", "dev", "--port", str(base), *words], project.path, tty=tty)
 
 
@@ -93,7 +93,7 @@ def test_a_question_is_answered_in_the_browser_and_is_still_there_after_a_restar
             phone.screenshot(path=screenshots / "answered-phone.png", animations="disabled")
             width = phone.evaluate("document.documentElement.scrollWidth")
             assert width <= PHONE[0], "the page scrolls sideways on a phone"
-            # An open page must not hold up the end.
+            # An open page must not delay the end.
             run.send(signal.SIGINT)
             assert run.end() == 130
         assert "Killing " not in run.text

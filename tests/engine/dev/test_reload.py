@@ -63,7 +63,7 @@ class Running:
 
 
 def eventually(condition: Callable[[], bool], timeout: float = 20) -> float:
-    """Waits for a condition, over requests that fail; returns the seconds that it took."""
+    """Waits for a condition, and ignores failed requests; returns the seconds."""
     begin = time.monotonic()
     while time.monotonic() < begin + timeout:
         try:
@@ -92,7 +92,7 @@ def test_an_edit_of_an_api_changes_its_answer_within_two_seconds(running: Runnin
     assert f"Reloading backend, because {API} changed." in running.run.text
     running.edit(API, "[]  # edited", kept)
     second = eventually(lambda: [each["id"] for each in call(running.api)] == [number])
-    # A machine that runs other tests as well is slower: the import takes 0.8 s on one that is idle.
+    # A machine with other tests is slower; on an idle one the import takes 0.8 s.
     begin = time.monotonic()
     code = "import backend.app, runtime.web"
     assert running.project.run(".venv/bin/python", "-c", code).returncode == 0
@@ -123,7 +123,7 @@ def test_programs_that_did_not_change_are_not_reloaded(running: Running) -> None
         path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
     running.comment("services/backend/tests/conftest.py")
     running.edit("apps/frontend/src/App.tsx", "What would you like", "What do you want")
-    running.comment(WORKER)  # what follows it would have been seen by then
+    running.comment(WORKER)  # other reloads would have been visible by then
     eventually(lambda: bool(running.reloaded(said)))
     time.sleep(1)
     assert running.reloaded(said) == ["agents"]

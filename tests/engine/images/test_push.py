@@ -1,4 +1,4 @@
-"""Pushing real images to Docker's own registry, also if it fails meanwhile."""
+"""Pushing real images to Docker's own registry, which may fail meanwhile."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ TOKEN = re.compile(r'//[^\n]*|"(?:[^"\\\n]|\\.)*"|`[^`]*`|[\w.]+|[{}\[\](),=+]|\
 
 
 def tokens(text: str) -> Iterator[str]:
-    """The tokens of Alloy's language; all else is an error."""
+    """Yields the tokens of a file of Alloy; unknown text is an error."""
     at = 0
     while at < len(text):
         found = TOKEN.match(text, at)
@@ -99,7 +99,7 @@ def test_log_lines_have_few_labels_which_name_the_container() -> None:
     text = (DEPLOY / "alloy" / "config.alloy").read_text(encoding="utf-8")
     assert 'values = ["service", "instance", "environment", "level"]' in text
     loki = yaml.safe_load((DEPLOY / "loki" / "loki.yaml").read_text(encoding="utf-8"))
-    # Loki would make a fifth of the first.
+    # Loki would make a fifth label from the first.
     assert loki["limits_config"]["discover_service_name"] == []
     assert loki["schema_config"]["configs"][-1]["schema"] == "v13"
     assert loki["limits_config"]["allow_structured_metadata"] is True
@@ -182,7 +182,7 @@ def test_every_monitoring_container_can_write_to_its_folders(debian: None, tmp_p
     parts = ["alertmanager", "alloy", "blackbox", "grafana", "loki"]
     try:
         subprocess.run([*compose, "up", "--detach", *parts], env=environment, check=True)
-        time.sleep(3)  # what may not write ends at once, and is started again
+        time.sleep(3)  # a program without write access ends at once and is restarted
         names = docker(
             "ps", "--all", "--quiet", f"--filter=label=com.docker.compose.project={project}"
         )

@@ -75,7 +75,7 @@ class Story:
 def story(default_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """A default project with a mistake in its API, and calls with every possible outcome."""
     with ExitStack() as stack:
-        # Where the tests are root, PostgreSQL runs as another user, whom pytest's folder shuts out.
+        # If root runs the tests, PostgreSQL runs as another user, who cannot read pytest's folder.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="observability-")))
         folder.chmod(0o755)
         default_project.git("clone", "--quiet", str(default_project.path), str(folder / "shop"))
@@ -123,7 +123,7 @@ def _played(project: Project, folder: Path, url: str, double: Model, stack: Exit
         LLM_TIMEOUT="0.5",
     )
     eventually("the worker", lambda: call(f"{inner['agents']}/readyz")[0] == 200)
-    done = len(ANSWERED) + len(FAILED) - 1  # the slow one is tried again for a minute
+    done = len(ANSWERED) + len(FAILED) - 1  # the slow question is tried again for a minute
     eventually(
         "the ends of the tasks",
         lambda: sum('"outcome":"succeeded"' in line and '"answer_question"' in line

@@ -87,7 +87,7 @@ def test_every_expression_has_data_under_load_and_a_rolling_restart(
     assert not without, "\n".join(without)
     assert len(table) > 50
     assert shop.value('count(rate(http_requests_total{route="unmatched"}[1m]) > 0)') == 2
-    # While one of two was gone the other answered: a visitor saw a moment of it at most.
+    # While one of two was stopped, the other answered, so few requests failed.
     assert shop.answers[200] > 50 and shop.answers[404] and shop.answers[405] and shop.answers[422]
     assert shop.answers[0] + shop.answers[502] <= shop.answers.total() // 20, shop.answers
 
@@ -142,7 +142,7 @@ def test_monitoring_can_only_read_from_the_engine(shop: Observed) -> None:
 
 def test_the_queue_is_counted_once_and_alerts_arrive_without_agents(shop: Observed) -> None:
     depth = 'max by (queue) (task_queue_depth{queue="agents",state="todo"})'
-    # Those that a model refused are asked again.
+    # Questions that the model refused are asked again.
     busy = 'sum(max by (queue, state) (task_queue_depth{state=~"todo|scheduled|doing"}))'
     shop.until(busy, 0, 150)
     agents = shop.project.containers("development", "agents")

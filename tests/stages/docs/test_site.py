@@ -21,7 +21,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def built(copy: Project) -> tuple[int, str]:
-    """Builds the site again from the folder that the session has put together."""
+    """Builds the site again from the folder that the session has prepared."""
     program, source = copy.path / ".nox/docs/bin/sphinx-build", copy.path / ".nox/docs/tmp/source"
     done = run(program, "-q", "-W", "--keep-going", source, copy.path / "again", cwd=copy.path)
     return done.returncode, done.stdout

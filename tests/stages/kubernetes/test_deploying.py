@@ -18,7 +18,7 @@ from slipway_ops.deploy import environment_status, records
 from slipway_ops.errors import SlipwayError
 from slipway_ops.kubernetes import deployment, lease
 
-PARTS = {  # of the Role, that this cluster has no objects of, or that this test has no need of
+PARTS = {  # rights for objects that are not here
     ("gateway.networking.k8s.io", "httproutes"),
     ("monitoring.coreos.com", "podmonitors"),
     ("", "pods/exec"),
@@ -247,7 +247,7 @@ def test_a_run_that_lost_its_lock_changes_nothing_more(
 
 
 def killed_after(commands: int) -> Callable[..., Any]:
-    """Runs so many commands of kubectl; then the run is dead."""
+    """Kills the run after a number of kubectl commands."""
     left = iter(range(commands))
 
     def run(*words: Any, **options: Any) -> Any:

@@ -10,11 +10,11 @@ from pathlib import Path
 from slipway_ops.project import UNSAID
 from support import BIN, REPOSITORY, Project, copy, need, run
 
-BEFORE = "3e455ff"  # the last commit whose projects hold the pipeline themselves
+BEFORE = "3e455ff"  # the last commit whose projects contain the pipeline
 
 
 def versions(project: Project) -> dict[str, str]:
-    """What uv.lock holds, without the project's own folders."""
+    """Returns the versions in uv.lock, without members of the project."""
     lock = tomllib.loads((project.path / "uv.lock").read_text(encoding="utf-8"))
     return {p["name"]: p["version"] for p in lock["package"] if "registry" in p["source"]}
 

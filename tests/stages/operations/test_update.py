@@ -73,7 +73,7 @@ def update(project: Project, **answers: object) -> str:
 
 
 def conflicts(project: Project) -> str:
-    """What git knows of unmerged files, and of markers left in others: "" where all is well."""
+    """Returns unmerged files, and files with conflict markers; "" if there are none."""
     return project.git("ls-files", "-u") + project.run("git", "diff", "--check").stdout
 
 

@@ -134,7 +134,7 @@ def test_a_hotfix_of_an_older_version_is_released_from_its_branch(shop: World) -
     assert "v1.0.1" not in state.entries and state.stamp == "1.1.0", "main was changed"
     assert "does not look like one from a release" not in said
     assert shop.reference("refs/heads/hotfix/1.0~1") == commit
-    # What is new there would be a version that main has.
+    # A feature there would make a version that main already has.
     shop.merge("feat: more", branch="hotfix/1.0")
     status, said = shop.release()
     assert status == 1 and "v1.1.0 comes next, but that tag is on another commit" in said, said
@@ -167,7 +167,7 @@ def test_an_older_version_is_completed_by_its_name(shop: World) -> None:
 
 def test_the_release_of_a_tag_made_by_hand_is_completed_or_refused(shop: World) -> None:
     commit = shop.merge("feat: refunds")
-    # A tag that is only here is nobody's version.
+    # A tag that is only in this clone is not a version.
     shop.git("tag", "v7.0.0")
     assert dry(shop)[1].startswith("v1.0.0 comes next")
     shop.git("tag", "--delete", "v7.0.0")
@@ -222,7 +222,7 @@ def test_a_merge_during_a_release_does_not_affect_it(shop: World) -> None:
     assert shop.reference("refs/tags/v1.0.0^{commit}") == commit
     body = next(iter(shop.hub.releases.values()))["body"]
     assert "Refunds" in body and "Vouchers" not in body
-    # main is in a line: the merge that landed, and on top of it the entry.
+    # The history of main is linear: the merge, and the entry on top of it.
     listed = subprocess.run(
         ["git", "-C", str(shop.origin), "log", "--format=%s", "-3", "main"],
         text=True,
@@ -253,7 +253,7 @@ def test_one_of_two_simultaneous_releases_makes_the_version(shop: World, tmp_pat
     shop.merge("feat: refunds")
     second = tmp_path / "second"
     shop.git("clone", "--quiet", str(shop.origin), str(second))
-    # Neither push is looked at before the other one is there.
+    # Each push waits until the other one has started.
     shop.hook(
         "pre-receive",
         f"touch {tmp_path}/push-$$\nfor _ in 1 2 3 4 5 6 7 8 9 10 11 12; do "
@@ -352,10 +352,12 @@ def test_the_next_version_is_found_quickly_among_a_thousand_commits(shop: World)
     subprocess.run(process, cwd=shop.path, input="\n".join(stream), text=True, check=True)
     shop.git("push", "--quiet", "--tags", "origin", "main")
     assert int(shop.git("rev-list", "--count", "HEAD")) > 1000
-    best = 60.0  # seconds of processors, for others may use them at the same time
+    best = 60.0  # processor time, because others may use the processors at the same time
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = shop.run(BIN / "inv", "tag", "--dry")  # as a child, so that its time is counted
+        done = shop.run(
+            BIN / "inv", "tag", "--dry"
+        )  # as a child process, so that its time is counted
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         best = min(best, spent)

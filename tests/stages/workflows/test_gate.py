@@ -31,7 +31,7 @@ class Proposal:
     environment: dict[str, str]
 
     def run(self, title: str = TITLE, only: str | None = None, **event: Any) -> Ran:
-        """Runs ci.yml for a pull request of what is checked out.
+        """Runs ci.yml for a pull request of the current checkout.
 
         Args:
             only: a stage; the others count as green, because they are green on the green tree.

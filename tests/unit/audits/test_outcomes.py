@@ -39,7 +39,7 @@ def test_a_vulnerable_package_fails_in_ci_too(subject: Subject, run_recorded: Au
 
 
 def was_no_audit(subject: Subject, result: Result, host: str, reason: str) -> None:
-    """The session failed because there was no audit, and says of whom and why."""
+    """Asserts that the session failed without an audit, and names the member and the reason."""
     assert result.how == "failed"
     assert host in result.words and reason in result.words
     assert result.words.startswith(f"NOT AUDITED: {subject.member.name}")

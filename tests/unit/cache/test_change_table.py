@@ -17,7 +17,7 @@ from slipway_ops.project import members
 
 
 class InThisProcess(Sample):
-    """The monorepo of Slipway's sessions, of which each succeeds at once."""
+    """The monorepo with sessions of Slipway that succeed at once, in this process."""
 
     def run(self, **variables: str) -> Run:
         results, ran = Results(self.path, {**os.environ, **variables}), set()

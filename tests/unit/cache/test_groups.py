@@ -29,7 +29,7 @@ ENOUGH = 60 * MINUTES
 
 
 def stages(each: int, *names: str, seconds: float = 30.0) -> dict[str, float]:
-    """So many sessions of each stage."""
+    """Returns a number of sessions of each stage."""
     return {f"{name}(m{number})": seconds for name in names for number in range(each)}
 
 

@@ -61,7 +61,7 @@ class Watched:
         return {finding.what for finding in report.findings}
 
     def absolute(self, what: str) -> str:
-        """A path from the root as it is accessed; addresses stay."""
+        """Returns the absolute path of a path from the root; addresses stay."""
         return what if ":" in what else os.path.normpath(self.monorepo.path / what)
 
 
@@ -73,7 +73,7 @@ def watched(monorepo: Monorepo) -> Watched:
 
 @pytest.fixture(scope="module")
 def still(_green: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    """Another one, which tests do not change."""
+    """A monorepo that tests do not change."""
     folder = tmp_path_factory.mktemp("still")
     shutil.copytree(_green, folder / "shop", symlinks=True)
     monorepo = Monorepo(folder / "shop")
@@ -276,7 +276,7 @@ def test_findings_name_the_path_the_program_and_the_line_to_add(monorepo: Monore
     assert '"git" = ' in text and '"~/.npmrc" = ' in text
 
 
-# Each of these reverts a fix of test_wrong_skips.py: the input missing in the key is found.
+# Each test reverts a fix of test_wrong_skips.py, so that an input is missing in the key.
 
 
 def test_without_the_fix_an_ignore_file_at_the_root_is_found(

@@ -1,4 +1,4 @@
-"""Bugs of the past: results that were kept although an input had changed."""
+"""Fixed bugs: sessions that were skipped although an input had changed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lock(monorepo: Monorepo) -> None:
 
 
 def settle(monorepo: Monorepo) -> None:
-    """Runs until nothing is left to run."""
+    """Runs until every session is skipped."""
     monorepo.run()
     assert not monorepo.run() and not monorepo.red
 

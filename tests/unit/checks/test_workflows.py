@@ -47,7 +47,7 @@ def check(documents: dict[str, Document], known: Names, table: dict[str, Any]) -
 
 
 def replaced(text: str, *pairs: tuple[str, str]) -> str:
-    """A text with some parts replaced, which must be there."""
+    """Replaces parts of a text, which must exist."""
     for old, new in pairs:
         assert old in text, old
         text = text.replace(old, new)
@@ -237,7 +237,7 @@ def test_the_needs_of_a_gate_may_be_a_single_name(check: Check, texts: dict[str,
     assert check({CI: replaced(texts[CI], ("needs: [stage]", "needs: stage"))}) == []
 
 
-# What is written of the permissions of ci.yml and its job plan, and what is found.
+# The permissions of ci.yml, those of its job `plan`, and the findings.
 FILE, JOB_PLAN = CI, f"{CI}, job plan"
 GIVEN: list[tuple[Any, Any, list[tuple[str, str]]]] = [
     ({}, {}, []),

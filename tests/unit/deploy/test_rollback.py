@@ -194,7 +194,7 @@ def _state(host: DockerHost) -> dict[str, Any]:
 
 
 def _dies(host: DockerHost, fresh: dict[str, Any], lives: int, after: bool, what: Any) -> bool:
-    """Runs a command that is killed after so many docker commands, on a restored host."""
+    """Runs a command on a restored host; it is killed after a number of docker commands."""
     host.volumes, host.containers = dict(fresh["volumes"]), copy.deepcopy(fresh["containers"])
     host.lives, host.after = lives, after
     try:

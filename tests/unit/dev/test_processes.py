@@ -33,7 +33,7 @@ Start = Callable[..., Terminal]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Starts a supervisor over programs, each one's code by its name."""
+    """Starts a supervisor of programs, given by name and code."""
 
     def start_these(
         grace: float = 10,

@@ -22,7 +22,7 @@ def typos(text: str) -> tuple[int, str]:
     ("text", "better"),
     [
         ("the reci" + "eved answer", "received"),
-        ("its behav" + "iour", "behavior"),  # in two parts, or lint would find it here
+        ("its behav" + "iour", "behavior"),  # in two parts, because lint would find it here
         ("Me" + "nd that line.", "fix"),
         ("a port, le" + "st it is taken", "so that"),
     ],

@@ -55,7 +55,7 @@ def request_faults(
     if body is None:
         return faults + (["the body is missing"] if wanted and wanted.get("required") else [])
     if not wanted:
-        return [*faults, "there is a body, and none is wanted"]
+        return [*faults, "there must be no body"]
     if JSON in wanted["content"]:
         faults += _faults(wanted["content"][JSON]["schema"], body, strict=True, where="body")
     elif not isinstance(body, bytes):

@@ -45,7 +45,7 @@ def ask(
         ("PATCH", "", {"allow_squash_merge": "yes"}, "body.allow_squash_merge: 'yes' is not of"),
         ("GET", "/rulesets?perpage=100", None, "the query names perpage, which is unknown"),
         ("GET", "/issues?per_page=many", None, "query per_page: 'many' is not of type"),
-        ("GET", "/rulesets", {}, "there is a body, and none is wanted"),
+        ("GET", "/rulesets", {}, "there must be no body"),
         ("GET", "/branches", None, "the schema has no such endpoint"),
         ("POST", "/releases/1/assets", None, "the query lacks name"),
     ],

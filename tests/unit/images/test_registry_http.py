@@ -20,25 +20,25 @@ from slipway_ops.images.registry_http import Connection
 
 
 class Clock:
-    """A clock whose time passes at once when somebody sleeps."""
+    """A clock for which sleeping takes no time."""
 
     def __init__(self) -> None:
         self.slept: list[float] = []
         self._lock = threading.Lock()
 
     def time(self) -> float:
-        """The present time."""
+        """Returns the current time."""
         return time.time() + sum(self.slept)
 
     def sleep(self, seconds: float) -> None:
-        """Lets the time pass."""
+        """Adds to the current time."""
         with self._lock:
             self.slept.append(seconds)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The clock by which the client waits."""
+    """The clock of the client."""
     made = Clock()
     monkeypatch.setattr(registry_http, "time", made)
     return made

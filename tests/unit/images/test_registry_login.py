@@ -1,4 +1,4 @@
-"""The hosts to which logins of registries are sent, and those to which they are not."""
+"""The hosts that get logins for registries, and those that do not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LogIn = Callable[[str], None]
 
 
 class Sent:
-    """Takes the place of the network: records where a login is sent, and gives a token."""
+    """Replaces the network: records where logins are sent, and returns a token."""
 
     def __init__(self) -> None:
         self.to: list[str] = []
@@ -118,7 +118,7 @@ def test_a_login_is_sent_neither_to_another_realm_nor_through_a_proxy(
 
 
 def guarded(token_service: Callable[[Request], object]) -> Callable[[Request, bytes], bool]:
-    """Asks for the token `given`, of a service on the same host, before it lets a request in."""
+    """Requires the token `given`, from a service on the same host, for each request."""
 
     def guard(request: Request, body: bytes) -> bool:
         if request.path.startswith("/token"):

@@ -12,7 +12,7 @@ ENGINES = '{{"engines": {{"node": "{}"}}}}'
 
 
 def wanted(root: Path, **files: str) -> node_version.Wanted:
-    """What the member apps/web needs where these files are, with `__` for a slash."""
+    """The version that apps/web needs if these files exist, with `__` for a slash."""
     web = root / "apps" / "web"
     web.mkdir(parents=True)
     for name, text in files.items():

@@ -11,7 +11,9 @@ from markdown_it.token import Token
 
 from slipway_ops.release.markdown import defused
 
-MARKDOWN = MarkdownIt("commonmark")  # it lets HTML through, as GitHub's does before it is cleaned
+MARKDOWN = MarkdownIt(
+    "commonmark"
+)  # it keeps HTML, like GitHub's renderer before it removes dangerous tags
 PIECES = [
     *"<>`\\![]()&;:\n *_~a-#",
     "``",

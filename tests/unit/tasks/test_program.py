@@ -32,7 +32,7 @@ namespace.add_task(greet)
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project with two APIs, in whose folder the test runs; one is nearly called staging."""
+    """A project with two APIs; one has nearly the name of an environment."""
     made = Project(tmp_path)
     made.write("tasks.py", (REPOSITORY / "template/tasks.py").read_text(encoding="utf-8"))
     made.write("pyproject.toml", '[tool.slipway]\nrecipe = 2\nslug = "small"\n')
@@ -54,7 +54,7 @@ def program(project: Project) -> Program:
 
 
 def read(program: Program, line: str) -> list[ParserContext]:
-    """The tasks that a command line calls, with their arguments, as invoke has read them."""
+    """Returns the tasks and arguments that invoke reads from a command line."""
     program.core.unparsed[:] = shlex.split(line)
     program.parse_tasks()
     return list(program.tasks)
