@@ -176,16 +176,16 @@ def make(root: Path, session: nox.Session, run: Run) -> None:
         if name in skips:
             session.log(f"{name} does not run: {skips[name].reason}")
     saved = sum(skip.saved for skip in skips.values())
-    told = (
+    sentence = (
         f"{len(seconds)} of {len(every)} sessions run, in {_count(groups)}; "
         f"skipping the others saves {saved:.0f} s."
     )
     value = matrix(groups)
     if not value:
-        told += " This is too much for GitHub to pass on, so every stage runs completely."
-    print(*table(groups), told, sep="\n", flush=True)
+        sentence += " This is too much for GitHub to pass on, so every stage runs completely."
+    print(*table(groups), sentence, sep="\n", flush=True)
     actions.output("groups", value)
-    actions.summary(f"{told}\n")
+    actions.summary(f"{sentence}\n")
 
 
 def _count(groups: list[Group]) -> str:

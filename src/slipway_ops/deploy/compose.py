@@ -57,11 +57,11 @@ class Container:
         id: the engine's name for it.
         name: its name on the host.
         service: its name in the compose files: a member, `database` or `migrate`.
-        image: what it was started from, such as `ghcr.io/example/shop/backend@sha256:…`.
+        image: the image that it was started from, such as `ghcr.io/example/shop/backend@sha256:…`.
         state: `healthy`, `unhealthy`, `starting`, `restarting` (it ended before it was healthy),
             `running`, or how it ended: `exited (1)`.
         ports: the ports of the host on which it is published, in the order of its own ports.
-        generation: what is alike with it; see `rollout`.
+        generation: the name of its generation; see `rollout`.
         version: its APP_VERSION; "" without one.
     """
 
@@ -173,7 +173,7 @@ class Stack(Environment):
 
         Args:
             counts: {service: how many containers it should have}, those that run included.
-            additions: {service: what the new ones have besides what the compose files say}
+            additions: {service: settings of new containers that are not in the compose files}
 
         Raises:
             ComposeError: docker could not create or start one.

@@ -1,4 +1,4 @@
-"""One command at a time changes an environment, whatever machine it is typed on.
+"""Only one command at a time changes an environment, from any machine.
 
 The lock is a container on the Docker host, because only one container can have a name. It runs
 `cat` in an image of the project and ends when its input ends: when this process and the commands

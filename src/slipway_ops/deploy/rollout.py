@@ -1,11 +1,11 @@
-"""Replacing containers without downtime: new ones start beside the old, take over, the old end.
+"""Replaces containers without downtime: new ones start beside the old ones and take over.
 
 The containers of a member with the same image, configuration and number are a generation. Its name
-is a label of each of them, and the name by which the proxy finds them. Which generation gets the
-requests is a file that the proxy looks at: changing it touches no connection.
+is a label of each container, and the name by which the proxy finds them. A file tells the proxy
+which generation gets the requests: changing it affects no connection.
 
-Nothing is remembered of a run: what is there is compared with what should be. So a run that was
-killed is completed by the next one, whichever version that starts.
+A run stores no state, but compares the existing containers with the expected ones. So the next run
+completes a killed one, even with another version.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ Service = Mapping[str, Any]  # as `docker compose config` has it
 
 @dataclass(frozen=True)
 class Rollout:
-    """What a stack should be.
+    """The expected state of a stack.
 
     Attributes:
         services: every service of the compose files, by name.
@@ -62,7 +62,7 @@ class Rollout:
     say: Say
 
     def replace(self) -> None:
-        """Starts what is missing, sends requests to it, then ends what should not be there.
+        """Starts missing containers, sends requests to them, then stops all others.
 
         Raises:
             ComposeError: see `run`.
@@ -142,7 +142,7 @@ class Rollout:
         return counts
 
     def _additions(self) -> dict[str, dict[str, Any]]:
-        """What the new containers have besides what the compose files say."""
+        """The settings of new containers that are not in the compose files, by service."""
         found: dict[str, dict[str, Any]] = {}
         for name, generation in self.wanted.items():
             alias = {"aliases": [self._alias(name)]}
@@ -253,10 +253,10 @@ def check_ports(stack: Stack) -> None:
 
 
 def run(stack: Stack, say: Say) -> None:
-    """Makes an environment run the images of a stack; what is as it should be is left alone.
+    """Makes an environment run the images of a stack; keeps containers that already do.
 
-    A member that publishes a port of its own, and what is not a member, is replaced in place: the
-    old container ends before the new one starts.
+    Members that publish their own port, and services that are not members, are replaced in place:
+    the old container ends before the new one starts.
 
     Args:
         say: gets a line about each step.

@@ -1,4 +1,4 @@
-"""Whether what was deployed answers as people reach it: pages, their configuration, the APIs.
+"""Checks that a deployment answers as users reach it: pages, their configuration, the APIs.
 
 The requests are sent from the container or the pod of an API, so the machine where the command is
 typed needs no open port. On a host they go through the same proxy as those of people.

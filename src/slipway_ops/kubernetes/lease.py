@@ -1,4 +1,4 @@
-"""One command at a time changes an environment, whatever machine it is typed on.
+"""Only one command at a time changes an environment, from any machine.
 
 The lock is a Lease in the namespace, as controllers use it. Its holder renews it; if it does not
 change for its whole duration, another command takes it over. Every write names the version of the

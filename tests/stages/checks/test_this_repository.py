@@ -99,8 +99,8 @@ def test_its_lint_runs_these_checks(copy: Project) -> None:
     copy.replace(CI, "          persist-credentials: false\n", "          fetch-depth: 1\n")
     output = copy.red("-s", "lint")
     assert "zizmor and yamllint and check-jsonschema found something." in output, output[-6000:]
-    for told in ("artipacked", "too few spaces after comma", "'timeout' was unexpected"):
-        assert told in output, output[-6000:]
+    for text in ("artipacked", "too few spaces after comma", "'timeout' was unexpected"):
+        assert text in output, output[-6000:]
 
 
 def test_the_demo_does_not_list_the_files_that_it_copies(

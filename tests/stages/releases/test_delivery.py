@@ -30,7 +30,7 @@ def test_only_missing_images_of_a_commit_are_built(shop: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "env", "told"),
+    ("words", "env", "expected"),
     [
         ([], {}, "Type one of: nox -s publish"),
         (["deploy"], {}, "nox -s deploy -- ENVIRONMENT"),
@@ -50,13 +50,13 @@ def test_only_missing_images_of_a_commit_are_built(shop: World) -> None:
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
 def test_a_job_that_lacks_something_says_what_to_set_up(
-    words: list[str], env: dict[str, str], told: str, shop: World, tmp_path: Path
+    words: list[str], env: dict[str, str], expected: str, shop: World, tmp_path: Path
 ) -> None:
     page = tmp_path / "page"
     page.touch()
     status, said = shop.deliver(*words, where=None, GITHUB_STEP_SUMMARY=str(page), **env)
-    assert status == 1 and told in said, said
-    assert told in page.read_text(encoding="utf-8")
+    assert status == 1 and expected in said, said
+    assert expected in page.read_text(encoding="utf-8")
     assert "a key" not in said
 
 

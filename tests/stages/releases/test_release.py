@@ -295,7 +295,7 @@ def untouched(shop: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arrange", "told"),
+    ("arrange", "expected"),
     [
         (lambda shop: shop.git("remote", "remove", "origin"), "There is no remote `origin`"),
         (
@@ -311,13 +311,13 @@ def untouched(shop: World) -> None:
     ids=["no origin", "no answer", "not merged", "not published"],
 )
 def test_an_impossible_release_is_refused_before_anything_changes(
-    arrange: Callable[[World], object], told: str, shop: World
+    arrange: Callable[[World], object], expected: str, shop: World
 ) -> None:
     shop.merge("feat: refunds", images=False)
     arrange(shop)
-    name = "" if "remote `origin`" in told else shop.hub.name
+    name = "" if "remote `origin`" in expected else shop.hub.name
     status, said = shop.release(GITHUB_REPOSITORY=name)
-    assert status == 1 and told in said, said
+    assert status == 1 and expected in said, said
     assert shop.state().of("v1.0.0") == "nothing"
     assert shop.hub.writes == []
 
