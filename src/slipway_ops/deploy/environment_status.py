@@ -93,6 +93,6 @@ def _by(record: Record) -> str:
 
 
 def _short(service: str, image: str) -> str:
-    """The first 12 digits of a reference by digest; else the tag, of a foreign image with its name."""
+    """The first 12 digits of the digest; without one, the tag, and the name of a foreign image."""
     name, _, digest = image.partition("@sha256:")
     return digest[:12] or name.rpartition("/")[2].removeprefix(f"{service}:")
