@@ -168,7 +168,7 @@ def test_files_that_disagree_with_the_settings_are_found(installed: Project) -> 
         "docs/environments.md: ",
         "BACKEND_TONE: ${BACKEND_TONE:?How it answers.}",
         "deploy/compose.yaml, service agents: AGENTS_LLM_TIMEOUT is missing",
-        "AGENTS_LLM_TIMEOT. ",
+        "deploy/compose.yaml, service agents: AGENTS_LLM_TIMEOT ",
         "AGENTS_LLM_URL is required in staging",
         ".github/workflows/x.yml:2: ",
         "services/backend/src/backend/reader0.py:2: ",
