@@ -106,7 +106,7 @@ def each(*languages: str, writes: bool = False) -> Callable[[Stage], Callable[..
             if stage.__name__ not in cache_key.STAGES:
                 stage(session, chosen[member])
                 return
-            with _this_run().kept(session, stage.__name__, chosen[member]) as observed:
+            with _this_run().run_or_skip(session, stage.__name__, chosen[member]) as observed:
                 _check_body(session, stage.__name__)
                 with _guarded(session, stage.__name__, chosen[member]):
                     stage(observed, chosen[member])

@@ -196,7 +196,7 @@ class Results:
             return None
         return record if same else None
 
-    def keep(
+    def store(
         self, stage: str, member: Member, fields: Fields, seconds: float, times: Mapping[str, int]
     ) -> None:
         """Stores a success, unless the inputs changed while the session ran.

@@ -144,7 +144,9 @@ class Run:
         return skips, misses
 
     @contextmanager
-    def kept(self, session: nox.Session, stage: str, member: Member) -> Iterator[nox.Session]:
+    def run_or_skip(
+        self, session: nox.Session, stage: str, member: Member
+    ) -> Iterator[nox.Session]:
         """Runs the body as a session and stores its success; skips it if a success is stored.
 
         During the body, this process has only the environment variables that variables.py allows.
@@ -198,7 +200,7 @@ class Run:
         if wrong:
             session.error(self._wrong(session, wrong, findings))
         if fields is not None and results.writes and self._is_whole(session, stage, member, fields):
-            results.keep(stage, member, fields, seconds, times)
+            results.store(stage, member, fields, seconds, times)
         results.inputs.save()
 
     def _trace(self, session: nox.Session) -> Trace | None:

@@ -180,7 +180,7 @@ class Monorepo:
                 if not passed:
                     self.red.add(session)
                 elif fields is not None and results.writes:
-                    results.keep(stage, member, fields, 1.0, times)
+                    results.store(stage, member, fields, 1.0, times)
         results.inputs.save()
         return ran
 

@@ -30,7 +30,7 @@ class InThisProcess(Sample):
                 ran.add(f"{stage}({member.name})")
                 times = dict(results.inputs.now.trees.times)
                 results.inputs.forget()
-                results.keep(stage, member, fields, 1.0, times)
+                results.store(stage, member, fields, 1.0, times)
         results.inputs.save()
         return Run(0.0, ran, stray=False)
 

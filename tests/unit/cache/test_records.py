@@ -128,7 +128,7 @@ def test_an_unwritable_folder_is_one_warning_per_session_and_not_an_error(
     core = monorepo.members["core"]
     fields = results.fields("lint", core, ())
     assert fields and results.hit("lint", core, fields) is None
-    results.keep("lint", core, fields, 1.0, {})
+    results.store("lint", core, fields, 1.0, {})
     results.inputs.save()
     assert len(monorepo.said) == 1 and "lint(core) is not stored" in monorepo.said[0]
     assert monorepo.results().hit("lint", core, fields) is None
@@ -145,7 +145,7 @@ def test_a_full_disk_leaves_no_incomplete_record(monorepo: Monorepo) -> None:
     assert fields
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-        results.keep("lint", core, fields, 1.0, {})
+        results.store("lint", core, fields, 1.0, {})
         results.inputs.save()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -271,6 +271,6 @@ def test_only_the_newest_results_of_a_session_are_kept(monorepo: Monorepo) -> No
         repo = monorepo.members["repo"]
         fields = results.fields("lint", repo, ())
         assert fields
-        results.keep("lint", repo, fields, 1.0, {})
+        results.store("lint", repo, fields, 1.0, {})
     assert len(list((monorepo.path / ".nox/results/lint(repo)").glob("*.json"))) == 20
     assert monorepo.results().hit("lint", repo, fields)
