@@ -70,7 +70,7 @@ def push(
     },
 )
 def promote(root: Path, from_: str, to: str, *, move: bool = False) -> None:
-    """Add another tag to the images of a tag: to all, or to none.
+    """Add a second tag, such as v1.2.3, to the images of a tag.
 
     Examples:
         inv image.promote sha-0123456789ab v1.2.3

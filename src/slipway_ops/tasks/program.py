@@ -33,9 +33,9 @@ PURPOSES = {  # in the order of `inv --list`; the project's own tasks come last
     "Databases": ("db.*",),
     "Images": ("image.*",),
     "Releases": ("tag", "release"),
-    "Members and their upkeep": ("adopt", "add", "remove", "enable", "capabilities", "upgrade")
+    "Members and upkeep": ("adopt", "add", "remove", "enable", "capabilities", "upgrade")
     + ("protect",),
-    "Of this project": ("*",),
+    "Your own tasks": ("*",),
 }
 
 

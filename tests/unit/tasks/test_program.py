@@ -185,7 +185,7 @@ def test_the_list_is_grouped_by_purpose_and_begins_with_daily_commands(
     assert next(iter(found.values())) == DAILY
     listed = [name for names in found.values() for name in names]
     assert sorted(listed) == sorted([*program.collection.task_names, "version"])
-    assert found["Of this project"] == ["version"], "an operation has no purpose"
+    assert found["Your own tasks"] == ["version"], "an operation has no purpose"
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["new", "adopted"])
