@@ -25,9 +25,9 @@ import pytest
 from cluster.connection import Connection
 from stages.kubernetes.conftest import declared
 
+from slipway_ops.deploy import deployment
 from slipway_ops.environments import contract, environment_check
 from slipway_ops.images import bake, registry
-from slipway_ops.kubernetes import deployment
 from slipway_ops.kubernetes.cluster import Cluster
 from support import Shared, render
 

@@ -12,8 +12,7 @@ import pytest
 from cluster.conftest import REASON, World
 
 from slipway_ops.errors import SlipwayError
-from slipway_ops.deploy import environment_status, records, smoke_test
-from slipway_ops.kubernetes import deployment
+from slipway_ops.deploy import deployment, environment_status, records, smoke_test
 
 pytestmark = pytest.mark.skipif(not os.environ.get("KUBECONFIG"), reason=REASON)
 NONE = "sha256:" + 64 * "0"  # of an image that does not exist

@@ -24,5 +24,5 @@ COMMIT;
 SQL
 test -s sha256 # if it is empty, pg_dump failed and printed the reason
 sync
-mv "/backups/$name.part" "/backups/$name"
+mv -T "/backups/$name.part" "/backups/$name" # fails if there is one of the same second
 echo "$name"

@@ -1,6 +1,6 @@
 """The backups of an environment's database: makes, lists, verifies and removes them.
 
-A backup is a folder in a volume on the host. It has these files: `dump`, in the custom format of
+A backup is a folder in a volume on a Docker host (see `server`). It has these files: `dump`, in the custom format of
 pg_dump; `tables`, with the name, row count and hash of each table in the same snapshot; `sha256`,
 the checksums of both; and `verified`, once a restore of it has succeeded. Its name holds time,
 version and migration, such as `20261127T230710Z_v1.2.3_0001`. Names sort by time.
@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from slipway_ops import text_table
 from slipway_ops.database import server, store
 from slipway_ops.database.server import Database
 from slipway_ops.deploy import records
 from slipway_ops.deploy.compose import Stack
+from slipway_ops.deploy.environment import Environment
 from slipway_ops.errors import SlipwayError
-from slipway_ops.kubernetes.cluster import Cluster
 
 KEPT = 30  # verified backups that `inv db.prune` keeps
 DAYS = 7  # age at which `inv db.prune` removes a database that a restore has kept
@@ -60,25 +61,26 @@ class Backup:
         return " and ".join(["host"] * self.on_host + ["store"] * bool(self.archive))
 
 
-def make(stack: Stack, say: Say = print) -> str:
+def make(environment: Environment, say: Say = print) -> str:
     """Backs up the database of an environment on its host; returns the name of the backup.
 
     Raises:
         SlipwayError: the database cannot be reached, or the disk is full.
     """
-    database = server.connect(stack)
-    version = database.stack.version if database.stack.digests else stack.environment
-    name = database.script("backup.sh", version).strip()
-    say(f"{stack.environment}: backup {name} is in the volume {database.volume} on {stack.host}")
+    database = server.connect(environment)
+    stack, where = database.stack, environment.environment
+    name = database.script("backup.sh", stack.version if stack.digests else where).strip()
+    say(f"{where}: backup {name} is in the volume {database.volume} on {stack.host}")
     return name
 
 
-def before_migration(environment: Stack | Cluster, say: Say = print) -> None:
+def before_migration(environment: Environment, say: Say = print) -> None:
     """Backs up the database of production before a deployment migrates it.
 
     The backup stays on the host, so that a store that does not answer delays no deployment. That of
-    a cluster goes to the store, because a machine of CI is gone after the run; without a store
-    there is none. Does nothing in other environments, or if there is no database yet.
+    a cluster goes to the store alone: the machine where the command is typed is nobody's place for
+    data of production, and one of CI is gone after the run. Without a store there is none. Does
+    nothing in other environments, or if there is no database yet.
 
     Raises:
         SlipwayError: see `make` and `upload`.
@@ -87,51 +89,72 @@ def before_migration(environment: Stack | Cluster, say: Say = print) -> None:
     name = environment.environment
     if name != "production" or not server.url(environment):
         return
-    if isinstance(environment, Cluster):
-        if not environment.values.get("BACKUP_URL"):
-            say(f"{name}: no backup before the migration, because BACKUP_URL is not set")
-            return
-        past = records.healthy(environment)[:1]
-        stack = Stack(environment.root, name, environment.values)
-        stack = stack.with_images_of(past[0]) if past else stack
-        make(stack, say)
-        upload(stack, say)
-        return
-    stack = environment
-    if server.connect(stack).is_ours:
-        if not records.healthy(stack):
-            return  # the first deployment makes the database
-        stack.start_database()
-    make(stack, say)
+    if isinstance(environment, Stack):
+        if server.connect(environment).is_ours:
+            if not records.healthy(environment):
+                return  # the first deployment makes the database
+            environment.start_database()
+        make(environment, say)
+    elif store.of(environment) is None:
+        say(f"{name}: no backup before the migration, because BACKUP_URL is not set")
+    else:
+        made = make(environment, say)
+        try:
+            upload(environment, made, say)
+        finally:
+            server.connect(environment).script("remove.sh", made)
 
 
-def upload(stack: Stack, say: Say = print) -> None:
-    """Copies the latest backup to the store, if there is a store and it does not have it yet.
+def upload(environment: Environment, name: str, say: Say = print) -> None:
+    """Copies a backup from the host to the store, if there is a store and it does not have it yet.
 
     Raises:
-        SlipwayError: the host or the store refused it.
+        SlipwayError: there is no such backup, or the host or the store refused it.
     """
-    target = store.of(stack)
-    newest = next((backup for backup in listed(stack) if backup.on_host), None)
-    if target is None or newest is None or newest.archive:
+    target = store.of(environment)
+    if target is None:
         return
-    with server.connect(stack).sends(newest.name) as files:
-        target.put(newest.name, files)
-    if newest.verified:
-        target.mark(newest.name)
+    backup = chosen(environment, name, [each for each in listed(environment) if each.on_host])
+    if backup.archive:
+        return
+    with server.connect(environment).sends(name) as files:
+        target.put(name, files)
+    if backup.verified:
+        target.mark(name)
     how = "encrypted" if target.recipient else "not encrypted, because BACKUP_RECIPIENT is not set"
-    say(f"{stack.environment}: the backup is also in {target.place}, {how}")
+    say(f"{environment.environment}: the backup is in {target.place}, {how}")
 
 
-def listed(stack: Stack) -> list[Backup]:
+def download(
+    environment: Environment, backup: Backup, identity: Path | None, say: Say = print
+) -> None:
+    """Copies a backup from the store to the host, if it is not there.
+
+    Args:
+        identity: the file with the private age key, for an encrypted backup.
+
+    Raises:
+        SlipwayError: the host or the store refused it, or the key does not fit.
+    """
+    target = store.of(environment)
+    if backup.on_host or target is None:
+        return
+    database, name = server.connect(environment), backup.name
+    where = f"from {target.place} to {database.stack.host}"
+    say(f"{environment.environment}: downloading {name} {where}")
+    with database.receives(name) as files:
+        target.get(backup.archive, files, identity)
+
+
+def listed(environment: Environment) -> list[Backup]:
     """Returns the backups on the host and in the store, the latest first.
 
     Raises:
         SlipwayError: the host or the store does not answer.
     """
-    target = store.of(stack)
+    target, database = store.of(environment), server.connect(environment)
     sizes = target.sizes() if target else {}
-    rows = [line.split("\t") for line in server.connect(stack).script("list.sh").splitlines()]
+    rows = [line.split("\t") for line in database.script("list.sh").splitlines()]
     on_host = {name: (int(size), bool(verified)) for name, size, verified in rows}
     objects: dict[str, list[str]] = {}
     for key in sorted(sizes):
@@ -147,13 +170,13 @@ def listed(stack: Stack) -> list[Backup]:
     return [backup for backup in found if backup.on_host or backup.archive]
 
 
-def table(stack: Stack) -> list[str]:
+def table(environment: Environment) -> list[str]:
     """Returns the lines of `inv db.list`: the backups, and the databases that restores have kept.
 
     Raises:
         SlipwayError: see `listed`.
     """
-    found, name = listed(stack), stack.environment
+    found, name = listed(environment), environment.environment
     rows = [
         (
             backup.name,
@@ -165,7 +188,8 @@ def table(stack: Stack) -> list[str]:
     ]
     lines = text_table.lines(rows, right=[1]) if rows else []
     lines = lines or [f"{name} has no backup. Type: inv db.backup {name}"]
-    return lines + [f"{each}  {what}" for each, what in leftovers(server.connect(stack)).items()]
+    left = leftovers(server.connect(environment))
+    return lines + [f"{each}  {what}" for each, what in left.items()]
 
 
 def leftovers(database: Database) -> dict[str, str]:
@@ -197,11 +221,18 @@ def restoring(database: Database) -> str:
     return f"{database.name}_restoring"
 
 
-def verify(stack: Stack, name: str = "", say: Say = print) -> str:
+def verify(
+    environment: Environment,
+    name: str = "",
+    *,
+    identity: Path | None = None,
+    say: Say = print,
+) -> str:
     """Restores a backup into a separate PostgreSQL, and compares tables and rows.
 
     Args:
-        name: of a backup on the host; by default the latest one there.
+        name: of a backup; by default the latest one.
+        identity: see `download`.
 
     Returns:
         The name of the backup.
@@ -209,16 +240,17 @@ def verify(stack: Stack, name: str = "", say: Say = print) -> str:
     Raises:
         SlipwayError: the backup does not exist, is damaged, or differs from the original data.
     """
-    backup = chosen(stack, name, [backup for backup in listed(stack) if backup.on_host])
-    server.connect(stack).script("verify.sh", backup.name)
-    target = store.of(stack)
+    backup = chosen(environment, name, listed(environment))
+    download(environment, backup, identity, say)
+    server.connect(environment).script("verify.sh", backup.name)
+    target = store.of(environment)
     if target and backup.archive:
         target.mark(backup.name)
-    say(f"{stack.environment}: {backup.name} was restored, with the same tables and rows")
+    say(f"{environment.environment}: {backup.name} was restored, with the same tables and rows")
     return backup.name
 
 
-def chosen(stack: Stack, name: str, backups: Sequence[Backup]) -> Backup:
+def chosen(environment: Environment, name: str, backups: Sequence[Backup]) -> Backup:
     """Returns the backup with this name; the first one if the name is empty.
 
     Raises:
@@ -227,12 +259,12 @@ def chosen(stack: Stack, name: str, backups: Sequence[Backup]) -> Backup:
     for backup in backups:
         if name in ("", backup.name):
             return backup
-    where = stack.environment
+    where = environment.environment
     what = f"has no backup {name}" if name else "has no such backup"
     raise SlipwayError(f"{where} {what}. `inv db.list {where}` shows all of them.")
 
 
-def prune(stack: Stack, keep: int = KEPT, say: Say = print) -> None:
+def prune(environment: Environment, keep: int = KEPT, say: Say = print) -> None:
     """Removes backups older than the latest verified ones, and old databases kept by restores.
 
     Backups that were never verified do not count, so the last backup that is known to be good
@@ -246,7 +278,8 @@ def prune(stack: Stack, keep: int = KEPT, say: Say = print) -> None:
     """
     if keep < 1:
         raise SlipwayError("At least one backup has to stay. Type: inv db.prune --keep 1")
-    database, target, found = server.connect(stack), store.of(stack), listed(stack)
+    database, target = server.connect(environment), store.of(environment)
+    found = listed(environment)
     good = [backup for backup in found if backup.verified][:keep]
     old = [b for b in found if len(good) == keep and b.name < good[-1].name]
     if old:
@@ -258,7 +291,7 @@ def prune(stack: Stack, keep: int = KEPT, say: Say = print) -> None:
     if kept:
         database.script("drop.sh", *kept)
     removed = [*(backup.name for backup in old), *kept]
-    say(f"{stack.environment}: removed {', '.join(removed) or 'nothing'}")
+    say(f"{environment.environment}: removed {', '.join(removed) or 'nothing'}")
 
 
 def time_of(text: str) -> datetime:

@@ -5,4 +5,4 @@ trap 'rm -rf "/backups/$1.part"' EXIT
 tar --extract --directory="$1.part"
 intact "$1.part"
 sync
-mv "$1.part" "$1"
+mv -T "$1.part" "$1"

@@ -1,4 +1,6 @@
-"""Works with the database of an environment, from containers on its Docker host.
+"""Works with the database of an environment, from containers on a Docker host.
+
+The host is that of the environment. For one in a cluster it is DOCKER_HOST or this machine.
 
 Each command runs in a container of the database's image, which has the matching client tools. The
 container joins the network of the environment; for an external database it does not. All of these
@@ -13,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TypeVar, cast
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from slipway_ops.database.whole import WholeReader
@@ -27,6 +29,7 @@ IMAGE = "postgres:17"  # as in the compose files
 CONNECTED = ("backup.sh", "drop.sh", "kept.sh", "restore.sh", "swap.sh")  # use the database
 OWN = ("PGDATABASE", "PGUSER", "POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER")  # for others
 SCRIPTS = Path(__file__).parent
+Place = TypeVar("Place", bound=Environment)
 # URL parameters whose variable is not PG plus the parameter's name.
 VARIABLES = {"application_name": "PGAPPNAME", "connect_timeout": "PGCONNECT_TIMEOUT"}
 
@@ -40,7 +43,7 @@ class Database:
     """The database of an environment.
 
     Attributes:
-        stack: the containers of the environment, as deployed last.
+        stack: the Docker host, with the images deployed last to the environment.
         network: the network that containers for the database join.
         variables: PGHOST, PGDATABASE and so on.
         is_ours: whether the compose files start this database.
@@ -172,46 +175,59 @@ class Database:
         reason = "\n".join(f"  {line}" for line in lines[-8:]) or "  (docker gave no reason)"
         where = f"{self.variables.get('PGHOST', 'localhost')}/{self.name}"
         name = self.stack.environment
+        remedy = (
+            f"`inv status {name}` shows whether it runs, `inv up {name}` starts it, "
+            f"`inv doctor {name}` finds the cause."
+        )
+        if "server version mismatch" in reason:
+            remedy = (
+                "The image must have the version of the database or a later one: set "
+                f"DATABASE_IMAGE in .env.{name}, such as postgres:18."
+            )
+        elif not self.is_ours:
+            remedy = f"The containers that ask it run on {self.stack.host}, which must reach it."
         return DatabaseError(
             f"The database of {name} failed ({where}, from {self.stack.host}):\n{reason}\n"
-            f"`inv status {name}` shows whether it runs, `inv up {name}` starts it, "
-            f"`inv doctor {name}` finds the cause. Then type the command again."
+            f"{remedy} Then type the command again."
         )
 
 
-def connect(stack: Stack) -> Database:
+def connect(environment: Environment) -> Database:
     """Returns the database that an environment's URL names.
 
-    Args:
-        stack: the containers of the environment.
-
     Raises:
-        SlipwayError: the environment has no database URL, or not one of PostgreSQL.
-        ComposeError: the host does not answer.
+        SlipwayError: the environment has no database URL, or not one of PostgreSQL; or the host or
+            cluster does not answer.
     """
-    if not url(stack):
+    name = environment.environment
+    if not url(environment):
         raise SlipwayError(
-            f"{stack.environment} has no database: none of its variables ends with DATABASE_URL. "
-            f"See them: inv env.show {stack.environment}"
+            f"{name} has no database: none of its variables ends with DATABASE_URL. "
+            f"See them: inv env.show {name}"
         )
-    variables = _variables(urlsplit(url(stack)))
-    host = variables.get("PGHOST", "")
+    variables = _variables(urlsplit(url(environment)))
+    found, host = deployed(environment), variables.get("PGHOST", "")
+    if isinstance(found, Stack):
+        stack, is_ours = found, host == OURS
+    else:
+        stack = Stack(found.root, name, found.values, found.digests, found.version)
+        is_ours = False
     network = "bridge"
-    if host == OURS:
+    if is_ours:
         network = f"{stack.project}_inside"
     elif host in ("", "localhost", "127.0.0.1", "::1"):
         network = "host"
-    return Database(deployed(stack), network, variables, host == OURS)
+    return Database(stack, network, variables, is_ours)
 
 
-def deployed(stack: Stack) -> Stack:
-    """Returns a stack with the images deployed last; unchanged if nothing was deployed.
+def deployed(environment: Place) -> Place:
+    """Returns an environment with the images deployed last; without any if there are none.
 
     Raises:
-        ComposeError: the host does not answer.
+        SlipwayError: the host or cluster does not answer.
     """
-    found = next(iter(records.healthy(stack)), None)
-    return stack.with_images_of(found) if found else stack
+    found = next(iter(records.healthy(environment)), None)
+    return environment.with_images_of(found) if found else replace(environment, digests={})
 
 
 def url(environment: Environment) -> str:

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from slipway_ops.database.whole import WholeReader
-from slipway_ops.deploy.compose import Stack
+from slipway_ops.deploy.environment import Environment
 from slipway_ops.errors import SlipwayError
 
 if TYPE_CHECKING:
@@ -141,13 +141,13 @@ class Store:
             ) from error
 
 
-def of(stack: Stack) -> Store | None:
+def of(environment: Environment) -> Store | None:
     """Returns the store of an environment; None if BACKUP_URL is not set.
 
     Raises:
         StoreError: a variable has an unusable value, or the extra of slipway-ops is missing.
     """
-    values = stack.values
+    values = environment.values
     if not values.get("BACKUP_URL"):
         return None
     try:
@@ -158,7 +158,7 @@ def of(stack: Stack) -> Store | None:
             f"BACKUP_URL is set, but {error.name} is not installed. Type: {EXTRA}"
         ) from error
     parts = urlsplit(values["BACKUP_URL"])
-    folder = "/".join(filter(None, (parts.path.strip("/"), stack.project)))
+    folder = "/".join(filter(None, (parts.path.strip("/"), environment.project)))
     config: S3Config = {"region": values.get("BACKUP_REGION") or "us-east-1"}
     # Without a key, obstore looks for credentials in the same places as Amazon's own programs.
     if values.get("BACKUP_KEY_ID"):

@@ -214,7 +214,6 @@ class Stack(Environment):
                 f"The images cannot be pulled on {self.host}: docker says why above. Nothing was "
                 "changed. Fix the cause, then type the command again."
             )
-        self.build_observability()
 
     def migrate(self) -> None:
         """Starts the database, and brings it to the state that the new images need.

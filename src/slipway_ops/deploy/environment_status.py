@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from slipway_ops import text_table
-from slipway_ops.deploy import compose, records
+from slipway_ops.deploy import deployment, records
 from slipway_ops.deploy.compose import OBSERVABILITY, Container, Stack
+from slipway_ops.deploy.deployment import Target
 from slipway_ops.deploy.records import Record
 from slipway_ops.errors import SlipwayError
-from slipway_ops.kubernetes import cluster, cluster_status
+from slipway_ops.kubernetes import cluster_status
 from slipway_ops.kubernetes.cluster import Cluster
 
 
@@ -19,12 +20,12 @@ def describe(root: Path, environment: str) -> list[str]:
     A host or cluster that does not answer is a line too: the other environments can still be shown.
     """
     try:
-        return lines(cluster.of(root, environment) or compose.stack(root, environment))
+        return lines(deployment.find(root, environment))
     except SlipwayError as error:
         return [f"{environment}: not known. {error}"]
 
 
-def lines(environment: Stack | Cluster) -> list[str]:
+def lines(environment: Target) -> list[str]:
     """The status of an environment as lines of text.
 
     Raises:

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
-from slipway_ops.deploy import compose, records
-from slipway_ops.deploy.compose import Stack
+from slipway_ops.deploy import records
+from slipway_ops.deploy.deployment import Target
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
-from slipway_ops.kubernetes import cluster
 from slipway_ops.kubernetes.cluster import Cluster, kube_name
 
 PAGE = (("/", "<html"), ("/config.json", "{"))
@@ -38,7 +36,7 @@ for host, port, path, holds, name in json.loads(sys.argv[1]):
 """
 
 
-def run(root: Path, environment: str, say: Callable[[str], object] = print) -> None:
+def check(environment: Target, say: Callable[[str], object] = print) -> None:
     """Requests the page and the configuration of every app, and the description of every API.
 
     The description must name the version that runs: an answer of an older one is wrong.
@@ -50,11 +48,6 @@ def run(root: Path, environment: str, say: Callable[[str], object] = print) -> N
         SlipwayError: an answer is wrong or missing, nothing was deployed, or the host or cluster
             does not answer.
     """
-    check(cluster.of(root, environment) or compose.stack(root, environment), say)
-
-
-def check(environment: Stack | Cluster, say: Callable[[str], object] = print) -> None:
-    """As `run`, for an environment that was looked up already."""
     name, version = environment.environment, records.latest(environment).version
     images = bake.images(environment.root)
     apis = [member.name for member in images if member.kind == "api"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from slipway_ops.deploy import records
 from slipway_ops.deploy.environment import Environment
@@ -14,7 +15,23 @@ from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake, registry
 
 Say = Callable[[str], object]
-Place = TypeVar("Place", bound=Environment)
+
+
+@dataclass(frozen=True)
+class Change:
+    """How an environment gets other images, once that was checked.
+
+    Attributes:
+        migrate: brings the database to the state that the images need.
+        run: starts the images of an environment, and waits until they are healthy.
+        failure: what `run` raises if they are not.
+        restores: whether a `run` that fails may leave something else than what ran before.
+    """
+
+    migrate: Callable[[], None]
+    run: Callable[[Any], None]
+    failure: type[SlipwayError]
+    restores: bool
 
 
 def check_contract(root: Path, environment: str) -> None:
@@ -74,30 +91,20 @@ def rollback_target(environment: Environment, past: list[Record], to: str, say: 
 
 
 def start(
-    environment: Place,
-    record: Record,
-    past: list[Record],
-    run: Callable[[Place], object],
-    say: Say,
-    *,
-    failure: type[SlipwayError],
-    restores: bool = True,
+    environment: Environment, record: Record, past: list[Record], change: Change, say: Say
 ) -> Record:
     """Starts a deployment that has begun, and what ran before if that fails.
 
     Args:
         past: what was recorded before it.
-        run: starts the images of an environment, and waits until they are healthy.
-        failure: what `run` raises if they are not.
-        restores: whether a `run` that fails may leave something else than what ran before.
 
     Raises:
         SlipwayError: it is not healthy.
     """
     name = environment.environment
     try:
-        run(environment)
-    except failure as error:
+        change.run(environment)
+    except change.failure as error:
         before = next((each for each in past if each.healthy), None)
         if before is None:
             records.remove_unfinished(environment)
@@ -105,11 +112,11 @@ def start(
                 f"{record.version} is not healthy, and {name} has run nothing before: what was "
                 f"started is stopped.\n{error}"
             ) from error
-        if restores:
+        if change.restores:
             say(f"{name}: {record.version} is not healthy; back to {before.version}")
             try:
-                run(environment.with_images_of(before))
-            except failure as second:
+                change.run(environment.with_images_of(before))
+            except change.failure as second:
                 raise SlipwayError(
                     f"{record.version} is not healthy, and neither is {before.version}, which was "
                     f"started again: {name} needs you now. Choices for `inv rollback {name} "

@@ -209,7 +209,7 @@ class _Kubeconfig:
             content = base64.b64decode(self._encoded, validate=True)
         except binascii.Error as error:
             raise KubectlError(
-                "KUBE_CONFIG is not base64. Make it of the file: base64 --wrap=0 FILE"
+                "KUBE_CONFIG is not base64. Make it of the file: base64 < FILE | tr -d '\\n'"
             ) from error
         self._file = tempfile.NamedTemporaryFile(prefix="kubeconfig-")  # mode 0600
         self._file.write(content)

@@ -24,7 +24,7 @@ def rows_and_drift(
     drift = [f"{p['metadata']['name']}: {why}" for p in pods if (why := rollout.trouble(p))]
     if deployed:
         cluster = cluster.with_images_of(deployed)
-        objects = manifests.render(cluster, deployed.number, cluster.kinds)
+        objects = manifests.render(cluster, str(deployed.number), cluster.kinds)
         changed = deployment.differences(cluster, objects)
         drift += [f"{each} is not what was deployed" for each in changed]
     return rows, drift

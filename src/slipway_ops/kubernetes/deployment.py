@@ -1,20 +1,15 @@
-"""Deploying to a cluster: an environment runs exactly these digests, or what it ran before.
-
-The order is that of compose (`deploy/deployment.py`). Before anything changes, the cluster checks
-all objects (a dry run).
-"""
+"""What a deployment does in a cluster; `deploy/deployment.py` has the order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+import uuid
+from collections.abc import Iterable
 
-from slipway_ops.database import backups
-from slipway_ops.deploy import records, steps
+from slipway_ops.deploy import records
 from slipway_ops.deploy.records import Record
-from slipway_ops.deploy.steps import Say
+from slipway_ops.deploy.steps import Change, Say
 from slipway_ops.errors import SlipwayError
-from slipway_ops.kubernetes import lease, manifests, rollout
+from slipway_ops.kubernetes import manifests, rollout
 from slipway_ops.kubernetes.cluster import MANAGER, Cluster, Object
 from slipway_ops.kubernetes.rollout import Unhealthy
 
@@ -38,83 +33,49 @@ PRUNED = (
 RUNNING = ("Deployment", "HorizontalPodAutoscaler", "ScaledObject", "Job")  # what `stop` removes
 
 
-def deploy(
-    cluster: Cluster,
-    digests: Mapping[str, str],
-    *,
-    version: str,
-    revision: str,
-    say: Say = print,
-) -> Record:
-    """As `deploy.deployment.deploy`, in a cluster.
+def prepare(cluster: Cluster, past: list[Record], say: Say) -> Change:
+    """Asks the cluster, by a dry run, whether it takes all objects of a deployment.
+
+    Args:
+        cluster: with the images of the deployment, and its lock.
+        past: what was recorded before.
 
     Raises:
-        SlipwayError: see there; or the cluster refuses the manifests.
+        SlipwayError: the manifests cannot be rendered.
+        KubectlError: the cluster refuses one.
     """
-    cluster = replace(cluster, digests=dict(digests), version=version, revision=revision)
-    _check(cluster, say)
-    steps.check_images(cluster, say)
-    with lease.hold(cluster, f"deploys {version}", say) as cluster:
-        past = records.read(cluster)
-        number = records.next_number(past)
-        objects = _accepted(cluster, number, say)
-        if any(each["kind"] == "Job" for each in objects):
-            backups.before_migration(cluster, say)
-        record = records.begin(cluster, number)
+    # Each run has a Job of its own, because the cluster neither changes a Job nor runs it again.
+    name = f"{records.next_number(past)}-{uuid.uuid4().hex[:6]}"
+    objects = manifests.render(cluster, name, cluster.kinds)
+    _apply(cluster, objects, "--dry-run=server")
+    changed = differences(cluster, objects)
+    say(f"{cluster.environment}: {', '.join(changed) or 'nothing'} will change")
+
+    def run(each: Cluster) -> None:
+        say(f"{each.environment}: starting {each.version}; pods are replaced one after the other")
         try:
-            _migrate(cluster, objects, say)
-        except Unhealthy as error:
-            cluster.forget([record])
-            raise SlipwayError(
-                f"The migration failed. The services that run were left alone.\n{error}"
-            ) from error
-        return _start_or_restore(cluster, record, objects, past, say)
+            own = objects if each is cluster else manifests.render(each, name, each.kinds)
+            _start(each, own, say)
+        except Unhealthy:
+            if not any(before.healthy for before in past):
+                _delete(each, [found for found in objects if found["kind"] in RUNNING])
+            raise
+
+    return Change(lambda: _migrate(cluster, objects), run, Unhealthy, restores=True)
 
 
-def rollback(cluster: Cluster, to: str = "", say: Say = print) -> Record:
-    """As `deploy.deployment.rollback`, in a cluster.
-
-    Raises:
-        SlipwayError: see there; or the cluster refuses the manifests.
-    """
-    _check(cluster, say)
-    with lease.hold(cluster, "rolls back", say) as cluster:
-        past = records.read(cluster)
-        target = steps.rollback_target(cluster, past, to, say)
-        cluster = cluster.with_images_of(target)
-        steps.check_images(cluster, say)
-        number = records.next_number(past)
-        objects = _accepted(cluster, number, say, migrates=False)
-        record = records.begin(cluster, number, target.origin)
-        return _start_or_restore(cluster, record, objects, past, say)
-
-
-def up(cluster: Cluster, say: Say = print) -> Cluster:
-    """Applies what was deployed last again, with the variables of now.
-
-    Raises:
-        SlipwayError: nothing was deployed yet, the contract is not met, another command is changing
-            the environment, or a pod does not become healthy.
-    """
-    _check(cluster, say)
-    with lease.hold(cluster, f"starts {cluster.environment}", say) as cluster:
-        cluster = cluster.with_images_of(records.latest(cluster))
-        _start(cluster, _accepted(cluster, 0, say, migrates=False), say)
-        records.remove_unfinished(cluster)
-    return cluster
-
-
-def stop(cluster: Cluster, say: Say = print) -> None:
+def stop(cluster: Cluster) -> None:
     """Removes the pods and what makes them; records and configuration stay.
 
     Raises:
-        SlipwayError: another command is changing the environment.
+        Unhealthy: a pod does not end.
+        KubectlError: the cluster does not answer, or refuses.
     """
-    with lease.hold(cluster, f"stops {cluster.environment}", say) as cluster:
-        kinds = cluster.kinds
-        removed = [each for each in (*PRUNED, "jobs.batch") if each in kinds]
-        running = [o for o in cluster.get(",".join(removed)) if o["kind"] in RUNNING]
-        _delete(cluster, running)
+    kinds = cluster.kinds
+    removed = [each for each in (*PRUNED, "jobs.batch") if each in kinds]
+    running = [o for o in cluster.get(",".join(removed)) if o["kind"] in RUNNING]
+    _delete(cluster, running)
+    rollout.wait_for_end(cluster)
 
 
 def render(cluster: Cluster) -> list[Object]:
@@ -124,7 +85,7 @@ def render(cluster: Cluster) -> list[Object]:
         SlipwayError: nothing was deployed yet.
     """
     deployed = records.latest(cluster)
-    return manifests.render(cluster.with_images_of(deployed), deployed.number, cluster.kinds)
+    return manifests.render(cluster.with_images_of(deployed), str(deployed.number), cluster.kinds)
 
 
 def diff(cluster: Cluster, objects: Iterable[Object]) -> str:
@@ -149,39 +110,26 @@ def differences(cluster: Cluster, objects: Iterable[Object]) -> list[str]:
     return sorted(f"{parts[-3]}/{parts[-1]}" for parts in files)
 
 
-def _check(cluster: Cluster, say: Say) -> None:
-    steps.check_contract(cluster.root, cluster.environment)
-    say(f"{cluster.environment}: the contract of variables is met")
-    cluster.check_versions(say)
-
-
-def _accepted(cluster: Cluster, number: int, say: Say, *, migrates: bool = True) -> list[Object]:
-    """The objects of a deployment, after a dry run of all of them."""
-    objects = manifests.render(cluster, number, cluster.kinds)
-    if not migrates:
-        objects = [each for each in objects if each["kind"] != "Job"]
-    _apply(cluster, objects, "--dry-run=server")
-    changed = differences(cluster, objects)
-    say(f"{cluster.environment}: {', '.join(changed) or 'nothing'} will change")
-    return objects
-
-
 def _apply(cluster: Cluster, objects: Iterable[Object], *words: str) -> None:
     chosen = list(objects)
     if chosen:
         cluster.kubectl(*APPLY, *words, "--filename=-", text=manifests.text(chosen))
 
 
-def _migrate(cluster: Cluster, objects: list[Object], say: Say) -> None:
+def _migrate(cluster: Cluster, objects: list[Object]) -> None:
     """Runs the Jobs of a deployment, with the configuration that they need."""
     jobs = [each for each in objects if each["kind"] == "Job"]
     if not jobs:
         return
-    say(f"{cluster.environment}: migrating the database")
     _apply(cluster, (each for each in objects if each["kind"] in manifests.FIRST))
     _apply(cluster, jobs)
-    for job in jobs:
-        rollout.wait_for_job(cluster, job["metadata"]["name"])
+    try:
+        for job in jobs:
+            rollout.wait_for_job(cluster, job["metadata"]["name"])
+    except Unhealthy as error:
+        raise SlipwayError(
+            f"The migration failed. The services that run were left alone.\n{error}"
+        ) from error
 
 
 def _start(cluster: Cluster, objects: list[Object], say: Say) -> None:
@@ -210,21 +158,3 @@ def _delete(cluster: Cluster, objects: Iterable[Object]) -> None:
     if found:
         words = ["delete", "--ignore-not-found", "--wait=false", "--filename=-"]
         cluster.kubectl(*words, text=manifests.text(found))
-
-
-def _start_or_restore(
-    cluster: Cluster, record: Record, objects: list[Object], past: list[Record], say: Say
-) -> Record:
-    """Starts a deployment that has begun; `past` is what was recorded before it."""
-    say(f"{cluster.environment}: starting {record.version}; pods are replaced one after the other")
-
-    def run(each: Cluster) -> None:
-        new = each is cluster
-        try:
-            _start(each, objects if new else manifests.render(each, record.number, each.kinds), say)
-        except Unhealthy:
-            if not any(before.healthy for before in past):
-                _delete(each, [found for found in objects if found["kind"] in RUNNING])
-            raise
-
-    return steps.start(cluster, record, past, run, say, failure=Unhealthy)

@@ -42,11 +42,11 @@ MIGRATION = "migrate"  # the name of the Job
 FIRST = ("ConfigMap", "Secret", "ServiceAccount", "NetworkPolicy")  # what the migration needs
 
 
-def render(cluster: Cluster, number: int, kinds: Iterable[str]) -> list[Object]:
+def render(cluster: Cluster, name: str, kinds: Iterable[str]) -> list[Object]:
     """The objects of a deployment.
 
     Args:
-        number: of the deployment; the migration is named after it.
+        name: of the deployment; that of the migration ends with it.
         kinds: the kinds of objects that the cluster has, see `Cluster.kinds`.
 
     Raises:
@@ -65,7 +65,7 @@ def render(cluster: Cluster, number: int, kinds: Iterable[str]) -> list[Object]:
     found = [document for document in yaml.safe_load_all(text) if document]
     _complete(cluster, found)
     for each in found:
-        _adjust(cluster, each, number)
+        _adjust(cluster, each, name)
     _scale(cluster, found)
     return found
 
@@ -160,11 +160,11 @@ def _complete(cluster: Cluster, objects: list[Object]) -> None:
         )
 
 
-def _adjust(cluster: Cluster, each: Object, number: int) -> None:
+def _adjust(cluster: Cluster, each: Object, name: str) -> None:
     """Puts in what the variables of the environment say, and the name of the migration."""
     spec = each.get("spec") or {}
     if each["kind"] == "Job" and each["metadata"]["name"] == MIGRATION:
-        each["metadata"]["name"] = f"{MIGRATION}-{number}"
+        each["metadata"]["name"] = f"{MIGRATION}-{name}"
     policy = cluster.values.get("KUBE_PULL_POLICY")
     if policy and each["kind"] in ("Deployment", "Job"):
         for container in spec["template"]["spec"]["containers"]:

@@ -80,6 +80,27 @@ def wait_for_job(cluster: Cluster, name: str) -> None:
         time.sleep(PAUSE)
 
 
+def wait_for_end(cluster: Cluster) -> None:
+    """Waits until no pod of the project runs.
+
+    Raises:
+        Unhealthy: one does not end.
+        KubectlError: the cluster was out of reach for longer than `PATIENCE`.
+    """
+    deadline = time.monotonic() + TIMEOUT
+    while running := [
+        pod["metadata"]["name"]
+        for pod in _look(cluster, "pods")
+        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+    ]:
+        if time.monotonic() > deadline:
+            raise Unhealthy(
+                f"{', '.join(running)} does not end. `kubectl --namespace {cluster.namespace} "
+                "describe pods` shows why. Fix that, then type the command again."
+            )
+        time.sleep(PAUSE)
+
+
 def is_complete(deployment: Object) -> bool:
     """Whether all pods of a Deployment, and no others, run its present template."""
     status, replicas = deployment.get("status", {}), deployment.get("spec", {}).get("replicas", 1)

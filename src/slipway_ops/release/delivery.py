@@ -72,11 +72,12 @@ def run(root: Path, stage: str, *words: str) -> None:
                 given.enter_context(_variables(root, environment))
                 given.enter_context(_ssh())
                 if stage == "smoke":
-                    smoke_test.run(root, environment)
+                    smoke_test.check(deployment.find(root, environment))
                     return
                 given.enter_context(_registry(root))
                 chosen, digests, revision = version_rules.resolve(root, environment, version)
-                deployment.deploy(root, environment, digests, version=chosen, revision=revision)
+                found = deployment.find(root, environment)
+                deployment.deploy(found, digests, version=chosen, revision=revision)
             case "release", ([] | ["--pre"]):
                 given.enter_context(_registry(root))
                 made = transaction.release(

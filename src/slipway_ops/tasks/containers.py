@@ -25,8 +25,9 @@ def up(
     """
     from slipway_ops.deploy import deployment
 
-    stack = deployment.up(root, target(root, environment, yes), observability=observability)
-    print(f"{stack.environment} is up.", *stack.urls(), sep="\n  ")
+    found = deployment.find(root, target(root, environment, yes))
+    deployment.up(found, observability=observability)
+    print(f"{found.environment} is up.", *found.urls(), sep="\n  ")
     same = f" {environment}" if environment else ""
     print(f"Its logs: inv logs{same} --follow. To stop it: inv down{same}")
 
@@ -42,16 +43,12 @@ def down(
         inv down staging
         inv down --volumes
     """
-    from slipway_ops.deploy import compose
-    from slipway_ops.kubernetes import cluster, deployment
+    from slipway_ops.deploy import deployment
 
     name = target(root, environment, yes)
     if volumes and name != "development":
         raise Exit(f"This command does not delete the data of {name}. Type it without --volumes.")
-    if found := cluster.of(root, name):
-        deployment.stop(found)
-        return
-    compose.stack(root, name).remove(volumes=volumes)
+    deployment.down(deployment.find(root, name), volumes=volumes)
     print(f"{name} is stopped; its data {'is deleted' if volumes else 'stays'}.")
 
 
@@ -75,12 +72,10 @@ def logs(
         inv logs staging
         inv logs staging backend --lines 1000
     """
-    from slipway_ops.deploy import compose
-    from slipway_ops.kubernetes import cluster
+    from slipway_ops.deploy import deployment
 
-    name = target(root, environment)
-    stack = cluster.of(root, name) or compose.stack(root, name)
-    raise Exit(code=stack.logs(*[service] * bool(service), follow=follow, lines=lines))
+    found = deployment.find(root, target(root, environment))
+    raise Exit(code=found.logs(*[service] * bool(service), follow=follow, lines=lines))
 
 
 @operation(help=ENVIRONMENT | {"all_": "Every environment."})
@@ -114,15 +109,14 @@ def deploy(
         inv deploy staging sha-0123456789ab
         inv deploy production v1.2.3
     """
-    from slipway_ops.deploy import compose, deployment, version_rules
-    from slipway_ops.kubernetes import cluster
+    from slipway_ops.deploy import deployment, version_rules
 
     name = target(root, environment)
     version, digests, revision = version_rules.resolve(root, name, version)
     confirm(name, yes)  # now, because a version that is refused needs no answer
-    record = deployment.deploy(root, name, digests, version=version, revision=revision)
-    urls = (cluster.of(root, name) or compose.stack(root, name)).urls()
-    print(f"{name} runs {record.version}.", *urls, sep="\n  ")
+    found = deployment.find(root, name)
+    record = deployment.deploy(found, digests, version=version, revision=revision)
+    print(f"{name} runs {record.version}.", *found.urls(), sep="\n  ")
 
 
 @operation(help=ASKS | {"to": "A version that ran there, or its commit; default: the one before."})
@@ -135,8 +129,8 @@ def rollback(root: Path, environment: str | None = None, to: str = "", yes: bool
     """
     from slipway_ops.deploy import deployment
 
-    name = target(root, environment, yes)
-    print(f"{name} runs {deployment.rollback(root, name, to).version}.")
+    found = deployment.find(root, target(root, environment, yes))
+    print(f"{found.environment} runs {deployment.rollback(found, to).version}.")
 
 
 @operation(help=ENVIRONMENT)
@@ -147,9 +141,9 @@ def smoke(root: Path, environment: str | None = None) -> None:
         inv smoke
         inv smoke staging
     """
-    from slipway_ops.deploy import smoke_test
+    from slipway_ops.deploy import deployment, smoke_test
 
-    smoke_test.run(root, target(root, environment))
+    smoke_test.check(deployment.find(root, target(root, environment)))
 
 
 def target(root: Path, environment: str | None, yes: bool = True) -> str:

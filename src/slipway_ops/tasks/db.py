@@ -12,6 +12,8 @@ from slipway_ops.tasks.containers import target
 from slipway_ops.tasks.env import ENVIRONMENT
 from slipway_ops.tasks.operation import operation
 
+IDENTITY = {"identity": "The file with the private age key, for an encrypted backup in the store."}
+
 
 @operation(help=ENVIRONMENT)
 def backup(root: Path, environment: str | None = None) -> None:
@@ -22,11 +24,10 @@ def backup(root: Path, environment: str | None = None) -> None:
         inv db.backup production
     """
     from slipway_ops.database import backups
-    from slipway_ops.deploy import compose
+    from slipway_ops.deploy import deployment
 
-    stack = compose.stack(root, target(root, environment))
-    backups.make(stack)
-    backups.upload(stack)
+    found = deployment.find(root, target(root, environment))
+    backups.upload(found, backups.make(found))
 
 
 @operation(name="list", help=ENVIRONMENT)
@@ -39,32 +40,36 @@ def list_(root: Path, environment: str | None = None) -> None:
         inv db.list production
     """
     from slipway_ops.database import backups
-    from slipway_ops.deploy import compose
+    from slipway_ops.deploy import deployment
 
-    print(*backups.table(compose.stack(root, target(root, environment))), sep="\n")
+    print(*backups.table(deployment.find(root, target(root, environment))), sep="\n")
 
 
-@operation(help=ENVIRONMENT | {"name": "A backup; default: the latest one on the host."})
-def verify(root: Path, environment: str | None = None, name: str = "") -> None:
+@operation(help=ENVIRONMENT | {"name": "A backup; default: the latest one."} | IDENTITY)
+def verify(
+    root: Path, environment: str | None = None, name: str = "", *, identity: str = ""
+) -> None:
     """Restore a backup elsewhere, and compare tables and rows.
 
     Examples:
         inv db.verify production
         inv db.verify production 20261127T030000Z_v1.2.3_0007
+        inv db.verify production --identity ~/backups.key
     """
     from slipway_ops.database import backups
-    from slipway_ops.deploy import compose
+    from slipway_ops.deploy import deployment
 
-    backups.verify(compose.stack(root, target(root, environment)), name)
+    key = Path(identity) if identity else None
+    backups.verify(deployment.find(root, target(root, environment)), name, identity=key)
 
 
 @operation(
     help=ENVIRONMENT
     | {
         "name": "A backup, or the data before a restore; default: the latest verified backup.",
-        "identity": "The file with the private age key, for an encrypted backup from the store.",
         "yes": "Do not ask to confirm.",
     }
+    | IDENTITY
 )
 def restore(
     root: Path,
@@ -82,12 +87,12 @@ def restore(
         inv db.restore production --identity ~/backups.key
     """
     from slipway_ops.database import restoring
-    from slipway_ops.deploy import compose
+    from slipway_ops.deploy import deployment
 
     where = target(root, environment)
     _confirm(where, yes)
-    stack = compose.stack(root, where)
-    kept = restoring.restore(stack, name, identity=Path(identity) if identity else None)
+    key = Path(identity) if identity else None
+    kept = restoring.restore(deployment.find(root, where), name, identity=key)
     print(f"{where} is restored. To return to the old data: inv db.restore {where} {kept}")
 
 
@@ -102,9 +107,9 @@ def prune(root: Path, environment: str | None = None, *, keep: int = 30) -> None
         inv db.prune production --keep 90
     """
     from slipway_ops.database import backups
-    from slipway_ops.deploy import compose
+    from slipway_ops.deploy import deployment
 
-    backups.prune(compose.stack(root, target(root, environment)), keep)
+    backups.prune(deployment.find(root, target(root, environment)), keep)
 
 
 @operation(help=ENVIRONMENT | {"yes": "Do not ask to confirm production."})
@@ -118,10 +123,10 @@ def shell(root: Path, environment: str | None = None, *, yes: bool = False) -> N
         inv db.shell staging
     """
     from slipway_ops.database import server
-    from slipway_ops.deploy import compose
+    from slipway_ops.deploy import deployment
 
-    stack = compose.stack(root, target(root, environment, yes))
-    raise Exit(code=server.connect(stack).shell(sys.stdin.isatty()))
+    found = deployment.find(root, target(root, environment, yes))
+    raise Exit(code=server.connect(found).shell(sys.stdin.isatty()))
 
 
 def _confirm(environment: str, yes: bool) -> None:

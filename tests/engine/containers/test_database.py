@@ -8,19 +8,19 @@ import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pyrage  # type: ignore[import-untyped]
 import pytest
 from engine.containers.deployable_project import docker, eventually
+from engine.containers.managed_database import managed_database
 from engine.containers.s3_server import S3Server, s3_server
 from engine.containers.ssh_server import ssh_host
 
 from slipway_ops.database import backups, restoring, server, store
 from slipway_ops.database.server import Database, DatabaseError
-from slipway_ops.deploy import compose
+from slipway_ops.deploy import compose, deployment
 from slipway_ops.deploy.compose import Stack
 from slipway_ops.errors import SlipwayError
 from support import engine, need
@@ -101,7 +101,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     docker("tag", "postgres:17", image)
     stack = compose.stack(root, "development")
     try:
-        restoring._start(stack, str)
+        deployment.start(stack, str)
         sql(stack, SAMPLE)
         yield stack
     finally:
@@ -203,7 +203,7 @@ def test_a_failed_backup_leaves_nothing_behind(stack: Stack) -> None:
         sql(stack, "DROP TABLE locked; DROP ROLE reader")
     assert in_backups(stack, "ls /backups") == ""
     gone = URL.replace("database:", "nowhere.invalid:")
-    with pytest.raises(DatabaseError, match="inv up development"):
+    with pytest.raises(DatabaseError, match="this machine, which must reach it"):
         backups.make(replace(stack, values={"RUNTIME_DATABASE_URL": gone}))
 
 
@@ -266,8 +266,8 @@ def test_a_lost_volume_is_restored_from_the_store_only_with_the_private_key(
     far = replace(stack, values=values)
     note(far, "saved")
     name = backups.make(far)
-    backups.upload(far)
-    backups.upload(far)  # once is enough
+    backups.upload(far, name)
+    backups.upload(far, name)  # once is enough
     backups.verify(far)
     (backup,) = backups.listed(far)
     assert backup.places == "host and store"
@@ -321,26 +321,9 @@ def test_backups_work_on_a_host_over_ssh(
         assert [backup.name for backup in backups.listed(far)] == [name]
 
 
-@contextmanager
-def managed_database() -> Iterator[str]:
-    """Starts a PostgreSQL outside of the compose files; yields its address."""
-    name = f"managed-{uuid.uuid4().hex[:8]}"
-    words = ["--env=POSTGRES_DB=app", "--env=POSTGRES_USER=app", "--env=POSTGRES_PASSWORD=se/cret"]
-    docker("run", "--detach", "--name", name, *words, "postgres:17")
-    ready = ["docker", "exec", name, "pg_isready", "--host=127.0.0.1"]
-    first = ["psql", "--username=app", "--command=CREATE TABLE note AS SELECT 1 AS id"]
-    try:
-        eventually("a server", lambda: subprocess.run(ready, capture_output=True).returncode == 0)
-        docker("exec", name, *first)
-        yield docker("inspect", "--format", "{{.NetworkSettings.IPAddress}}", name).strip()
-    finally:
-        docker("rm", "--force", "--volumes", name)
-
-
 def test_an_external_database_is_backed_up_by_its_url(stack: Stack) -> None:
-    with managed_database() as host:
-        url = f"postgresql://app:se%2Fcret@{host}/app?connect_timeout=5&sslmode=prefer"
-        other = replace(stack, values={**stack.values, "RUNTIME_DATABASE_URL": url})
+    with managed_database() as managed:
+        other = replace(stack, values={**stack.values, "RUNTIME_DATABASE_URL": managed.url})
         database = server.connect(other)
         name = backups.make(other)
         assert name.endswith("_none")

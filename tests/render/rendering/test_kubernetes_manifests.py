@@ -66,7 +66,7 @@ def objects(root: Path, shared: Shared, monkeypatch: pytest.MonkeyPatch) -> Any:
         digests = {member.name: digest("v1") for member in bake.images(root)}
         chosen = own | {"KUBE_CONTEXT": "test"} | values
         return manifests.render(
-            Cluster(root, environment, chosen, digests, "v1", "r"), 7, kinds or []
+            Cluster(root, environment, chosen, digests, "v1", "r"), "7", kinds or []
         )
 
     return render

@@ -131,7 +131,10 @@ class ApiServer:
         if verb == "patch":
             if present is None:
                 return 201, self._write(key, sent, query)
-            return 200, self._write(key, _applied(present, sent), query)
+            new = _applied(present, sent)
+            if kind == "Job" and new["spec"] != present["spec"]:
+                return _status(422, "Invalid", f'Job "{name}" is invalid: field is immutable')
+            return 200, self._write(key, new, query)
         if present is None:
             return _status(404, "NotFound", f'{plural} "{name}" not found')
         if verb == "update":
@@ -141,7 +144,7 @@ class ApiServer:
             return 200, self._write(key, sent, query)
         if verb == "delete":
             del self.objects[key]
-            if kind == "Deployment":
+            if kind in ("Deployment", "Job"):
                 self._remove_pods(name)
             return _status(200, "", "", status="Success")
         return 200, present
@@ -183,7 +186,7 @@ class ApiServer:
             status |= {"updatedReplicas": wanted, "availableReplicas": wanted}
         deployment["status"] = status
         for number in range(1 if sick else wanted):
-            self._pod(f"{name}-{self.count}-{number}", spec["template"], sick)
+            self._pod(f"{name}-{self.count}-{number}", spec["template"], sick, "Running")
 
     def _run(self, job: Object) -> None:
         """The controller of Jobs, which finishes at once."""
@@ -193,9 +196,9 @@ class ApiServer:
         template = copy.deepcopy(job["spec"]["template"])
         name = job["metadata"]["name"]
         template["metadata"]["labels"]["batch.kubernetes.io/job-name"] = name
-        self._pod(f"{name}-pod", template, failed)
+        self._pod(f"{name}-pod", template, failed, "Failed" if failed else "Succeeded")
 
-    def _pod(self, name: str, template: Object, sick: bool) -> None:
+    def _pod(self, name: str, template: Object, sick: bool, phase: str) -> None:
         waiting = {"reason": "CrashLoopBackOff", "message": "back-off restarting"}
         state = {"waiting": waiting} if sick else {"running": {}}
         ended = {"terminated": {"exitCode": 1}} if sick else {}
@@ -207,13 +210,14 @@ class ApiServer:
             "metadata": template["metadata"]
             | {"name": name, "namespace": NAMESPACE, "creationTimestamp": WHEN},
             "spec": template["spec"],
-            "status": {"conditions": [ready], "containerStatuses": [container]},
+            "status": {"phase": phase, "conditions": [ready], "containerStatuses": [container]},
         }
 
     def _remove_pods(self, name: str) -> None:
         for key in [key for key in self.objects if key[1] == "pods"]:
             labels = self.objects[key]["metadata"]["labels"]
-            if labels.get("app.kubernetes.io/name") == name:
+            names = ("app.kubernetes.io/name", "batch.kubernetes.io/job-name")
+            if name in map(labels.get, names):
                 del self.objects[key]
 
     def _image(self, spec: Object) -> str:

@@ -15,10 +15,11 @@ import pytest
 import yaml
 from stages.kubernetes.api_server import ApiServer, serving
 
+from slipway_ops.deploy import deployment
 from slipway_ops.environments import contract, environment_check
 from slipway_ops.environments.variable import Variable
 from slipway_ops.images import bake, registry
-from slipway_ops.kubernetes import deployment, lease, rollout
+from slipway_ops.kubernetes import lease, rollout
 from slipway_ops.kubernetes.cluster import Cluster
 from support import Shared, render
 

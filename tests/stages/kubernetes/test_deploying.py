@@ -12,11 +12,11 @@ import pytest
 from stages.kubernetes.conftest import World, digest
 
 from slipway_ops import shell
-from slipway_ops.database import backups, server
+from slipway_ops.database import backups
 from slipway_ops.database.server import Database
-from slipway_ops.deploy import environment_status, records
+from slipway_ops.deploy import deployment, environment_status, records
 from slipway_ops.errors import SlipwayError
-from slipway_ops.kubernetes import deployment, lease
+from slipway_ops.kubernetes import lease
 
 PARTS = {  # rights for objects that are not here
     ("gateway.networking.k8s.io", "httproutes"),
@@ -78,35 +78,52 @@ def test_a_failed_migration_changes_nothing_else(world: World) -> None:
     assert world.running == digest("v1.0.0") and names(world) == ["v1.0.0"]
 
 
+def test_after_a_failure_the_same_version_and_another_one_are_migrated_again(
+    world: World,
+) -> None:
+    world.deploy("v1.0.0")
+    for failing, sick in (({digest("v1.1.0")}, set()), (set(), {digest("v1.1.0")})):
+        world.api.failing, world.api.sick = failing, sick
+        with pytest.raises(SlipwayError):
+            world.deploy("v1.1.0")
+    world.api.failing, world.api.sick = set(), set()
+    world.deploy("v1.2.0")
+    world.deploy("v1.1.0")
+    assert world.running == digest("v1.1.0")
+    # One Job for each run: a cluster neither changes a Job nor runs it again.
+    images = [each["spec"]["template"]["spec"] for each in world.api.named("Job").values()]
+    found = [spec["containers"][0]["image"].partition("@")[2] for spec in images]
+    assert sorted(found) == sorted(map(digest, ("v1.0.0", *3 * ["v1.1.0"], "v1.2.0")))
+
+
 def test_production_is_backed_up_to_the_store_before_a_migration(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.environment = "production"
     world.values["KUBE_NAMESPACE"] = "shop-staging"
-    done: list[str] = []
+    made, done = "20260101T000000Z_v1.0.0_0001", []
 
     def script(_: object, name: str, *words: str) -> str:
-        assert len(world.api.named("Job")) == 1 + len(done) // 2, "the backup comes first"
-        done.append(" ".join((name, *words)))
-        return "20260101T000000Z_v1.0.0_0001"
-
-    monkeypatch.setattr(Database, "script", script)
-    monkeypatch.setattr(server, "deployed", lambda stack: stack)  # there is no Docker host
-    monkeypatch.setattr(backups, "upload", lambda stack, say: done.append(stack.environment))
-    world.deploy("v1.0.0")
-    assert done == [] and any("BACKUP_URL is not set" in line for line in world.said)
-    world.values["BACKUP_URL"] = "s3://backups"
-    world.deploy("v1.1.0")
-    assert done == ["backup.sh v1.0.0", "production"]
+        done.append(f"{name} {words[0]} after {len(world.api.named('Job'))}")
+        return made
 
     def fail(*_: object) -> None:
         raise SlipwayError("the store is full")
 
+    monkeypatch.setattr(Database, "script", script)
+    monkeypatch.setattr(backups, "upload", lambda _, name, say: done.append(f"upload {name}"))
+    world.deploy("v1.0.0")
+    assert done == [] and any("BACKUP_URL is not set" in line for line in world.said)
+    world.values["BACKUP_URL"] = "s3://backups"
+    world.deploy("v1.1.0")
+    # Before the second migration; nothing stays on the machine where the command is typed.
+    removed = f"remove.sh {made} after 1"
+    assert done == ["backup.sh v1.0.0 after 1", f"upload {made}", removed]
     monkeypatch.setattr(backups, "upload", fail)
     with pytest.raises(SlipwayError, match="the store is full"):
         world.deploy("v1.2.0")
     assert world.running == digest("v1.1.0") and names(world) == ["v1.1.0", "v1.0.0"]
-    assert "migrate-3" not in world.api.named("Job")
+    assert len(world.api.named("Job")) == 2 and done[-1].startswith("remove.sh")
 
 
 def test_a_changed_value_replaces_pods_and_unused_objects_are_removed(world: World) -> None:
@@ -132,8 +149,9 @@ def test_a_change_by_hand_is_drift_and_up_reverts_it(world: World) -> None:
     assert "drift: Deployment/backend" in status(world)
     deployment.up(world.cluster, world.said.append)
     assert world.running == digest("v1.0.0") and "drift" not in status(world)
-    deployment.stop(world.cluster)
+    deployment.down(world.cluster)
     assert not world.api.named("Deployment") and names(world) == ["v1.0.0"]
+    assert not world.api.named("Pod")
     deployment.up(world.cluster, world.said.append)
     assert world.running == digest("v1.0.0")
 

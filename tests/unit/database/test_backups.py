@@ -14,7 +14,7 @@ import pytest
 from slipway_ops.database import backups, restoring, server, store
 from slipway_ops.database.backups import Backup
 from slipway_ops.database.server import Database, DatabaseError
-from slipway_ops.deploy import host_lock, records
+from slipway_ops.deploy import deployment, host_lock, records
 from slipway_ops.deploy.compose import Stack
 from slipway_ops.errors import SlipwayError
 
@@ -193,7 +193,7 @@ def test_an_unverified_backup_is_restored_only_by_its_name(
 ) -> None:
     monkeypatch.setattr(host_lock, "hold", lambda stack, *_: nullcontext(stack))
     monkeypatch.setattr(Stack, "containers", lambda _: [])
-    monkeypatch.setattr(restoring, "_start", lambda *_: None)
+    monkeypatch.setattr(deployment, "start", lambda *_: None)
     development = replace(host.stack, environment="development")
     good, newer = host.add(2), host.add(1, verified=False)
     restoring.restore(development, say=str)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway_ops.deploy import compose, deployment, records, rollout
+from slipway_ops.deploy.compose import Stack
 from slipway_ops.deploy.records import Record
 
 MIDNIGHT = datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=2)))
@@ -161,21 +162,24 @@ class DockerHost:
         labels = [f"label={k}={v}" for k, v in self.volumes[name]["Labels"].items()]
         return all(f in labels or f.startswith("name=") and f[5:] in name for f in filters)
 
+    @property
+    def stack(self) -> Stack:
+        """Staging."""
+        return compose.stack(self.root, "staging")
+
     def deploy(self, version: str) -> Record:
         """Deploys a version to staging."""
         images = {"backend": digest(version)}
-        return deployment.deploy(
-            self.root, "staging", images, version=version, revision=version, say=str
-        )
+        return deployment.deploy(self.stack, images, version=version, revision=version, say=str)
 
     def roll_back(self, to: str = "") -> str:
         """Rolls staging back; returns the version that runs after that."""
-        return deployment.rollback(self.root, "staging", to, str).version
+        return deployment.rollback(self.stack, to, str).version
 
     @property
     def written(self) -> list[Record]:
         """All records of staging, the latest first."""
-        return records.read(compose.stack(self.root, "staging"))
+        return records.read(self.stack)
 
     @property
     def healthy(self) -> list[str]:

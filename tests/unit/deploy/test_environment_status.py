@@ -74,7 +74,7 @@ def test_the_monitoring_stack_is_not_expected_without_the_capability(
     host.containers = RUNNING
     assert "drift" not in status(host)
     with pytest.raises(SlipwayError, match="inv enable observability"):
-        deployment.up(host.root, "staging", observability=True)
+        deployment.up(host.stack, observability=True)
 
 
 def test_the_status_has_the_addresses_and_the_names_of_foreign_images(host: DockerHost) -> None:

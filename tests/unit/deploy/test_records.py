@@ -30,7 +30,7 @@ def test_a_record_of_a_newer_schema_asks_for_an_update_and_is_kept(
     for command in (
         lambda: host.deploy("v1.0.0"),
         lambda: host.roll_back(),
-        lambda: deployment.up(host.root, "staging", str),
+        lambda: deployment.up(host.stack, str),
     ):
         with pytest.raises(SlipwayError, match="Update this checkout") as caught:
             command()

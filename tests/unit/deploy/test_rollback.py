@@ -183,7 +183,7 @@ def test_up_after_a_killed_deployment_starts_the_last_healthy_version(
     with pytest.raises(SlipwayError):
         host.deploy("v1.2.0")
     host.sick = set()
-    deployment.up(host.root, "staging", str)
+    deployment.up(host.stack, str)
     assert host.running == digest("v1.1.0")
     assert host.written[0].healthy
     assert host.roll_back() == "v1.0.0"

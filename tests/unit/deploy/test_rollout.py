@@ -162,7 +162,7 @@ def test_a_container_from_before_the_proxy_is_named_with_what_to_type(
     commands: dict[str, Callable[[], object]] = {
         "deploy": lambda: proxied.deploy("v1.2.0"),
         "roll_back": proxied.roll_back,
-        "up": lambda: deployment.up(proxied.root, "staging", str),
+        "up": lambda: deployment.up(proxied.stack, str),
     }
     with pytest.raises(SlipwayError, match=f"{proxied.containers[0]['Name'][1:]}.*inv down"):
         commands[command]()

@@ -35,7 +35,7 @@ def make_kind(folder: Path, line: str) -> None:
 
 def test_every_page_its_configuration_and_every_api_are_requested(shop: DockerHost) -> None:
     lines: list[str] = []
-    smoke_test.run(shop.root, "staging", lines.append)
+    smoke_test.check(shop.stack, lines.append)
     assert shop.requested == [
         ["proxy", 8080, "/", "<html", "frontend"],
         ["proxy", 8080, "/config.json", "{", "frontend"],
@@ -47,7 +47,7 @@ def test_every_page_its_configuration_and_every_api_are_requested(shop: DockerHo
 def test_a_wrong_answer_is_named_with_the_rollback_command(shop: DockerHost) -> None:
     shop.wrong = "frontend/ answers 502"
     with pytest.raises(SlipwayError, match="frontend/ answers 502") as refused:
-        smoke_test.run(shop.root, "staging", str)
+        smoke_test.check(shop.stack, str)
     assert "inv rollback staging" in str(refused.value)
 
 
@@ -55,13 +55,13 @@ def test_without_an_app_the_api_is_requested_itself(host: DockerHost) -> None:
     make_kind(host.root / "services" / "backend", 'kind = "api"')
     host.deploy("v1.0.0")
     host.containers = RUNNING
-    smoke_test.run(host.root, "staging", str)
+    smoke_test.check(host.stack, str)
     assert host.requested == [["proxy", 8000, "/openapi.json", '"version":"v1.0.0"', "backend"]]
 
 
 def test_nothing_is_tested_if_nothing_was_deployed(host: DockerHost) -> None:
     with pytest.raises(SlipwayError, match="inv deploy staging"):
-        smoke_test.run(host.root, "staging", str)
+        smoke_test.check(host.stack, str)
 
 
 def test_a_wrong_status_a_wrong_text_and_no_answer_are_found_in_the_container() -> None:

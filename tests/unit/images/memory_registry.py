@@ -6,13 +6,14 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from unit.images.http_server import Request, answer, serve
 
 from slipway_ops.images.registry import INDEX, MANIFESTS, Manifest
+from slipway_ops.shell import CommandError
 
 IMAGE = MANIFESTS[2]  # the media type of a single image
 USER, PASSWORD = "tester", "correct-horse"
@@ -89,6 +90,52 @@ class MemoryRegistry:
         else:
             kept = {"Content_Type": manifest.media_type, "Docker_Content_Digest": manifest.digest}
             answer(request, 200, manifest.body, **kept)
+
+
+class Docker:
+    """The few commands of docker that a push uses, in front of a registry.
+
+    Attributes:
+        places: the references of the images that are built.
+        images: {reference: the image}.
+        pushes: the references that were pushed, in order.
+        failures: the errors of the next pushes.
+        intruder: an image that somebody else pushes right after a push.
+    """
+
+    def __init__(self, registry: MemoryRegistry, places: Sequence[str]) -> None:
+        self.registry, self.places = registry, places
+        self.images: dict[str, Manifest] = {}
+        self.pushes: list[str] = []
+        self.failures: list[str] = []
+        self.intruder: Manifest | None = None
+        self.build("first")
+
+    def build(self, content: str) -> None:
+        """Builds an image at each place, as `nox -s build` would."""
+        for place in self.places:
+            self.images[place] = self.registry.image(f"{content} {place}")
+
+    def __call__(self, *words: str, env: Mapping[str, str] | None = None) -> str:
+        """As `shell.docker`."""
+        match words:
+            case ("image", "inspect", "--format", "{{.Id}}", reference):
+                if reference not in self.images:
+                    raise CommandError("docker image inspect", "No such image")
+                return f"{self._id(self.images[reference])}\n"
+            case ("tag", image_id, reference):
+                image = next(i for i in self.images.values() if self._id(i) == image_id)
+                self.images[reference] = image
+            case ("push", "--quiet", reference):
+                if self.failures:
+                    raise CommandError("docker push", self.failures.pop(0))
+                self.pushes.append(reference)
+                image = self.intruder or self.images[reference]
+                self.registry.add(reference.partition("/")[2], image)
+        return ""
+
+    def _id(self, image: Manifest) -> str:
+        return str(image.content["config"]["digest"])
 
 
 @contextmanager

@@ -3,69 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 
 import pytest
-from unit.images.memory_registry import MemoryRegistry
+from unit.images.memory_registry import Docker, MemoryRegistry
 from unit.images.product import MEMBERS, Product
 
 from slipway_ops import shell
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import publishing
-from slipway_ops.images.registry import Manifest
-from slipway_ops.shell import CommandError
-
-
-class Docker:
-    """The few commands of docker that a push uses, in front of a registry.
-
-    Attributes:
-        images: {reference: the image}.
-        pushes: the references that were pushed, in order.
-        failures: the errors of the next pushes.
-        intruder: an image that somebody else pushes right after a push.
-    """
-
-    def __init__(self, product: Product, registry: MemoryRegistry) -> None:
-        self.product, self.registry = product, registry
-        self.images: dict[str, Manifest] = {}
-        self.pushes: list[str] = []
-        self.failures: list[str] = []
-        self.intruder: Manifest | None = None
-        self.build("first")
-
-    def build(self, content: str) -> None:
-        """Builds the images of all members, as `nox -s build` would."""
-        for name in MEMBERS:
-            image = self.registry.image(f"{content} {name}")
-            self.images[self.product.place(name, "development")] = image
-
-    def __call__(self, *words: str, env: Mapping[str, str] | None = None) -> str:
-        """As `shell.docker`."""
-        match words:
-            case ("image", "inspect", "--format", "{{.Id}}", reference):
-                if reference not in self.images:
-                    raise CommandError("docker image inspect", "No such image")
-                return f"{self._id(self.images[reference])}\n"
-            case ("tag", image_id, reference):
-                image = next(i for i in self.images.values() if self._id(i) == image_id)
-                self.images[reference] = image
-            case ("push", "--quiet", reference):
-                if self.failures:
-                    raise CommandError("docker push", self.failures.pop(0))
-                self.pushes.append(reference)
-                image = self.intruder or self.images[reference]
-                self.registry.add(reference.partition("/")[2], image)
-        return ""
-
-    def _id(self, image: Manifest) -> str:
-        return str(image.content["config"]["digest"])
 
 
 @pytest.fixture
 def docker(product: Product, registry: MemoryRegistry, monkeypatch: pytest.MonkeyPatch) -> Docker:
     """An engine that has an image of every member; there is no pause between two tries."""
-    made = Docker(product, registry)
+    made = Docker(registry, [product.place(name, "development") for name in MEMBERS])
     monkeypatch.setattr(shell, "docker", made)
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     return made
