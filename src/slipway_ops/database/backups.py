@@ -1,9 +1,9 @@
 """The backups of an environment's database: makes, lists, verifies and removes them.
 
-A backup is a folder in a volume on a Docker host (see `server`). It has these files: `dump`, in the custom format of
-pg_dump; `tables`, with the name, row count and hash of each table in the same snapshot; `sha256`,
-the checksums of both; and `verified`, once a restore of it has succeeded. Its name holds time,
-version and migration, such as `20261127T230710Z_v1.2.3_0001`. Names sort by time.
+A backup is a folder in a volume on a Docker host (see `server`). It has these files: `dump`, in the
+custom format of pg_dump; `tables`, with the name, row count and hash of each table in the same
+snapshot; `sha256`, the checksums of both; and `verified`, once a restore of it has succeeded. Its
+name holds time, version and migration, such as `20261127T230710Z_v1.2.3_0001`. Names sort by time.
 """
 
 from __future__ import annotations

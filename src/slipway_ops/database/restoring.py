@@ -36,8 +36,8 @@ def restore(
     where, deployed = target.environment, server.deployed(target)
     if not deployed.digests and where != "development":
         raise SlipwayError(
-            f"Nothing is deployed to {where} {target.place}. Deploy the version that should run with "
-            f"the data, then restore: inv deploy {where}"
+            f"Nothing is deployed to {where} {target.place}. Deploy the version that should run "
+            f"with the data, then restore: inv deploy {where}"
         )
     with deployment.hold(deployed, f"restores {name or 'a backup'}", say) as mine:
         database = server.connect(mine)

@@ -1,7 +1,7 @@
 """Backups of a cluster's database: a real PostgreSQL, a real engine and a real S3 server.
 
-The pods are in memory. On a host the same scripts run, see tests/engine/containers/test_database.py:
-here is what differs.
+The pods are in memory. The scripts are those of a host, which has its tests in
+tests/engine/containers/test_database.py; here is what differs.
 """
 
 from __future__ import annotations
