@@ -186,6 +186,9 @@ def test_a_failure_names_the_environment_and_the_next_command(host: Host) -> Non
     text = str(database._failure(b"psql: error: could not connect"))
     assert isinstance(database._failure(b""), DatabaseError)
     assert "could not connect" in text and "inv up production" in text
+    newer = b"pg_dump: error: aborting because of server version mismatch"
+    assert "DATABASE_IMAGE in .env.production" in str(database._failure(newer))
+    assert "must reach it" in str(replace(database, is_ours=False)._failure(b""))
 
 
 def test_an_unverified_backup_is_restored_only_by_its_name(
