@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -62,7 +63,8 @@ class Terminal:
         self.popen.kill()
         self.popen.wait()
         for process in self.left():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # it may end by itself
+                process.kill()
         self.close()
         if error:
             print(self.text[-8000:])
