@@ -86,6 +86,8 @@ def main() -> None:
     missed = []
     for part in [given.only] if given.only else ["figures", *PARTS]:
         lines, sentences = measured(part, given.repeat)
+        if sentences:
+            lines += ["", "Missed goals:", "", *(f"- {sentence}" for sentence in sentences)]
         write(part, given.repeat, lines)
         missed += sentences
     if missed:
