@@ -44,32 +44,18 @@ def test_an_ignore_file_at_the_root_counts_for_the_tools_that_read_it(monorepo: 
     assert {"lint(api)", "scan(api)", "lint(web)"} <= monorepo.run()
 
 
-@pytest.mark.parametrize(
-    "target", ["services/worker/data", "services/worker/data/one.json"], ids=["folder", "file"]
-)
-def test_a_link_at_the_root_counts_with_its_target_in_a_member(
-    target: str, monorepo: Monorepo
-) -> None:
-    monorepo.write("services/worker/data/one.json", "1\n")
-    (monorepo.path / "shared").symlink_to(target)
-    settle(monorepo)
-    monorepo.write("services/worker/data/one.json", "2\n")
-    assert "test(core)" in monorepo.run()
-    commit(monorepo)
-    monorepo.write("services/worker/data/one.json", "3\n")
-    assert "core" in touched(monorepo)
-
-
-@pytest.mark.parametrize("target", ["docs", "docs/guide.md"], ids=["folder", "file"])
+@pytest.mark.parametrize("file", ["services/worker/data/one.json", "docs/guide.md"])
+@pytest.mark.parametrize("is_folder", [True, False], ids=["folder", "file"])
 def test_a_link_at_the_root_counts_with_its_target_in_files_of_other_sessions(
-    target: str, monorepo: Monorepo
+    file: str, is_folder: bool, monorepo: Monorepo
 ) -> None:
-    (monorepo.path / "shared").symlink_to(target)
+    monorepo.write(file, "1\n")
+    (monorepo.path / "shared").symlink_to(Path(file).parent if is_folder else file)
     settle(monorepo)
-    monorepo.write("docs/guide.md", "# Other\n")
+    monorepo.write(file, "2\n")
     assert "test(core)" in monorepo.run()
     commit(monorepo)
-    monorepo.write("docs/guide.md", "# Third\n")
+    monorepo.write(file, "3\n")
     assert "core" in touched(monorepo)
 
 
