@@ -332,7 +332,15 @@ def commands(session: nox.Session, member: Member, stage: str) -> list[list[str]
         session.error(str(error))
     if found == []:
         session.skip(f"not checked: {stage} is empty in [tool.slipway.stages]")
+    if stage == "test" and project.is_adopted(ROOT) and not _may_have_tests(member, found):
+        session.skip("not checked: it has no tests")
     return None if found is None else [shlex.split(command) for command in found]
+
+
+def _may_have_tests(member: Member, commands: list[str] | None) -> bool:
+    """Returns whether commands can find tests: those that are not Python's may look anywhere."""
+    by_python = all(command.startswith("python ") for command in commands or ())
+    return member.language != "python" or not by_python or python_member.has_tests(member)
 
 
 def coverage(session: nox.Session, member: Member, option: str) -> list[str]:
@@ -586,8 +594,9 @@ def chosen(
 ) -> list[str]:
     """Returns the command of the tool that a member has settings for, with these settings.
 
-    If it has settings for none of the tools, a setting of [tool.slipway] names the tool, and
-    otherwise it is the first. An unknown name fails the session.
+    If it has settings for none of the tools, it is one that the member's own lock has for it. If it
+    has none of them either, a setting of [tool.slipway] names the tool, and otherwise it is the
+    first. An unknown name fails the session.
 
     Args:
         tools: the commands, by tool.
@@ -599,6 +608,8 @@ def chosen(
             f"{setting} in [tool.slipway] of pyproject.toml is {name!r}. "
             f"Choose {' or '.join(tools)}."
         )
+    own = set() if _with_tools(member) else python_member.declared(member)
+    name = next((tool for tool in tools if tool in own), name)
     name = next((tool for tool in tools if configured(member, tool)), name)
     more = annotated(member) if name == "flake8" else []
     if name == "black" and _is_ours_alone(member):

@@ -18,6 +18,10 @@ from slipway_ops.project import Member
 
 # Groups and extras of a member for its tests and linters.
 FOR_TESTS = ("dev", "test", "testing", "tests")
+NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # at the beginning of a requirement
+# Files that pytest, unittest and Django search, and what a test in them begins with.
+TEST_FILE = re.compile(r"(^|/)(test_[^/]*|[^/]*_test|tests|tests/(.*/)?[^/]*test[^/]*)\.py$")
+TEST_CODE = re.compile(r"^\s*(async +)?def +(test|runTest)|^class +\w*Test", re.MULTILINE)
 
 
 def distribution(member: Member) -> str:
@@ -88,32 +92,42 @@ def selection(member: Member, *groups: str) -> list[str]:
 
 
 def python(member: Member) -> str:
-    """Returns the interpreter for a member: the current one, if its project allows that.
+    """Returns the interpreter for a member: a path, or what uv is asked for.
 
-    Raises:
-        SlipwayError: its project needs another one that this machine does not have.
+    The nearest `.python-version` chooses it, as it does for uv. Without one, it is the current
+    interpreter if the member's project allows that, and otherwise one that uv finds. If there is
+    none, it is the request: uv installs that when it makes the environment.
     """
     wanted = [
         str(project.manifest(folder).get("project", {}).get("requires-python", ""))
         for folder in (member.path, lock_folder(member))
     ]
-    if all(SpecifierSet(spec).contains(platform.python_version()) for spec in wanted):
+    request = _pinned(member) or ",".join(filter(None, dict.fromkeys(wanted)))
+    if not _pinned(member) and all(_allows(spec) for spec in wanted):
         return sys.executable
-    request = ",".join(filter(None, dict.fromkeys(wanted)))
-    done = uv.run(
-        lock_folder(member), "python", "find", "--quiet", "--system", request, UV_PYTHON=""
-    )
-    if done.returncode:
-        raise SlipwayError(
-            f"{member} needs Python {request}, but this machine does not have it. Install one, for "
-            f"example: uv python install '{request}'"
-        )
-    return done.stdout.strip()
+    found = uv.run(lock_folder(member), "python", "find", "--system", request, UV_PYTHON="")
+    return found.stdout.strip() or request
+
+
+def _allows(requirement: str) -> bool:
+    return SpecifierSet(requirement).contains(platform.python_version())
+
+
+def _pinned(member: Member) -> str:
+    """Returns the version in the nearest `.python-version`, from the member up to the root."""
+    for folder in (member.path, *member.path.parents):
+        file = folder / ".python-version"
+        if file.is_file():
+            lines = file.read_text(encoding="utf-8").splitlines()
+            return next((line.strip() for line in lines if line.strip(" #")), "")
+        if folder == member.root:
+            break
+    return ""
 
 
 def is_package(member: Member) -> bool:
-    """Returns whether a member can be built, because it has a build backend."""
-    return "build-system" in project.manifest(member.path)
+    """Returns whether a member can be built: it has a build backend, and is a package for uv."""
+    return "build-system" in project.manifest(member.path) and _uv(member.path).get("package", True)
 
 
 def is_built_alone(member: Member) -> bool:
@@ -165,6 +179,34 @@ def pytest_options(member: Member) -> list[str]:
     text = file.read_text(encoding="utf-8") if file else ""
     found = re.search(r"^addopts\s*=(.*\n(?:[ \t].*\n)*)", f"{text}\n", re.MULTILINE)
     return re.findall(r"--[\w-]+", found[1]) if found else []
+
+
+def declared(member: Member) -> set[str]:
+    """Returns the packages that a member, or the project of its lock, needs to run and for tests.
+
+    If its manifest leaves the dependencies to setup.py or setup.cfg, all words there are included.
+    """
+    table = project.manifest(member.path)
+    lists: list[Any] = [table.get("project", {}).get("dependencies", [])]
+    for one in (table, project.manifest(lock_folder(member))):
+        groups = one.get("dependency-groups", {})
+        lists += [groups.get(name, []) for name in FOR_TESTS]
+        lists.append(one.get("tool", {}).get("uv", {}).get("dev-dependencies", []))
+    extras = table.get("project", {}).get("optional-dependencies", {})
+    lists += [extras.get(name, []) for name in FOR_TESTS]
+    words = [word for one in lists for each in one for word in NAME.findall(str(each))[:1]]
+    if "dynamic" in table.get("project", {}):
+        files = (member.path / name for name in ("setup.py", "setup.cfg"))
+        words += (w for file in files if file.is_file() for w in NAME.findall(file.read_text("utf-8")))
+    return {canonicalize_name(word) for word in words}
+
+
+def has_tests(member: Member) -> bool:
+    """Returns whether a member has tests in Python, or settings of pytest, which may find others."""
+    if own_config.find(member.root, member.path, "pytest"):
+        return True
+    files = (member.path / name for name in member.files if TEST_FILE.search(name))
+    return any(TEST_CODE.search(file.read_text("utf-8", errors="replace")) for file in files)
 
 
 def _extras(member: Member) -> list[str]:

@@ -13,9 +13,8 @@ from slipway_ops.errors import SlipwayError
 
 NEW = "uv.lock is new: commit it."
 STALE = "Type `uv lock` in its folder, then commit it."
-# Environments and locks are for the Python that runs this, which is also part of the cache keys. So
-# uv must not look for another one or download it.
-VARIABLES = {"UV_PYTHON": sys.executable, "UV_PYTHON_DOWNLOADS": "never"}
+# Environments and locks are for the Python that runs this, which is also part of the cache keys.
+VARIABLES = {"UV_PYTHON": sys.executable}
 
 
 class LockError(SlipwayError):
@@ -77,8 +76,11 @@ def ensure_lock(root: Path, **variables: str) -> bool:
 
 
 def is_stale(root: Path, **variables: str) -> bool:
-    """Returns whether uv.lock no longer fits the pyproject.toml files."""
-    return run(root, "lock", "--check", "--quiet", **variables).returncode != 0
+    """Returns whether uv.lock no longer fits the pyproject.toml files.
+
+    The status is 2 if uv cannot tell, for example because its Python is not installed.
+    """
+    return run(root, "lock", "--check", "--quiet", **variables).returncode == 1
 
 
 def sync(root: Path, environment: Path, *selection: str, **variables: str) -> bool:
@@ -107,5 +109,7 @@ def sync(root: Path, environment: Path, *selection: str, **variables: str) -> bo
     if done.returncode:
         if is_stale(root, **variables):
             raise LockError(f"{root / 'uv.lock'} does not fit the pyproject.toml files. {STALE}")
-        raise SlipwayError(f"`uv sync {' '.join(selection)}` failed:\n{done.stderr.strip()}")
+        reason, _, more = done.stderr.strip().partition("\n")
+        reason = reason.lstrip(" ×").removeprefix("error: ")
+        raise SlipwayError(f"`uv sync` failed: {reason}\n{more}".rstrip())
     return made

@@ -30,13 +30,14 @@ def lines(root: Path, plan: Plan) -> Iterator[str]:
     yield from (f"  {line}" for line in text_table.lines(table))
     yield ""
     yield "What each stage will run:"
+    width = max((len(session) for session in plan.shown), default=0)
     for session, shown in plan.shown.items():
         if "(repo)" in session:
             continue
         for number, command in enumerate(shown.commands):
-            yield f"  {session if not number else '':<28} {command}"
+            yield f"  {session if not number else '':<{width}}  {command}"
         if shown.why:
-            yield f"  {session if not shown.commands else '':<28} – {shown.why}"
+            yield f"  {session if not shown.commands else '':<{width}}  – {shown.why}"
     yield ""
     yield "What will not be checked:" if plan.unchecked else "All code is in a member."
     yield from (f"  {sentence}" for sentence in plan.unchecked)
@@ -121,7 +122,7 @@ def _lock(root: Path, plan: Plan, say: Say) -> list[str]:
     failed = []
     for folder in plan.locks:
         say(f"Locking {discovery.below_name(folder, 'uv.lock')}")
-        done = uv.run(root / folder, "lock", "--quiet")
+        done = uv.run(root / folder, "lock", "--quiet", UV_PYTHON=plan.pythons[folder])
         if done.returncode:
             failed.append(f"`uv lock` in {folder} failed: {done.stderr.strip()}")
     return failed

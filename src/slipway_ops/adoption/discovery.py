@@ -30,6 +30,7 @@ MATERIAL = (
     *("template", "templates", "vendor", "vendored", "third_party", "third-party", "node_modules"),
 )
 STAGES = ("lint", "test", "build")
+WORKSPACE = "it only holds a uv workspace, whose packages are checked"
 # Programs that run the scripts of a workspace's packages.
 RUNNERS = re.compile(
     r"\b(turbo|nx|lerna|wsrun|ultra|moon)\b|\bpnpm\b.*\s(-r|--recursive|--filter|-F|-w)\b"
@@ -185,8 +186,7 @@ def _python_folder(
     if table.get("project", {}).get("name"):
         if not beside:
             is_workspace = "workspace" in tool.get("uv", {})
-            what = "it only holds a uv workspace" if is_workspace else "it has no Python code"
-            return Folder(path, "python", what)
+            return Folder(path, "python", WORKSPACE if is_workspace else "it has no Python code")
         return Folder(path, "python")
     if "setup.py" in own or "setup.cfg" in own:
         return _setuptools(root, path, own, table, beside)
@@ -200,6 +200,8 @@ def _python_folder(
             return Folder(path, "python", "pipenv manages it", _migrate(path, name))
         remedy = _from_requirements(path, name, names)
         return Folder(path, "python", "no pyproject.toml has its requirements", remedy)
+    if "workspace" in tool.get("uv", {}):
+        return Folder(path, "python", WORKSPACE)
     return Folder(path, "python", "its pyproject.toml only holds settings of tools")
 
 

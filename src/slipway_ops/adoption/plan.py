@@ -15,7 +15,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import tomlkit
-from packaging.specifiers import SpecifierSet
 
 from slipway_ops import own_config, project, python_member, shell, uv
 from slipway_ops.adoption import compose_builds, discovery
@@ -46,8 +45,6 @@ OTHERS = {  # manifests of languages that have no stages
     "Package.swift": "Swift",
 }
 CODE = (".py", *project.WEB_CODE, ".sh", ".go", ".rs", ".java", ".kt", ".rb", ".php", ".cs")
-TEST_FILE = re.compile(r"(test_[^/]*|[^/]*_test)\.py")
-DJANGO_TEST = re.compile(r"(^|/)tests(\.py$|/.*test.*\.py$)")
 
 
 @dataclass
@@ -62,6 +59,7 @@ class Plan:
         files: the new text of each file to write, by path relative to the root.
         additions: the new lines of these files, by path.
         locks: the folders that get a uv.lock; true if it replaces one that is out of date.
+        pythons: the Python of each folder with a lock.
         unchecked: a sentence for each thing that no stage will check.
         records: the sessions whose findings of today will be recorded.
     """
@@ -73,6 +71,7 @@ class Plan:
     files: dict[str, str] = field(default_factory=dict)
     additions: dict[str, list[str]] = field(default_factory=dict)
     locks: dict[str, bool] = field(default_factory=dict)
+    pythons: dict[str, str] = field(default_factory=dict)
     unchecked: list[str] = field(default_factory=list)
     records: list[str] = field(default_factory=list)
 
@@ -108,7 +107,7 @@ def make(root: Path) -> Plan:
         if "images" in project.capabilities(copy):
             _images(plan, copy)
         _ignored(plan, root, copy, any(folder.manifest for folder in found))
-        plan.locks = _locks(copy, plan.members)
+        plan.locks, plan.pythons = _locks(copy, plan.members)
         plan.shown = _shown(copy)
         plan.unchecked = list(_unchecked(plan, copy))
         plan.rows = [_row(plan, member) for member in plan.members]
@@ -268,38 +267,15 @@ def _tests(member: Member) -> tuple[list[str] | None, str]:
 
     The commands are None if the default, pytest, fits.
     """
-    names = [n for n in member.files if n.endswith(".py")]
-    tests = [n for n in names if TEST_FILE.fullmatch(PurePosixPath(n).name)]
-    if _has_pytest(member):
-        found = tests or own_config.find(member.root, member.path, "pytest")
-        return (None, "") if found else ([], "it has no tests")
-    of_django = [n for n in names if DJANGO_TEST.search(n) or n in tests]
-    if "manage.py" in names and of_django:
+    if any(name.startswith("pytest") for name in python_member.declared(member)):
+        return None, ""
+    if "manage.py" in member.files:
         return ["python manage.py test"], "Django's tests, without pytest"
-    if not tests:
-        return [], "it has no tests"
+    tests = [name for name in member.files if python_member.TEST_FILE.search(name)]
     texts = "".join((member.path / n).read_text("utf-8", errors="replace") for n in tests)
     if "pytest" not in texts and "unittest" in texts:
         return ["python -m unittest"], "tests of unittest, without pytest"
     return None, ""
-
-
-def _has_pytest(member: Member) -> bool:
-    """Returns whether a member declares pytest for its tests."""
-    table = project.manifest(member.path)
-    above = project.manifest(python_member.lock_folder(member))
-    lists: list[Any] = [table.get("project", {}).get("dependencies", [])]
-    for one in (table, above):
-        groups = one.get("dependency-groups", {})
-        lists += [groups.get(name, []) for name in python_member.FOR_TESTS]
-        lists.append(one.get("tool", {}).get("uv", {}).get("dev-dependencies", []))
-    extras = table.get("project", {}).get("optional-dependencies", {})
-    lists += [extras.get(name, []) for name in python_member.FOR_TESTS]
-    words = " ".join(str(each) for one in lists for each in one)
-    if "dynamic" in table.get("project", {}):
-        files = (member.path / name for name in ("setup.py", "setup.cfg"))
-        words += " ".join(file.read_text("utf-8") for file in files if file.is_file())
-    return "pytest" in words
 
 
 def _ignored(plan: Plan, root: Path, copy: Path, setuptools: bool) -> None:
@@ -314,14 +290,21 @@ def _ignored(plan: Plan, root: Path, copy: Path, setuptools: bool) -> None:
         _add(plan, copy, ".gitignore", text)
 
 
-def _locks(copy: Path, members: list[Member]) -> dict[str, bool]:
-    folders = {python_member.lock_folder(m) for m in members if m.language == "python"}
+def _locks(copy: Path, members: list[Member]) -> tuple[dict[str, bool], dict[str, str]]:
+    """Returns the folders that need a uv.lock, and the Python for it if it is not the current one.
+
+    A lock that is there counts as up to date if its Python is not installed: only that can tell.
+    """
+    pythons = {project.tools_folder(copy): sys.executable}
+    for member in members:
+        if member.language == "python":
+            pythons.setdefault(python_member.lock_folder(member), python_member.python(member))
     found = {}
-    for folder in sorted({*folders, project.tools_folder(copy)}):
+    for folder, python in sorted(pythons.items()):
         exists = (folder / "uv.lock").exists()
-        if not exists or uv.is_stale(folder):
+        if not exists or os.path.isabs(python) and uv.is_stale(folder, UV_PYTHON=python):
             found[folder.relative_to(copy).as_posix()] = exists
-    return found
+    return found, {f.relative_to(copy).as_posix(): python for f, python in pythons.items()}
 
 
 def _shown(copy: Path) -> dict[str, Shown]:
@@ -357,7 +340,6 @@ def _unchecked(plan: Plan, copy: Path) -> Iterator[str]:
     for session, shown in plan.shown.items():
         if shown.why and "(repo)" not in session:
             yield f"{session}: {shown.why.removeprefix('not checked: ')}"
-    ours = str(project.settings(copy).get("python", ""))
     for member in plan.members:
         if member.language != "python":
             continue
@@ -367,12 +349,6 @@ def _unchecked(plan: Plan, copy: Path) -> Iterator[str]:
                     f"{tool} is configured for {member}, but another program checks its types. To "
                     f"run {tool}: [tool.slipway.stages.{member}], lint = […]"
                 )
-        wanted = project.manifest(member.path).get("project", {}).get("requires-python", "")
-        if ours and not SpecifierSet(wanted).contains(f"{ours}.99"):
-            yield (
-                f"{member} in CI: CI has Python {ours}, but {member} needs {wanted}. Type: "
-                "copier update --data python_version=…"
-            )
     yield from _files(plan, copy)
 
 
@@ -403,7 +379,7 @@ def _files(plan: Plan, copy: Path) -> Iterator[str]:
         ):
             left[path.parts[0] if len(path.parts) > 1 else ".", path.suffix] += 1
     for (top, suffix), number in sorted(left.items()):
-        yield f"{top}: {number} {suffix} file{'s' * (number > 1)} in no member."
+        yield f"{top}: {number} {suffix} file{'s' * (number > 1)} that no stage checks."
     for suffix, number in sorted(hidden.items()):
         yield f"hidden files and folders: {number} {suffix} file{'s' * (number > 1)}."
     dockerfiles = [n for n in discovery.files(copy) if "Dockerfile" in PurePosixPath(n).name]

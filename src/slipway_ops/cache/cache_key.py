@@ -10,6 +10,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -426,7 +427,7 @@ class Inputs:
     def _tools(self, member: Member) -> dict[str, str]:
         found = self._programs.versions(*PROGRAMS[member.language], folder=member.path)
         if member.language == "python" and not python_member.is_locked_with_tools(member):
-            found["python"] = self._programs.version(python_member.python(member))
+            found["python"] = self._programs.version(shutil.which(python_member.python(member)))
         return {"nox": self._nox, "uv": self._programs.version(uv.find()), **found}
 
 
