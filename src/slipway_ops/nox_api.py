@@ -347,12 +347,13 @@ def coverage(session: nox.Session, member: Member, option: str) -> list[str]:
     """Returns pytest's options for coverage; none if the member's own settings measure it.
 
     A member with its own lock has its own pytest. If pytest or pytest-cov is missing there, those
-    of the tools are installed.
+    of the tools are installed, for its own commands too if they use the option.
 
     Args:
         option: the option of pytest-cov.
     """
-    if commands(session, member, "test"):
+    own = commands(session, member, "test")
+    if own and not any(word.startswith(option) for command in own for word in command):
         return []
     if not _with_tools(member) and not shown_commands.wanted():
         environment = ROOT / session.env_dir
@@ -370,7 +371,7 @@ def coverage(session: nox.Session, member: Member, option: str) -> list[str]:
             pins = [f"{name}=={_version(name)}" for name in ("coverage", "pytest-cov")]
             words = ["pip", "install", "--quiet", "--no-deps", *pins]
             session.run(uv.find(), *words, external=True, log=False)
-    if option in python_member.pytest_options(member):
+    if own or option in python_member.pytest_options(member):
         return []
     return [option, *config(member, "coverage")]
 
@@ -392,7 +393,7 @@ def build_options(session: nox.Session, member: Member) -> list[str]:
         sync(session, member, "build")
         return []
     if not python_member.is_package(member):
-        session.skip("not built: its pyproject.toml has no [build-system]")
+        session.skip("not built: it is not a package")
     if python_member.is_built_alone(member):
         return ["--python", python_member.python(member)]
     sync(session, None, "build")
