@@ -17,7 +17,7 @@ from slipway_ops import project, python_member, shell, text_table, uv
 from slipway_ops.adoption import discovery, plan as planning
 from slipway_ops.adoption.plan import Plan
 from slipway_ops.errors import SlipwayError
-from slipway_ops.stages import baseline
+from slipway_ops.stages import baseline, findings
 
 Say = Callable[[str], object]
 ENDED = re.compile(r"nox > Session (\S+\(.+?\)) (was successful|failed|skipped|aborted)(.*)")
@@ -164,6 +164,24 @@ def _record(root: Path, sessions: list[str], say: Say) -> list[str]:
     if process.returncode and not failed:
         raise SlipwayError(f"nox failed before any session ended; its output is in {log}.")
     return failed
+
+
+def record_dockerfiles(root: Path) -> int:
+    """Records what hadolint finds today in the members' Dockerfiles; returns how many those are.
+
+    They are checked from the moment on when the project has images.
+
+    Raises:
+        SlipwayError: hadolint is not installed, or cannot read a Dockerfile.
+    """
+    folders = [member for member in project.members(root) if (member.path / "Dockerfile").is_file()]
+    hadolint = str(project.tools_folder(root) / ".venv" / "bin" / "hadolint")
+    for member in folders:
+        command = [hadolint, "--failure-threshold=warning", "Dockerfile"]
+        done = shell.ask(*findings.asked("hadolint", command), cwd=member.path)
+        found = findings.read("hadolint", member.path, done)
+        baseline.Known(root, f"lint({member})", "hadolint").record(found)
+    return len(folders)
 
 
 def _mark(root: Path) -> None:

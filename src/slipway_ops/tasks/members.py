@@ -69,9 +69,13 @@ def enable(root: Path, capability: str) -> None:
     Examples:
         inv enable releases
     """
-    from slipway_ops import growth
+    from slipway_ops import growth, project
+    from slipway_ops.adoption import adopt
+    from slipway_ops.stages import baseline
 
     growth.enable(root, capability)
+    if capability == "images" and project.is_adopted(root) and adopt.record_dockerfiles(root):
+        print(f"{baseline.FILE} has what hadolint finds in your Dockerfiles today.")
     print(f"{capability} is ready. See the changes with `git status`, check with `nox -s lint`.")
     if (root / "docs" / f"{capability}.md").exists():
         print(f"To set it up, read docs/{capability}.md.")
