@@ -262,11 +262,20 @@ def _from_requirements(path: str, name: str, names: list[str]) -> str:
     return command if path == "." else f"(cd {quoted(path)} && {command})"
 
 
+def requirements_for_tests(folder: Path) -> str:
+    """Returns the name of a folder's requirements file that has pytest; "" if there is none."""
+    found = sorted(path for path in folder.glob("*") if REQUIREMENTS.fullmatch(path.name))
+    texts = {path.name: path.read_text("utf-8", errors="replace") for path in found}
+    return next((n for n, text in texts.items() if re.search(r"^pytest\b", text, re.M)), "")
+
+
 def _migrate(path: str, name: str = "") -> str:
+    """Returns the command that makes a uv project of one of poetry, or of pipenv with a name."""
     go = "" if path == "." else f"cd {quoted(path)} && "
     manifest = f'[project]\\nname = "{name}"\\nversion = "0"\\n'
     make = f"printf '{manifest}' > pyproject.toml && " if name else ""
-    command = f"{go}{make}uvx migrate-to-uv"
+    keep = "" if name else " --keep-current-build-backend"  # uv's own may not find the package
+    command = f"{go}{make}uvx migrate-to-uv{keep}"
     return f"({command})" if go else command
 
 

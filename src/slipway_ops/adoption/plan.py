@@ -343,6 +343,13 @@ def _unchecked(plan: Plan, copy: Path) -> Iterator[str]:
     for member in plan.members:
         if member.language != "python":
             continue
+        file = discovery.requirements_for_tests(member.path)
+        if file and "pytest" not in python_member.declared(member):
+            go = "" if member.folder == "." else f"cd {discovery.quoted(member.folder)} && "
+            yield (
+                f"{member}: its pyproject.toml does not have the packages of {file}, so they are "
+                f"not installed. To add them: {go}uv add --no-sync --group test -r {file}"
+            )
         for tool in ("pyright", "ty"):
             if own_config.find(copy, member.path, tool):
                 yield (

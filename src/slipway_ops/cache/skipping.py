@@ -271,9 +271,10 @@ class Run:
         patterns = (*self._results.inputs.counting("test", member), PARALLEL)
         names = variables.mentioned(variables.hidden(patterns, os.environ), member)
         if names:
+            manifest = os.path.normpath(f"{member.folder}/pyproject.toml")
             session.warn(
                 f"{', '.join(names)}: set in this shell, but not in the session. If tests need it, "
-                f"add to {member.folder}/pyproject.toml, in [tool.slipway]: "
+                f"add to {manifest}, in [tool.slipway]: "
                 f"variables = {json.dumps(names)}"
             )
 

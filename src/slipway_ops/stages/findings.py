@@ -195,10 +195,10 @@ def _pyrefly(done: CompletedProcess[str]) -> Iterator[Finding]:
 
 def _mypy(done: CompletedProcess[str]) -> Iterator[Finding]:
     for line in done.stdout.splitlines():
-        found = json.loads(line)
-        if found["severity"] == "error":
-            column = found["column"] + 1
-            yield _finding(found["file"], found["line"], column, found["code"], found["message"])
+        match = re.fullmatch(r"(.+?):(\d+)(?::(\d+))?(?::\d+:\d+)?: error: (.*?)(?:  \[([\w-]+)\])?", line)
+        if match:
+            path, row, column, message, code = match.groups()
+            yield _finding(path, row, column or 0, code, message)
 
 
 def _bandit(done: CompletedProcess[str]) -> Iterator[Finding]:
@@ -253,7 +253,8 @@ TOOLS = {
     "flake8": Tool((f"--format={FLAKE8}", "--no-show-source"), _flake8),
     "ruff check": Tool(("--output-format=json",), _ruff),
     "pyrefly": Tool(("--output-format=json",), _pyrefly),
-    "mypy": Tool(("--output=json", "--no-error-summary"), _mypy),
+    # Its output as JSON is new in 1.11, and a member may have an older one.
+    "mypy": Tool(("--no-pretty", "--show-column-numbers", "--show-error-codes"), _mypy),
     "bandit": Tool(("--format=json",), _bandit),
     "eslint": Tool(("--format=json",), _eslint),
     "prettier": Tool(
