@@ -118,8 +118,8 @@ def _pinned(member: Member) -> str:
     for folder in (member.path, *member.path.parents):
         file = folder / ".python-version"
         if file.is_file():
-            lines = file.read_text(encoding="utf-8").splitlines()
-            return next((line.strip() for line in lines if line.strip(" #")), "")
+            found = re.search(r"^\s*([^#\s]+)", file.read_text(encoding="utf-8"), re.MULTILINE)
+            return found[1] if found else ""
         if folder == member.root:
             break
     return ""
@@ -197,7 +197,9 @@ def declared(member: Member) -> set[str]:
     words = [word for one in lists for each in one for word in NAME.findall(str(each))[:1]]
     if "dynamic" in table.get("project", {}):
         files = (member.path / name for name in ("setup.py", "setup.cfg"))
-        words += (w for file in files if file.is_file() for w in NAME.findall(file.read_text("utf-8")))
+        words += (
+            w for file in files if file.is_file() for w in NAME.findall(file.read_text("utf-8"))
+        )
     return {canonicalize_name(word) for word in words}
 
 

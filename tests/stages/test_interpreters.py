@@ -70,14 +70,12 @@ def test_a_lock_of_a_project_without_members_fits_on_every_python(
             assert done.stdout.splitlines()[-1] == f"{made} False", python
 
 
-def test_each_call_of_uv_uses_this_python_and_downloads_none(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_call_of_uv_uses_this_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The calls go to a program that writes down its arguments."""
     said = tmp_path / "said"
     program = tmp_path / "uv"
     program.write_text(
-        f'#!/bin/sh\necho "$1 $UV_PYTHON $UV_PYTHON_DOWNLOADS" >> {said}\necho "{{}}"\n',
+        f'#!/bin/sh\necho "$1 $UV_PYTHON" >> {said}\necho "{{}}"\n',
         encoding="utf-8",
     )
     program.chmod(0o755)
@@ -101,4 +99,4 @@ def test_each_call_of_uv_uses_this_python_and_downloads_none(
     calls = said.read_text(encoding="utf-8").splitlines()
     assert len(calls) >= 7
     for call in calls:
-        assert call.split() == [call.split()[0], sys.executable, "never"], calls
+        assert call.split() == [call.split()[0], sys.executable], calls

@@ -178,6 +178,30 @@ def test_a_member_without_pytest_in_its_lock_gets_that_of_the_tools(shop: Projec
     shop.red("-s", "test(kit)")
 
 
+def test_a_linter_in_a_members_lock_runs_without_settings_of_it(shop: Project) -> None:
+    shop.replace("backend/pyproject.toml", "[tool.ruff]\nline-length = 120\n", "")
+    shop.replace("backend/app/__init__.py", '"x"', "'x'")
+    output = shop.red("-s", "lint(backend)")
+    assert "> ruff format" in output and "> ruff check" in output and "> black" not in output
+
+
+def test_own_commands_can_measure_coverage(shop: Project) -> None:
+    own = '\n[tool.slipway.stages]\ntest = ["pytest --cov --cov-fail-under=100"]\n'
+    manifest = (shop.path / "backend/pyproject.toml").read_text(encoding="utf-8")
+    shop.write("backend/pyproject.toml", f"{manifest}{own}")
+    assert "100%" in shop.green("-s", "test(backend)")
+    shop.replace("backend/tests/test_more.py", "more(1) == 2", "1 == 1")
+    shop.red("-s", "test(backend)")
+
+
+def test_an_environment_that_cannot_be_installed_has_its_reason_in_the_first_line(
+    shop: Project,
+) -> None:
+    shop.replace("backend/pyproject.toml", '["hatchling"]', '["hatchling==0.0.0"]')
+    output = shop.red("-s", "test(backend)")
+    assert "test(backend) aborted: `uv sync` failed: Failed to build" in output
+
+
 def test_a_stage_without_commands_is_not_a_success(shop: Project) -> None:
     shop.replace("kit/pyproject.toml", "lint = [", "lint = []\ntest = [")
     output = shop.green("-s", "lint(kit)")

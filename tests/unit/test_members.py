@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,11 @@ def tree(root: Path, settings: str, *files: str) -> dict[str, Member]:
     own = manifest.read_text(encoding="utf-8") if manifest.exists() else ""
     manifest.write_text(f"{own}\n{RECIPE}{settings}\n", encoding="utf-8")
     return {m.name: m for m in project.members(root) if m.kind != "repo"}
+
+
+def run_python(python: str, code: str) -> str:
+    done = subprocess.run([python, "-c", code], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
 
 
 def git(root: Path, *words: str) -> None:
@@ -192,12 +199,81 @@ def test_an_error_says_how_to_give_a_member_a_name(tmp_path: Path) -> None:
         python_member.selection(found["a"])
 
 
-def test_a_python_that_cannot_be_found_is_named(tmp_path: Path) -> None:
-    found = tree(tmp_path, 'members = ["a"]', "a/pyproject.toml", "a/uv.lock")
-    manifest = found["a"].path / "pyproject.toml"
-    manifest.write_text(manifest.read_text("utf-8") + 'requires-python = ">=3.99"\n', "utf-8")
-    with pytest.raises(SlipwayError, match=r">=3\.99"):
-        python_member.python(found["a"])
+def locked(root: Path, more: str = "") -> Member:
+    """A member with its own lock, and these lines at the end of its pyproject.toml."""
+    member = tree(root, 'members = ["a"]', "a/pyproject.toml", "a/uv.lock", "a/a.py")["a"]
+    with (member.path / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(more)
+    return member
+
+
+def test_a_member_has_the_current_python_if_its_project_allows_that(tmp_path: Path) -> None:
+    assert python_member.python(locked(tmp_path, 'requires-python = ">=3.9"\n')) == sys.executable
+
+
+@pytest.mark.parametrize("place", ["a", "."])
+def test_a_python_version_file_chooses_the_python_as_it_does_for_uv(
+    place: str, tmp_path: Path
+) -> None:
+    member = locked(tmp_path)
+    current = platform.python_version()
+    (tmp_path / place / ".python-version").write_text(f"# ours\n{current}\n", encoding="utf-8")
+    said = run_python(
+        python_member.python(member), "import platform as p; print(p.python_version())"
+    )
+    assert said == current
+    (tmp_path / place / ".python-version").write_text("3.99\n", encoding="utf-8")
+    assert python_member.python(member) == "3.99"
+
+
+def test_uv_is_asked_for_a_python_that_is_not_here(tmp_path: Path) -> None:
+    member = locked(tmp_path, 'requires-python = ">=3.99"\n')
+    assert python_member.python(member) == ">=3.99"
+
+
+def test_packages_for_tests_are_read_from_groups_extras_and_setup_py(tmp_path: Path) -> None:
+    lines = [
+        'dependencies = ["idna>=3"]',
+        'optional-dependencies.test = ["PyTest-Cov"]',
+        "[dependency-groups]",
+        'dev = ["ruff<1", { include-group = "docs" }]',
+        'docs = ["sphinx"]',
+    ]
+    member = locked(tmp_path, "\n".join(lines))
+    assert {"idna", "pytest-cov", "ruff"} <= python_member.declared(member)
+    assert not {"sphinx", "mypy"} & python_member.declared(member)
+    old = locked(tmp_path / "old", 'dynamic = ["dependencies"]\n')
+    (old.path / "setup.py").write_text("setup(extras_require={'test': ['pytest>=8']})", "utf-8")
+    assert "pytest" in python_member.declared(old)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("tests.py", "from django.test import TestCase\n\n# Create your tests here.\n", False),
+        ("tests.py", "class Adding(SimpleTestCase):\n    def test_it(self): ...\n", True),
+        ("shop/tests/prices.py", "def test_it(): ...\n", False),
+        ("shop/tests/test_prices.py", "async def test_it(): ...\n", True),
+        ("prices_test.py", "class TestPrices: ...\n", True),
+        ("latest.py", "def test_it(): ...\n", False),
+        ("pytest.ini", "[pytest]\npython_files = check_*.py\n", True),
+    ],
+)
+def test_a_member_has_tests_if_a_test_file_has_one(
+    name: str, text: str, found: bool, tmp_path: Path
+) -> None:
+    member = locked(tmp_path)
+    file = write(member.path, name) / name
+    file.write_text(text, encoding="utf-8")
+    assert python_member.has_tests(member) is found
+
+
+def test_a_member_that_is_not_a_package_for_uv_is_not_built(tmp_path: Path) -> None:
+    backend = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+    assert python_member.is_package(locked(tmp_path / "one", backend))
+    assert not python_member.is_package(
+        locked(tmp_path / "two", f"{backend}[tool.uv]\npackage = false\n")
+    )
 
 
 @pytest.mark.parametrize(

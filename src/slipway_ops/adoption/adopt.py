@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -129,7 +130,7 @@ def _lock(root: Path, plan: Plan, say: Say) -> list[str]:
 
 
 def _record(root: Path, sessions: list[str], say: Say) -> list[str]:
-    """Runs sessions to record their findings; returns a sentence for each that still fails."""
+    """Runs sessions to record their findings; returns a sentence about those that still fail."""
     say(f"Recording what {len(sessions)} sessions find today (the first time takes minutes)")
     # With NOXSESSION instead of -s, the sessions run in parallel.
     own = {baseline.VARIABLE: "record", "RESULTS": "off", "NOXSESSION": ",".join(sessions)}
@@ -160,10 +161,11 @@ def _record(root: Path, sessions: list[str], say: Say) -> list[str]:
                 what = "recorded" if how == "was successful" else f"{how}{more.rstrip('.')}"
                 say(f"  {name}: {what}")
                 if how in ("failed", "aborted"):
-                    failed.append(f"{name} fails. To see why: {typed(root)} nox -s {name!r}")
+                    failed.append(name)
     if process.returncode and not failed:
         raise SlipwayError(f"nox failed before any session ended; its output is in {log}.")
-    return failed
+    again = f"{typed(root)} nox -s {shlex.join(failed)}"
+    return [f"{', '.join(failed)}: failed. To see why: {again}"] if failed else []
 
 
 def record_dockerfiles(root: Path) -> int:

@@ -152,7 +152,7 @@ def of(root: Path, member: Path) -> PackageManager:
             break
         found = {name: LOCKS[name] for name in LOCKS if (folder / name).is_file()}
         if found and member in manifests.packages(folder):
-            return _chosen(member, folder, found)
+            return _chosen(root, member, folder, found)
     raise SlipwayError(
         f"{member.name} has no lock: none of {', '.join(LOCKS)} is in {member} or in a workspace "
         "that includes it. Install it with its package manager, such as `npm install`, and commit "
@@ -236,10 +236,10 @@ def programs(manager: PackageManager, member: Path) -> list[Path]:
     return [folder / "node_modules" / ".bin" for folder in dict.fromkeys((member, manager.folder))]
 
 
-def _chosen(member: Path, folder: Path, found: Mapping[str, str]) -> PackageManager:
+def _chosen(root: Path, member: Path, folder: Path, found: Mapping[str, str]) -> PackageManager:
     """Returns the manager of a folder that has these locks."""
-    name, version = _named(member, folder)
     managers = list(dict.fromkeys(found.values()))
+    name, version = _named(root, member, folder, managers)
     if name not in managers:
         if name:
             raise SlipwayError(
@@ -272,13 +272,17 @@ def _chosen(member: Path, folder: Path, found: Mapping[str, str]) -> PackageMana
     return PackageManager(name, form, version, lock)
 
 
-def _named(member: Path, folder: Path) -> tuple[str, str]:
-    """Returns name and version in the first `packageManager` from the member up to the lock."""
+def _named(root: Path, member: Path, folder: Path, managers: list[str]) -> tuple[str, str]:
+    """Returns name and version in the nearest `packageManager`, from the member up to the root.
+
+    Above the folder of the lock, only one of these managers counts, which would switch to it there.
+    """
     for place in (member, *member.parents):
-        if named := str(manifests.read(place).get("packageManager") or ""):
-            name, _, version = named.partition("@")
+        named = str(manifests.read(place).get("packageManager") or "")
+        name, _, version = named.partition("@")
+        if name and (place.is_relative_to(folder) or name in managers):
             return name, version.partition("+")[0]
-        if place == folder:
+        if place == root:
             break
     return "", ""
 

@@ -195,7 +195,9 @@ def _pyrefly(done: CompletedProcess[str]) -> Iterator[Finding]:
 
 def _mypy(done: CompletedProcess[str]) -> Iterator[Finding]:
     for line in done.stdout.splitlines():
-        match = re.fullmatch(r"(.+?):(\d+)(?::(\d+))?(?::\d+:\d+)?: error: (.*?)(?:  \[([\w-]+)\])?", line)
+        match = re.fullmatch(
+            r"(.+?):(\d+)(?::(\d+))?(?::\d+:\d+)?: error: (.*?)(?:  \[([\w-]+)\])?", line
+        )
         if match:
             path, row, column, message, code = match.groups()
             yield _finding(path, row, column or 0, code, message)

@@ -188,6 +188,14 @@ def test_a_planted_fault_makes_each_stage_of_each_member_red(
     assert {name for name in expected if results[name] in ("success", "skipped")} == set()
 
 
+def test_a_member_that_has_lost_its_tests_is_not_checked(project: Project) -> None:
+    """Django's runner succeeds without any."""
+    stub = "from django.test import TestCase\n\n# Create your tests here.\n"
+    project.write("site/shelf/tests.py", stub)
+    output = project.green("-s", "test(site)")
+    assert ended(output)["test(site)"] == "skipped" and "not checked" in output
+
+
 def test_a_second_run_finds_nothing_to_do(adoption: Adoption) -> None:
     done = adopt(adoption.project, "--check")
     assert done.returncode == 0, done.stdout

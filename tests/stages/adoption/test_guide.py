@@ -79,6 +79,7 @@ def test_every_command_of_the_guide_does_what_it_says(
     assert targets["backend"]["dockerfile"] == "backend/Dockerfile"
     assert targets["backend"]["target"] == "base"
     assert targets["frontend"]["context"] == "frontend"
+    assert "DL4000" in (project.path / "baseline.json").read_text(encoding="utf-8")
     for command in INLINE:
         project.commit("ci: a step")  # each begins with nothing uncommitted
         typed(command, project, template, services)

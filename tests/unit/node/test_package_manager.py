@@ -80,6 +80,15 @@ def test_two_locks_are_an_error_unless_package_json_decides(tmp_path: Path) -> N
         package_manager.of(tmp_path, web)
 
 
+def test_a_version_above_the_lock_counts_if_it_is_of_the_same_manager(tmp_path: Path) -> None:
+    """As in a pnpm workspace whose packages have their own locks."""
+    lock = {"apps__web__pnpm-lock.yaml": PNPM.format("9.0")}
+    web = write(tmp_path, **lock, **{"package.json": named("pnpm@9.15.9")})
+    assert str(package_manager.of(tmp_path, web)) == "pnpm 9.15.9"
+    write(tmp_path, **{"package.json": named("yarn@4.12.0")})
+    assert str(package_manager.of(tmp_path, web)).startswith("pnpm 10")
+
+
 @pytest.mark.parametrize(
     ("lock", "text"),
     [
