@@ -12,14 +12,19 @@ import yaml
 
 from slipway_ops import project
 from slipway_ops.checks.finding import Finding
-from slipway_ops.environments import contract, contract_files, environment_files
+from slipway_ops.environments import (
+    composed_variables,
+    contract,
+    contract_files,
+    environment_files,
+)
+from slipway_ops.environments.composed_variables import COMPOSE
 from slipway_ops.environments.variable import Variable
 from slipway_ops.errors import SlipwayError
 from slipway_ops.images import bake
 from slipway_ops.kubernetes import manifests
 from slipway_ops.kubernetes.cluster import kube_name
 
-COMPOSE = "deploy/compose.yaml"
 READERS = ("environ", "environb", "getenv", "getenvb")
 
 
@@ -56,13 +61,15 @@ def _generated(variables: list[Variable], root: Path) -> Iterator[Finding]:
 
 def _composed(variables: list[Variable], root: Path) -> Iterator[Finding]:
     """Services, images and variables that are missing in compose files, and unknown variables."""
-    base = _services(root / COMPOSE)
+    base = composed_variables.services(root / COMPOSE)
     overlays = {
-        name: _services(root / "deploy" / f"compose.{name}.yaml")
+        name: composed_variables.services(root / "deploy" / f"compose.{name}.yaml")
         for name in environment_files.NAMES
     }
-    kinds = {member.name: member.kind for member in bake.images(root)}
-    readers = {v.service for v in variables if v.service in kinds}
+    images = bake.images(root)
+    readers = {member.name for member in images if contract.settings_modules(member)}
+    readers &= {variable.service for variable in variables}
+    kinds = {member.name: member.kind for member in images}
     for name in kinds:
         if name not in base:
             yield Finding(COMPOSE, f"the service {name} is missing. Add it like the others.")
@@ -120,15 +127,6 @@ def _line(variable: Variable, environment: str) -> str:
     if variable.needed(environment):
         return f"{variable.name}: ${{{variable.name}:?{variable.meaning}}}"
     return f"{variable.name}:"
-
-
-def _services(file: Path) -> dict[str, Any]:
-    if not file.exists():
-        return {}
-    try:
-        return dict((yaml.safe_load(file.read_text(encoding="utf-8")) or {}).get("services") or {})
-    except (yaml.YAMLError, AttributeError) as error:
-        raise SlipwayError(f"{file} is not a compose file: {error}") from error
 
 
 def _in_cluster(root: Path) -> Iterator[Finding]:

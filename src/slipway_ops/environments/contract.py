@@ -1,5 +1,7 @@
 """The contract of variables: each service declares the variables that it reads in a Settings class.
 
+Those of a service without one are the variables that the compose files give to it.
+
 `contract_files.py` writes `.env.example` and the table of the docs from it. `environment_check.py`
 compares the values of an environment with it, and `checks/contract_check.py` the compose files and
 workflows.
@@ -15,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from slipway_ops import project, shell
-from slipway_ops.environments import deployment_variables
+from slipway_ops.environments import composed_variables, deployment_variables
 from slipway_ops.environments.variable import Variable
 from slipway_ops.errors import SlipwayError
+from slipway_ops.images import bake
+from slipway_ops.project import Member
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,25 @@ def read(root: Path, python: Path | None = None) -> list[Variable]:
         python: the interpreter of an environment with all members; by default that of .venv.
 
     Raises:
-        SlipwayError: a Settings class cannot be imported.
+        SlipwayError: a Settings class cannot be imported, or a compose file cannot be read.
     """
+    own = deployment_variables.variables(root)
     found = [Variable(**each) for each in _probe(root, {}, python)]
-    return [*deployment_variables.variables(root), *found]
+    known = {variable.name for variable in (*own, *found)}
+    for member in bake.images(root):
+        if not settings_modules(member):
+            composed = composed_variables.variables(root, member)
+            found += [variable for variable in composed if variable.name not in known]
+    return [*own, *found]
+
+
+def settings_modules(member: Member) -> list[str]:
+    """Returns the modules of a member that can have a Settings class."""
+    return [
+        f"{member.name}.{name}"
+        for name in ("settings", "migrate")
+        if (member.path / "src" / member.name / f"{name}.py").exists()
+    ]
 
 
 def refusals(
@@ -69,11 +88,8 @@ def by_name(variables: Iterable[Variable]) -> dict[str, Variable]:
 
 def _probe(root: Path, asked: Mapping[str, Any], python: Path | None) -> list[Any]:
     """Runs settings_probe.py with an interpreter that has the services; returns its answer."""
-    modules = []
-    for member in sorted(project.members(root), key=lambda member: member.name):
-        for name in ("settings", "migrate"):
-            if (member.path / "src" / member.name / f"{name}.py").exists():
-                modules.append(f"{member.name}.{name}")
+    members = sorted(project.members(root), key=lambda member: member.name)
+    modules = [module for member in members for module in settings_modules(member)]
     if not modules:
         return []
     own = root / ".venv" / "bin" / "python"

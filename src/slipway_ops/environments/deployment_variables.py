@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway_ops import project
+from slipway_ops.environments.composed_variables import COMPOSE, services
 from slipway_ops.environments.variable import Format, Variable
 from slipway_ops.images import bake
 from slipway_ops.project import Member
@@ -81,7 +82,8 @@ def variables(root: Path) -> list[Variable]:
     """Returns the variables that the deployment of a project needs."""
     images = bake.images(root)
     found = []
-    if any(member.language == "python" for member in images):
+    has_database = not project.is_adopted(root) or "database" in services(root / COMPOSE)
+    if has_database and any(member.language == "python" for member in images):
         found += [
             _own(
                 "DATABASE_PASSWORD",
