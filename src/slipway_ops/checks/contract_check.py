@@ -66,10 +66,8 @@ def _composed(variables: list[Variable], root: Path) -> Iterator[Finding]:
         name: composed_variables.services(root / "deploy" / f"compose.{name}.yaml")
         for name in environment_files.NAMES
     }
-    images = bake.images(root)
-    readers = {member.name for member in images if contract.settings_modules(member)}
-    readers &= {variable.service for variable in variables}
-    kinds = {member.name: member.kind for member in images}
+    kinds = {member.name: member.kind for member in bake.images(root)}
+    readers = {v.service for v in variables if v.service in kinds and not v.composed}
     for name in kinds:
         if name not in base:
             yield Finding(COMPOSE, f"the service {name} is missing. Add it like the others.")

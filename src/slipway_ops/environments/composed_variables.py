@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from slipway_ops.environments.environment_files import NAMES
 from slipway_ops.environments.variable import Variable
 from slipway_ops.errors import SlipwayError
 from slipway_ops.project import Member
@@ -45,8 +44,8 @@ def variables(root: Path, member: Member) -> list[Variable]:
         SlipwayError: a compose file cannot be read.
     """
     found: dict[str, Variable] = {}
-    for name in ("", *NAMES):
-        file = root / (COMPOSE if not name else f"deploy/compose.{name}.yaml")
+    for file in (root / COMPOSE, *sorted((root / COMPOSE).parent.glob("compose.*.yaml"))):
+        always = file.name in ("compose.yaml", "compose.development.yaml")
         service = services(file).get(member.name) or {}
         for key, kind, text in _used(service):
             needed = kind.endswith("?")
@@ -58,9 +57,10 @@ def variables(root: Path, member: Member) -> list[Variable]:
                 (text if needed else "") or (old.meaning if old else f"Read by {member.name}."),
                 default=text if kind.endswith("-") else old.default if old else "",
                 secret=SECRET.search(key) is not None,
-                required=needed and name in ("", "development") or bool(old and old.required),
+                required=needed and always or bool(old and old.required),
                 required_outside_development=needed
                 or bool(old and old.required_outside_development),
+                composed=True,
             )
     return list(found.values())
 

@@ -36,6 +36,7 @@ class Variable:
         meaning: one or more sentences.
         only: the only environment that has it; "" for all.
         format: checks the values of a deployment variable.
+        composed: only the compose files declare it, because its service has no Settings class.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Variable:
     given: bool = False
     only: str = ""
     format: Format | None = None
+    composed: bool = False
 
     def needed(self, environment: str) -> bool:
         """Returns whether an environment's file must have a value for it."""
