@@ -6,6 +6,7 @@ import fnmatch
 import functools
 import json
 import os
+import re
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator
@@ -88,6 +89,11 @@ class Member:
         return sorted({self.name, self.language})
 
     @property
+    def variable(self) -> str:
+        """Its name in variables of the environment, such as `WEB_APP` for `web-app`."""
+        return variable_of(self.name)
+
+    @property
     def folder(self) -> str:
         """The path of its folder, relative to the root; `.` for the root itself."""
         return self.path.relative_to(self.root).as_posix()
@@ -129,6 +135,11 @@ class Member:
 
     def __str__(self) -> str:
         return self.name
+
+
+def variable_of(name: str) -> str:
+    """Returns a member's name as variables of the environment have it: `WEB_APP` for `web-app`."""
+    return re.sub(r"\W", "_", name).upper()
 
 
 def find_root(start: Path | None = None) -> Path:

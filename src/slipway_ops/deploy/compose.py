@@ -390,7 +390,7 @@ class Stack(Environment):
             "PROXY_",
             *OBSERVABILITY_VARIABLES,
         )
-        services = [f"{m.name.upper()}_" for m in project.members(self.root)]
+        services = [f"{m.variable}_" for m in project.members(self.root)]
         inherited = {k: v for k, v in os.environ.items() if not k.startswith((*own, *services))}
         if self.values.get("DOCKER_HOST"):
             inherited.pop("DOCKER_CONTEXT", None)
@@ -401,7 +401,7 @@ class Stack(Environment):
             "IMAGES": bake.repository(self.root, "", self.values),
             "PROJECT": self.project,
         }
-        digests = {f"DIGEST_{name.upper()}": digest for name, digest in self.digests.items()}
+        digests = {f"DIGEST_{project.variable_of(name)}": digest for name, digest in self.digests.items()}
         known = {name: value for name, value in self.values.items() if value}
         return inherited | known | given | digests
 

@@ -107,7 +107,7 @@ def variables(root: Path) -> list[Variable]:
     first = 8080 if apps else 8000
     found += [
         _own(
-            f"PUBLISH_{member.name.upper()}",
+            f"PUBLISH_{member.variable}",
             PORT,
             f"Port of the host on which {member.name} is served.",
             default=str(first + number),
@@ -117,7 +117,7 @@ def variables(root: Path) -> list[Variable]:
     ]
     found += [
         _own(
-            f"REPLICAS_{member.name.upper()}",
+            f"REPLICAS_{member.variable}",
             _integer(1, 100),
             f"How many containers of {member.name} run.",
             default="1",
@@ -215,7 +215,7 @@ def _kubernetes(root: Path, published: list[Member]) -> list[Variable]:
         ),
         *(
             _own(
-                f"KUBE_HOST_{member.name.upper()}",
+                f"KUBE_HOST_{member.variable}",
                 HOST,
                 f"Host name under which {member.name} is reached, such as shop.example.com.",
             )

@@ -178,7 +178,7 @@ class Cluster(Environment):
         if not self.values.get("KUBE_ENTRY"):
             return []
         hosts = {
-            member.name: self.values.get(f"KUBE_HOST_{member.name.upper()}")
+            member.name: self.values.get(f"KUBE_HOST_{member.variable}")
             for member in project.members(self.root)
         }
         return [f"{name}: https://{host}" for name, host in hosts.items() if host]
