@@ -218,13 +218,16 @@ class Stack(Environment):
     def migrate(self) -> None:
         """Starts the database, and brings it to the state that the new images need.
 
+        An adopted product may have no service `database` or no service `migrate`.
+
         Raises:
             ComposeError: that failed; the services that run were left alone.
         """
-        if not any(m.language == "python" for m in bake.images(self.root)):
-            return
-        self.start_database()
-        if self._compose("run", "--rm", "--no-deps", "-T", "migrate").returncode:
+        services = self.services()
+        if "database" in services:
+            self.start_database()
+        words = ("run", "--rm", "--no-deps", "-T", "migrate")
+        if "migrate" in services and self._compose(*words).returncode:
             raise ComposeError(
                 "The migration failed: its output is above. The services that run were left alone. "
                 "Fix it, then type the command again."
