@@ -151,7 +151,9 @@ def _workflows(variables: list[Variable], root: Path) -> Iterator[Finding]:
     services = {v.service for v in variables} - {"deployment"}
     if not services:
         return
-    pattern = re.compile(rf"\b(?:{'|'.join(sorted(map(project.variable_of, services)))})_[A-Z0-9_]+\b")
+    pattern = re.compile(
+        rf"\b(?:{'|'.join(sorted(map(project.variable_of, services)))})_[A-Z0-9_]+\b"
+    )
     for file in sorted(root.glob(".github/workflows/*.y*ml")):
         lines = file.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines, 1):

@@ -404,7 +404,9 @@ class Stack(Environment):
             "IMAGES": bake.repository(self.root, "", self.values),
             "PROJECT": self.project,
         }
-        digests = {f"DIGEST_{project.variable_of(name)}": digest for name, digest in self.digests.items()}
+        digests = {
+            f"DIGEST_{project.variable_of(name)}": digest for name, digest in self.digests.items()
+        }
         known = {name: value for name, value in self.values.items() if value}
         return inherited | known | given | digests
 

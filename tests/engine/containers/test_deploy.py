@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
 import subprocess
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -266,10 +269,28 @@ def test_development_is_built_here_and_a_task_survives_a_killed_agent(
         finally:
             docker("rm", "--force", other)
 
+    assert _restart_beside_silent_clients(shop.container("development", "database"), port + 1) < 30
+
     shop.inv("up")  # running it again is harmless, and starts stopped containers
     assert call(address)[-1]["text"] == "What is a slipway?"
     shop.inv("down")
     assert shop.images("development") == {}
+
+
+def _restart_beside_silent_clients(database: str, port: int) -> float:
+    """Restarts PostgreSQL while clients connect and say nothing; returns the seconds.
+
+    It waits for those that connect while it shuts down, by default for a minute.
+    """
+    restart = subprocess.Popen(["docker", "restart", database], stdout=subprocess.DEVNULL)
+    begin = time.monotonic()
+    with contextlib.ExitStack() as connections:
+        while restart.poll() is None and time.monotonic() < begin + 3:
+            with contextlib.suppress(OSError):
+                connections.enter_context(socket.create_connection(("127.0.0.1", port), 1))
+            time.sleep(0.01)
+        restart.wait()
+    return time.monotonic() - begin
 
 
 def _second_agent(shop: DeployableProject, first: str) -> str:

@@ -31,9 +31,9 @@ ADDED = {"oldlib/pyproject.toml", *(f"{name}/uv.lock" for name in ("flat", "oldl
 OURS = (".pipeline/", ".github/workflows/slipway-", ".github/actions/slipway/")
 
 
-def copy(template: Path, project: Project) -> str:
+def copy(template: Path, project: Project, *options: str) -> str:
     """`copier copy <template> .`, as it is typed without a terminal."""
-    words = ("copy", "--defaults", "--vcs-ref=HEAD", str(template), ".")
+    words = ("copy", "--defaults", "--vcs-ref=HEAD", *options, str(template), ".")
     done = project.run(BIN / "copier", *words)
     assert done.returncode == 0, done.stdout
     return done.stdout
