@@ -76,11 +76,8 @@ def ensure_lock(root: Path, **variables: str) -> bool:
 
 
 def is_stale(root: Path, **variables: str) -> bool:
-    """Returns whether uv.lock no longer fits the pyproject.toml files.
-
-    The status is 2 if uv cannot tell, for example because its Python is not installed.
-    """
-    return run(root, "lock", "--check", "--quiet", **variables).returncode == 1
+    """Returns whether uv.lock no longer fits the pyproject.toml files, or cannot be read."""
+    return run(root, "lock", "--check", "--quiet", **variables).returncode != 0
 
 
 def sync(root: Path, environment: Path, *selection: str, **variables: str) -> bool:
@@ -107,7 +104,8 @@ def sync(root: Path, environment: Path, *selection: str, **variables: str) -> bo
     words = ("sync", "--locked", "--quiet", "--no-default-groups", *selection)
     done = run(root, *words, **variables)
     if done.returncode:
-        if is_stale(root, **variables):
+        # The status is 2 if uv cannot tell, for example because its Python cannot be installed.
+        if run(root, "lock", "--check", "--quiet", **variables).returncode == 1:
             raise LockError(f"{root / 'uv.lock'} does not fit the pyproject.toml files. {STALE}")
         reason, _, more = done.stderr.strip().partition("\n")
         reason = reason.lstrip(" ×").removeprefix("error: ")

@@ -149,7 +149,7 @@ def _first_value(variable: Variable, environment: str, password: str) -> str | N
     """Returns a variable's first value, "" for its default; None if a person has to choose it."""
     if variable.name == "DATABASE_PASSWORD":
         return password
-    if variable.name.endswith("_DATABASE_URL"):
+    if variable.name.endswith("_DATABASE_URL") and not variable.composed:
         return DATABASE.format(password=password)
     if not variable.needed(environment):
         return ""

@@ -184,9 +184,12 @@ def install(root: Path, manager: PackageManager, path: str) -> None:
         # settings.
         environment = {**os.environ, "PATH": path, "CI": "true", "HUSKY": "0"}
         environment |= {"npm_config_fund": "false", "npm_config_audit": "false"}
-        # npm does not ask the registry about what it has, because the lock has the checksums.
-        environment |= {"npm_config_prefer_offline": "true"}
-        done = _run(manager.name, *words, folder=manager.folder, environment=environment)
+        # npm does not ask the registry about what it has, because the lock has the checksums. What
+        # it has may be older than the lock.
+        offline = environment | {"npm_config_prefer_offline": "true"}
+        done = _run(manager.name, *words, folder=manager.folder, environment=offline)
+        if "ETARGET" in done:
+            done = _run(manager.name, *words, folder=manager.folder, environment=environment)
         if done:
             command = " ".join([manager.name, *words])
             raise SlipwayError(f"`{command}` failed in {manager.folder}:\n{done}")

@@ -192,7 +192,7 @@ def test_a_member_that_has_lost_its_tests_is_not_checked(project: Project) -> No
     """Django's runner succeeds without any."""
     stub = "from django.test import TestCase\n\n# Create your tests here.\n"
     project.write("site/shelf/tests.py", stub)
-    output = project.green("-s", "test(site)")
+    output = project.green("-s", "test(site)", "test(flat)")
     assert ended(output)["test(site)"] == "skipped" and "not checked" in output
 
 

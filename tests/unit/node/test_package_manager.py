@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,19 @@ def test_packages_that_are_already_installed_are_not_installed_again(
     assert install() == 2
     (web / "package-lock.json").write_text("{ }", encoding="utf-8")
     assert install() == 3
+
+
+def test_npm_asks_the_registry_if_what_it_has_is_older_than_the_lock(tmp_path: Path) -> None:
+    web = write(tmp_path, **{"apps__web__package-lock.json": "{}"})
+    program = tmp_path / "bin" / "npm"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\n"
+        'if [ "$npm_config_prefer_offline" ]; then echo "npm error code ETARGET"; exit 1; fi\n'
+        "touch installed\n",
+        encoding="utf-8",
+    )
+    program.chmod(0o755)
+    path = f"{program.parent}:{os.environ['PATH']}"
+    package_manager.install(tmp_path, package_manager.of(tmp_path, web), path)
+    assert (web / "installed").exists()
