@@ -204,7 +204,7 @@ def declared(member: Member) -> set[str]:
 
 
 def has_tests(member: Member) -> bool:
-    """Returns whether a member has tests in Python, or settings of pytest, which may find others."""
+    """Returns whether a member has tests in Python, or settings of pytest, which may find more."""
     if own_config.find(member.root, member.path, "pytest"):
         return True
     files = (member.path / name for name in member.files if TEST_FILE.search(name))

@@ -109,5 +109,5 @@ def sync(root: Path, environment: Path, *selection: str, **variables: str) -> bo
             raise LockError(f"{root / 'uv.lock'} does not fit the pyproject.toml files. {STALE}")
         reason, _, more = done.stderr.strip().partition("\n")
         reason = reason.lstrip(" ×").removeprefix("error: ")
-        raise SlipwayError(f"`uv sync` failed: {reason}\n{more}".rstrip())
+        raise SlipwayError(f"`uv sync` failed: {reason}\n{more}")
     return made

@@ -154,7 +154,8 @@ def _workflows(variables: list[Variable], root: Path) -> Iterator[Finding]:
     pattern = re.compile(
         rf"\b(?:{'|'.join(sorted(map(project.variable_of, services)))})_[A-Z0-9_]+\b"
     )
-    for file in sorted(root.glob(".github/workflows/*.y*ml")):
+    own = f"{project.OURS}*" if project.is_adopted(root) else "*"
+    for file in sorted(root.glob(f".github/workflows/{own}.y*ml")):
         lines = file.read_text(encoding="utf-8").splitlines()
         for number, line in enumerate(lines, 1):
             for word in pattern.findall(line):

@@ -17,7 +17,7 @@ from slipway_ops.project import Member
 COMPOSE = "deploy/compose.yaml"
 GIVEN = re.compile(r"APP_VERSION|APP_REVISION|ENVIRONMENT|IMAGES|PROJECT|DIGEST_\w+")
 SECRET = re.compile(r"PASSWORD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|DSN|(^|_)KEY|DATABASE_URL")
-# ${NAME}, ${NAME:-default} and ${NAME:?meaning}: docs.docker.com/reference/compose-file/interpolation
+# ${NAME}, ${NAME:-default}, ${NAME:?meaning}: docs.docker.com/reference/compose-file/interpolation
 USE = re.compile(r"\$\{(\w+)(?:(:?[-?+])([^}]*))?\}")
 
 

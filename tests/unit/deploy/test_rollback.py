@@ -104,6 +104,8 @@ def test_a_failed_first_deployment_leaves_nothing_on_record(host: DockerHost) ->
 
 
 def test_a_failed_migration_leaves_the_records_as_they_were(host: DockerHost) -> None:
+    ended = {"condition": "service_completed_successfully"}
+    host.services = {"migrate": {}, "backend": {"depends_on": {"migrate": ended}}}
     host.deploy("v1.0.0")
     host.deploy("v1.1.0")
     host.broken = {"v1.2.0"}
