@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import re
 import sys
@@ -9,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from slipway_ops import own_config, project, uv
@@ -102,15 +103,25 @@ def python(member: Member) -> str:
         str(project.manifest(folder).get("project", {}).get("requires-python", ""))
         for folder in (member.path, lock_folder(member))
     ]
-    request = _pinned(member) or ",".join(filter(None, dict.fromkeys(wanted)))
-    if not _pinned(member) and all(_allows(spec) for spec in wanted):
+    pinned = _pinned(member)
+    asked = [f"=={pinned}.*"] if re.fullmatch(r"\d+(\.\d+)*", pinned) else [pinned]
+    if all(_allows(each) for each in (asked if pinned else wanted)):
         return sys.executable
-    found = uv.run(lock_folder(member), "python", "find", "--system", request, UV_PYTHON="")
+    return _found(pinned or ",".join(filter(None, dict.fromkeys(wanted))), lock_folder(member))
+
+
+@functools.cache
+def _found(request: str, folder: Path) -> str:
+    found = uv.run(folder, "python", "find", "--system", request, UV_PYTHON="")
     return found.stdout.strip() or request
 
 
 def _allows(requirement: str) -> bool:
-    return SpecifierSet(requirement).contains(platform.python_version())
+    """Returns whether the current Python fits a requirement; not if uv has to interpret it."""
+    try:
+        return SpecifierSet(requirement).contains(platform.python_version())
+    except InvalidSpecifier:
+        return False
 
 
 def _pinned(member: Member) -> str:
