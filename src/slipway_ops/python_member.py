@@ -215,8 +215,9 @@ def declared(member: Member) -> set[str]:
 
 
 def has_tests(member: Member) -> bool:
-    """Returns whether a member has tests in Python, or settings of pytest, which may find more."""
-    if own_config.find(member.root, member.path, "pytest"):
+    """Returns whether a member has tests in Python, or pytest is set to find unusual ones."""
+    settings = own_config.find(member.root, member.path, "pytest")
+    if settings and re.search(r"python_files|doctest", settings.read_text(encoding="utf-8")):
         return True
     files = (member.path / name for name in member.files if TEST_FILE.search(name))
     return any(TEST_CODE.search(file.read_text("utf-8", errors="replace")) for file in files)

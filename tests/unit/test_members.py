@@ -257,6 +257,8 @@ def test_packages_for_tests_are_read_from_groups_extras_and_setup_py(tmp_path: P
         ("prices_test.py", "class TestPrices: ...\n", True),
         ("latest.py", "def test_it(): ...\n", False),
         ("pytest.ini", "[pytest]\npython_files = check_*.py\n", True),
+        ("pytest.ini", "[pytest]\naddopts = --doctest-modules\n", True),
+        ("pytest.ini", "[pytest]\naddopts = --quiet\n", False),
     ],
 )
 def test_a_member_has_tests_if_a_test_file_has_one(

@@ -313,7 +313,8 @@ def _web_folder(
     if path in run_by:
         where = "the root" if run_by[path] == "." else run_by[path]
         return Folder(path, "web", f"the scripts of {where} run its own")
-    if is_workspace and (not scripts or _only_dispatches(content)):
+    runs_others = path in run_by.values()
+    if is_workspace and not runs_others and (not scripts or _only_dispatches(content)):
         return Folder(path, "web", "it only holds a workspace, whose packages are checked")
     own = [other for other in places if other != path and below(other, path)]
     code = [

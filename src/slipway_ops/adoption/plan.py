@@ -20,7 +20,7 @@ from slipway_ops import own_config, project, python_member, shell, uv
 from slipway_ops.adoption import compose_builds, discovery
 from slipway_ops.adoption.discovery import Folder
 from slipway_ops.errors import SlipwayError
-from slipway_ops.node import package_manager
+from slipway_ops.node import manifests, package_manager
 from slipway_ops.project import Member
 from slipway_ops.stages import shown_commands
 from slipway_ops.stages.shown_commands import Shown
@@ -44,6 +44,7 @@ OTHERS = {  # manifests of languages that have no stages
     "mix.exs": "Elixir",
     "Package.swift": "Swift",
 }
+TYPES = re.compile(r"tsc|types?|type-?check|check[-:]?types?|lint:types?|ts:check")  # scripts
 CODE = (".py", *project.WEB_CODE, ".sh", ".go", ".rs", ".java", ".kt", ".rb", ".php", ".cs")
 
 
@@ -342,6 +343,7 @@ def _unchecked(plan: Plan, copy: Path) -> Iterator[str]:
             yield f"{session}: {shown.why.removeprefix('not checked: ')}"
     for member in plan.members:
         if member.language != "python":
+            yield from _scripts(member)
             continue
         file = discovery.requirements_for_tests(member.path)
         if file and "pytest" not in python_member.declared(member):
@@ -357,6 +359,19 @@ def _unchecked(plan: Plan, copy: Path) -> Iterator[str]:
                     f"run {tool}: [tool.slipway.stages.{member}], lint = […]"
                 )
     yield from _files(plan, copy)
+
+
+def _scripts(member: Member) -> Iterator[str]:
+    """Yields a sentence for each script of a web member that checks types beside its `lint`."""
+    scripts = manifests.read(member.path).get("scripts") or {}
+    lint = str(scripts.get("lint") or "")
+    for name in (name for name in scripts if TYPES.fullmatch(name)):
+        if lint and not re.search(rf"\b(tsc|vue-tsc|{re.escape(name)})\b", lint):
+            run = package_manager.of(member.root, member.path).name
+            yield (
+                f"{member}: its script {name} is not run. To run it: [tool.slipway.stages."
+                f'{member}], lint = ["{run} run lint", "{run} run {name}"]'
+            )
 
 
 def _listed(paths: list[str]) -> str:

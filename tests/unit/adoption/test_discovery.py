@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from slipway_ops.adoption.discovery import Folder
 
 POETRY = "[tool.poetry]\nname = 'a'\n[tool.poetry.dependencies]\npython = '^3.11'\n"
 WORKSPACE = "[tool.uv.workspace]\nmembers = ['a']\n"
+LOCK = "lockfileVersion: '9.0'\n"
 NAMED = "[project]\nname = 'a'\nversion = '0'\n"
 
 
@@ -41,6 +43,32 @@ def test_a_folder_that_only_holds_a_uv_workspace_is_named_as_that(
 ) -> None:
     found = look(tmp_path, pyproject_toml=manifest, a__pyproject_toml=NAMED, a__a_py="")
     assert found["."].reason == discovery.WORKSPACE and not found["a"].reason
+
+
+RUNNER = {"build": "turbo run build", "lint": "turbo run lint"}
+
+
+@pytest.mark.parametrize(
+    ("scripts", "members"),
+    [
+        (RUNNER, {"."}),
+        (RUNNER | {"build": "pnpm --recursive build"}, {"."}),
+        ({"lint": "turbo run lint"}, {"apps/web"}),  # nothing would build the package
+        ({}, {"apps/web"}),
+    ],
+)
+def test_a_root_whose_scripts_run_those_of_its_packages_is_the_member(
+    scripts: dict[str, str], members: set[str], tmp_path: Path
+) -> None:
+    package = {"name": "web", "scripts": {"lint": "eslint", "build": "vite build"}}
+    found = look(
+        tmp_path,
+        package_json=json.dumps({"name": "all", "scripts": scripts}),
+        apps__web__package_json=json.dumps(package),
+        apps__web__a_ts="",
+        **{"pnpm-workspace_yaml": "packages: ['apps/*']\n", "pnpm-lock_yaml": LOCK},
+    )
+    assert {path for path, folder in found.items() if not folder.reason} == members
 
 
 @pytest.mark.parametrize(
