@@ -23,6 +23,12 @@ OF_STAGE = {
     "test": ("vitest", "jest"),
     "build": ("vite",),
 }
+# Why a tool that is declared cannot run.
+WITHOUT = {
+    "eslint": "eslint is older than 9",
+    "tsc": "no tsconfig.json",
+    "vite": "no vite.config and no index.html",
+}
 # The build folders of frameworks; the first framework that a member has counts, because some are
 # based on others.
 MADE_BY = {
@@ -65,8 +71,9 @@ def tools(root: Path, member: Path) -> dict[str, str]:
     """Returns the tools of a member that our defaults can run, with the declared ranges.
 
     They come from the member's manifest and from that of its workspace. TypeScript also needs a
-    tsconfig.json. eslint before version 9 is left out, because only a script can name the files to
-    check.
+    tsconfig.json, and vite a configuration or an index.html, because a workspace declares it for
+    all its packages. eslint before version 9 is left out, because only a script can name the files
+    to check.
 
     Raises:
         SlipwayError: a manifest cannot be read, or the member has no lock.
@@ -75,6 +82,8 @@ def tools(root: Path, member: Path) -> dict[str, str]:
     found = {tool: declared[name] for tool, name in TOOLS.items() if name in declared}
     if not (member / "tsconfig.json").is_file():
         found.pop("tsc", None)
+    if not ((member / "index.html").is_file() or list(member.glob("vite.config.*"))):
+        found.pop("vite", None)
     if _is_old_eslint(found.get("eslint", "")):
         del found["eslint"]
     return found
@@ -104,7 +113,7 @@ def unchecked(root: Path, member: Path, stage: str) -> str:
     reasons = [f"no script {stage}"]
     for tool in OF_STAGE[stage]:
         declared = TOOLS[tool] in _declared(root, member)
-        why = {"tsc": "no tsconfig.json", "eslint": "eslint is older than 9"}.get(tool, "")
+        why = WITHOUT.get(tool, "")
         reasons.append(why if declared and why else f"no {tool}")
     return f"not checked: {', '.join(reasons)}"
 

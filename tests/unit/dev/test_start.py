@@ -39,6 +39,7 @@ def make(tmp_path: Path) -> Make:
         for name, kind in kinds.items():
             if kind == "app":
                 project.write(f"apps/{name}/package.json", '{"dependencies": {"vite": "^8"}}')
+                project.write(f"apps/{name}/index.html", "<html></html>\n")
                 project.write(f"apps/{name}/package-lock.json", "{}")
             else:
                 table = f'[tool.slipway]\nkind = "{kind}"\n'

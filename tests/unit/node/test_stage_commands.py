@@ -74,6 +74,16 @@ def test_tools_are_what_the_member_or_its_workspace_declares(web: Path) -> None:
     assert found == {"vitest", "biome", "tsc", "prettier"}
 
 
+def test_vite_builds_only_what_has_a_page_or_a_configuration(web: Path) -> None:
+    manifest(web, vite="^8")
+    assert "vite" not in stage_commands.tools(web.parent, web)
+    assert "no vite.config" in stage_commands.unchecked(web.parent, web, "build")
+    for name in ("index.html", "vite.config.mts"):
+        (web / name).touch()
+        assert "vite" in stage_commands.tools(web.parent, web)
+        (web / name).unlink()
+
+
 def test_unchecked_parts_are_named_with_the_reason(web: Path) -> None:
     manifest(web, eslint="^8.57.0", typescript="~6.0.3")
     assert stage_commands.unchecked(web.parent, web, "lint") == (
