@@ -169,6 +169,13 @@ def _ruff_format(done: CompletedProcess[str]) -> Iterator[Finding]:
 def _prettier(done: CompletedProcess[str]) -> Iterator[Finding]:
     for path in done.stdout.splitlines():
         yield _finding(path, 0, 0, "", "is not formatted")
+    # Other lines of an error show the place, and begin with a space or >.
+    errors = re.findall(r"^\[error\] ([^\s>].*)$", done.stderr, re.MULTILINE)
+    if done.returncode == 2 and not errors:
+        raise ValueError(done.stderr)
+    for line in errors:
+        path, error, message = re.split(r": (\w*Error): ", line, maxsplit=1)
+        yield _finding(path, 0, 0, "fatal", f"{error}: {message}")
 
 
 def _flake8(done: CompletedProcess[str]) -> Iterator[Finding]:
@@ -264,6 +271,7 @@ TOOLS = {
         _prettier,
         without=("--check", "-c", "--list-different", "-l"),
         only_with=("--check", "-c", "--list-different", "-l"),
+        statuses=(0, 1, 2),
     ),
     "tsc": Tool(("--pretty", "false"), _tsc, statuses=(0, 1, 2)),
     "hadolint": Tool(("--format=json",), _hadolint),

@@ -157,6 +157,20 @@ def test_a_plugin_of_flake8_that_crashes_after_findings_is_a_crash(here: Path) -
         findings.read("flake8", here, was)
 
 
+def test_files_that_prettier_cannot_parse_do_not_hide_the_others(here: Path) -> None:
+    was = recorded("prettier", "broken", here)
+    (here / "Dockerfile").touch()
+    was.stdout = "Dockerfile\n"
+    found = findings.read("prettier", here, was)
+    assert [(finding.path, finding.is_unread) for finding in found] == [
+        ("Dockerfile", False),
+        ("src/a.ts", True),
+    ]
+    was.stderr = "[error] Invalid configuration for file x\n"
+    with pytest.raises(UnreadableError):
+        findings.read("prettier", here, was)
+
+
 def test_totals_of_flake8_are_not_findings(here: Path) -> None:
     was = recorded("flake8", "found", here)
     was.stdout += "\n1     F401 'os' imported but unused\n3"
