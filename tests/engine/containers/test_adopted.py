@@ -53,7 +53,7 @@ def test_the_compose_files_of_the_guide_start_the_product_behind_its_proxy(
     files = {"": base, ".development": development, ".staging": deployed, ".production": deployed}
     for name, text in files.items():
         shop.replace(f"deploy/compose{name}.yaml", "services: {}\n", text)
-    [proxy] = re.findall(r"^```\n(:8080.*?)^```", GUIDE, re.M | re.S)
+    [proxy] = re.findall(r"^```text\n(:8080.*?)^```", GUIDE, re.M | re.S)
     caddyfile = (shop.path / "deploy/proxy/Caddyfile").read_text(encoding="utf-8")
     shop.write("deploy/proxy/Caddyfile", f"{caddyfile}\n{proxy}")
     *_, commands = re.findall(r"^```sh\n(.*?)^```", GUIDE, re.M | re.S)

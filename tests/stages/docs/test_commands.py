@@ -149,7 +149,7 @@ def test_every_block_of_a_page_has_a_test(rendered: Project) -> None:
     # A block without a language, or in another shell, would be passed over.
     for page in (*(REPOSITORY / "docs").glob("*.md"), *(rendered.path / "docs").glob("*.md")):
         opened = re.findall(r"^```(\w*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[::2]
-        known = {"sh", "toml", "json", "python", "text", "mermaid"}
+        known = {"sh", "toml", "yaml", "json", "python", "text", "mermaid"}
         assert set(opened) <= known, page.name
 
 
