@@ -14,7 +14,7 @@ from slipway_ops import growth, project, python_member, uv
 from slipway_ops.cache.locked import Locked
 from slipway_ops.cache.memory import Memory
 from slipway_ops.images import sbom
-from support import BIN, REPOSITORY, clean_environment, copy, need, run
+from support import BIN, REPOSITORY, Project, clean_environment, copy, need, run
 
 MANIFEST = """\
 [project]
@@ -100,3 +100,29 @@ def test_each_call_of_uv_uses_this_python(tmp_path: Path, monkeypatch: pytest.Mo
     assert len(calls) >= 7
     for call in calls:
         assert call.split() == [call.split()[0], sys.executable], calls
+
+
+def test_a_lock_for_another_python_is_adopted_as_it_is(
+    installed: list[Path], template: Path, tmp_path: Path
+) -> None:
+    other = next(path for path in installed if path.name != f"python3.{sys.version_info.minor}")
+    only = f'requires-python = "=={other.name.removeprefix("python")}.*"\n'
+    shop = Project(tmp_path / "shop")
+    manifest = f'[project]\nname = "api"\nversion = "0"\ndependencies = ["idna"]\n{only}'
+    shop.write("api/pyproject.toml", manifest)
+    shop.write("api/api.py", "SIZE = 1\n")
+    path = f"{BIN}:{other.parent}:{os.environ['PATH']}"
+    env = clean_environment() | {"PATH": path, "UV_PYTHON_DOWNLOADS": "never"}
+    done = run("uv", "lock", "--quiet", cwd=shop.path / "api", env=env)
+    assert done.returncode == 0, done.stdout
+    shop.git("init", "--quiet", "--initial-branch", "main")
+    shop.commit("feat: it")
+    done = run(
+        "copier", "copy", "--defaults", "--vcs-ref=HEAD", template, ".", cwd=shop.path, env=env
+    )
+    assert done.returncode == 0, done.stdout
+    words = ("uv", "run", "--python", sys.executable, "--project", ".pipeline", "inv", "adopt")
+    done = run(*words, cwd=shop.path, env=env)
+    assert done.returncode == 0, done.stdout
+    assert "api/uv.lock" in done.stdout.partition("What will be written")[0]
+    assert "api/uv.lock" not in done.stdout.partition("What will be written")[2]

@@ -346,3 +346,8 @@ def test_coverage_options_of_a_member_are_recognized(text: str, tmp_path: Path) 
     manifest = found["a"].path / "pyproject.toml"
     manifest.write_text(f"{manifest.read_text('utf-8')}{text}", encoding="utf-8")
     assert "--cov" in python_member.pytest_options(found["a"])
+
+
+def test_a_name_with_hyphens_makes_variables_without_them(tmp_path: Path) -> None:
+    member = Member("web-app", tmp_path, "app", tmp_path)
+    assert member.variable == project.variable_of("web-app") == "WEB_APP"

@@ -116,6 +116,7 @@ def monorepo(path: Path) -> Project:
         project.write(name, text)
     _python(project)
     web(project, "nextapp")
+    project.replace("nextapp/package.json", '"lint":', '"typecheck": "tsc",\n    "lint":')
     project.write("nextapp/Dockerfile", DOCKERFILE)
     project.write("nextapp/marker", "shipped\n")
     web(project, "yarnapp")

@@ -123,6 +123,7 @@ def test_a_plan_names_every_member_and_all_files_outside_of_members(adoption: Ad
         "notes/go.mod",
         "scripts: 1 .py",
         "nextapp/Dockerfile",
+        "nextapp: its script typecheck is not run",
         "ci.yml",
     ):
         assert what in unchecked
