@@ -338,9 +338,9 @@ def commands(session: nox.Session, member: Member, stage: str) -> list[list[str]
 
 
 def _may_have_tests(member: Member, commands: list[str] | None) -> bool:
-    """Returns whether commands can find tests: those that are not Python's may look anywhere."""
-    by_python = all(command.startswith("python ") for command in commands or ())
-    return member.language != "python" or not by_python or python_member.has_tests(member)
+    """Returns whether a member's tests can be found; a team's own commands may look anywhere."""
+    ours = set(commands or ()) <= {python_member.OF_DJANGO, python_member.OF_UNITTEST}
+    return member.language != "python" or not ours or python_member.has_tests(member)
 
 
 def coverage(session: nox.Session, member: Member, option: str) -> list[str]:

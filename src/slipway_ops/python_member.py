@@ -22,6 +22,8 @@ FOR_TESTS = ("dev", "test", "testing", "tests")
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")  # at the beginning of a requirement
 # Files that pytest, unittest and Django search, and what a test in them begins with.
 TEST_FILE = re.compile(r"(^|/)(test_[^/]*|[^/]*_test|tests|tests/(.*/)?[^/]*test[^/]*)\.py$")
+# What `inv adopt` sets for tests without pytest; both may succeed if there are none.
+OF_DJANGO, OF_UNITTEST = "python manage.py test", "python -m unittest"
 TEST_CODE = re.compile(r"^\s*(async +)?def +(test|runTest)|^class +\w*Test", re.MULTILINE)
 
 

@@ -271,11 +271,11 @@ def _tests(member: Member) -> tuple[list[str] | None, str]:
     if any(name.startswith("pytest") for name in python_member.declared(member)):
         return None, ""
     if "manage.py" in member.files:
-        return ["python manage.py test"], "Django's tests, without pytest"
+        return [python_member.OF_DJANGO], "Django's tests, without pytest"
     tests = [name for name in member.files if python_member.TEST_FILE.search(name)]
     texts = "".join((member.path / n).read_text("utf-8", errors="replace") for n in tests)
     if "pytest" not in texts and "unittest" in texts:
-        return ["python -m unittest"], "tests of unittest, without pytest"
+        return [python_member.OF_UNITTEST], "tests of unittest, without pytest"
     return None, ""
 
 
@@ -292,7 +292,7 @@ def _ignored(plan: Plan, root: Path, copy: Path, setuptools: bool) -> None:
 
 
 def _locks(copy: Path, members: list[Member]) -> tuple[dict[str, bool], dict[str, str]]:
-    """Returns the folders that need a uv.lock, and the Python for it if it is not the current one.
+    """Returns the folders that need a uv.lock, and the Python of each folder that has or needs one.
 
     A lock that is there counts as up to date if its Python is not installed: only that can tell.
     """

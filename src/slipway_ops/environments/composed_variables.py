@@ -43,26 +43,25 @@ def variables(root: Path, member: Member) -> list[Variable]:
     Raises:
         SlipwayError: a compose file cannot be read.
     """
-    found: dict[str, Variable] = {}
+    uses: dict[str, list[tuple[str, str, bool]]] = {}
     for file in (root / COMPOSE, *sorted((root / COMPOSE).parent.glob("compose.*.yaml"))):
         always = file.name in ("compose.yaml", "compose.development.yaml")
-        service = services(file).get(member.name) or {}
-        for key, kind, text in _used(service):
-            needed = kind.endswith("?")
-            old = found.get(key)
-            found[key] = Variable(
-                key,
-                member.name,
-                "text",
-                (text if needed else "") or (old.meaning if old else f"Read by {member.name}."),
-                default=text if kind.endswith("-") else old.default if old else "",
-                secret=SECRET.search(key) is not None,
-                required=needed and always or bool(old and old.required),
-                required_outside_development=needed
-                or bool(old and old.required_outside_development),
-                composed=True,
-            )
-    return list(found.values())
+        for name, kind, text in _used(services(file).get(member.name) or {}):
+            uses.setdefault(name, []).append((kind[-1:], text, always))
+    return [
+        Variable(
+            name,
+            member.name,
+            "text",
+            next((t for kind, t, _ in found if kind == "?"), "") or f"Read by {member.name}.",
+            default=next((t for kind, t, _ in found if kind == "-"), ""),
+            secret=SECRET.search(name) is not None,
+            required=any(kind == "?" and always for kind, _, always in found),
+            required_outside_development=any(kind == "?" for kind, _, _ in found),
+            composed=True,
+        )
+        for name, found in uses.items()
+    ]
 
 
 def _used(service: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

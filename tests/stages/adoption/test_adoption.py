@@ -195,6 +195,10 @@ def test_a_member_that_has_lost_its_tests_is_not_checked(project: Project) -> No
     project.write("site/shelf/tests.py", stub)
     output = project.green("-s", "test(site)", "test(flat)")
     assert ended(output)["test(site)"] == "skipped" and "not checked" in output
+    # A team's own command is trusted.
+    project.replace(".pipeline/pyproject.toml", "manage.py test", "manage.py test shelf")
+    output = project.green("-s", "test(site)", "test(flat)")
+    assert ended(output)["test(site)"] == "success"
 
 
 def test_a_second_run_finds_nothing_to_do(adoption: Adoption) -> None:
