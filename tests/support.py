@@ -31,8 +31,8 @@ IDENTITY = {
 }
 # Variables that a project must not inherit from this test run.
 FOREIGN = (
-    *("CI", "VIRTUAL_ENV", "NOX_", "UV_PROJECT", "PYTEST_", "COVERAGE_", "PYTHONPATH", "GIT_"),
-    *("RESULTS", "SINCE", "SLIPWAY_"),
+    *("CI", "VIRTUAL_ENV", "NOX_", "UV_PROJECT", "UV_PYTHON", "PYTEST_", "COVERAGE_", "PYTHONPATH"),
+    *("GIT_", "RESULTS", "SINCE", "SLIPWAY_"),
 )
 
 
