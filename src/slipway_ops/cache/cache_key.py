@@ -66,6 +66,7 @@ class Snapshot:
             *(f"{tools_folder.relative_to(root) / name}" for name in ("uv.lock", "pyproject.toml")),
         }
         self._locked: dict[Path, Locked] = {}
+        self.packages: dict[tuple[str, Member], dict[str, str]] = {}  # what sessions install
         self.manifest = project.manifest(project.tools_folder(root))
         made = [
             f"{member.folder}/{name}"
@@ -378,7 +379,13 @@ class Inputs:
         }
 
     def _packages(self, stage: str, member: Member) -> dict[str, str]:
-        """Returns all packages that a session installs."""
+        """Returns all packages that a session installs, by its stage and member."""
+        known = self.now.packages
+        if (stage, member) not in known:
+            known[stage, member] = self._read_packages(stage, member)
+        return known[stage, member]
+
+    def _read_packages(self, stage: str, member: Member) -> dict[str, str]:
         if member.kind == "repo" or (member.language == "web" and not self._uv_for(stage, member)):
             return {}
         if member.language == "web":

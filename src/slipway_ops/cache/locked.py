@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,9 +37,10 @@ class Locked:
         self._folder, self._memory = folder, memory
         self._variables = {"UV_PYTHON": python} if python else {}
         state = {name: manifests[name] for name in ("uv.lock", "pyproject.toml")}
-        if memory.locked.get(str(folder), {}).get("of") != state:
-            memory.locked[str(folder)] = {"of": state, "fits": {}, "exports": {}}
-        self._known = memory.locked[str(folder)]
+        name = os.path.relpath(folder, memory.root)
+        if memory.locked.get(name, {}).get("of") != state:
+            memory.locked[name] = {"of": state, "fits": {}, "exports": {}}
+        self._known = memory.locked[name]
         self._all = hashlib.sha256(repr(sorted(manifests.items())).encode()).hexdigest()
 
     def fits(self) -> bool:

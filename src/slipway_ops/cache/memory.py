@@ -13,15 +13,16 @@ class Memory:
     """The content of `.nox/inputs.json`.
 
     Attributes:
+        root: the root of the project.
         files: {path: [size, two times, inode, device, digest]}; see file_trees.py.
         programs: {path: [size, time, inode, version]}; see tools.py.
-        locked: answers of uv about uv.lock; see locked.py.
+        locked: {folder of a uv.lock: answers of uv about it}; see locked.py.
         fits: {version of Node and range: whether it is in the range}.
         changed: whether something here is new. Set it when you change one of the others.
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self.root = root
         self._file = root / ".nox" / "inputs.json"
         known = json_files.read(self._file)
         self.files: dict[str, list[Any]] = _table(known.get("files"))
@@ -39,7 +40,7 @@ class Memory:
         if not self.changed:
             return
         self.files = {
-            name: known for name, known in self.files.items() if os.path.lexists(self._root / name)
+            name: known for name, known in self.files.items() if os.path.lexists(self.root / name)
         }
         content = {name: vars(self)[name] for name in ("files", "programs", "locked", "fits")}
         json_files.write(self._file, content)

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from unit.cache.monorepo import Monorepo
 
+from slipway_ops import uv
 from slipway_ops.cache import json_files, variables
 from slipway_ops.cache.file_trees import Trees
 from slipway_ops.cache.memory import Memory
@@ -96,6 +97,13 @@ def test_records_copied_from_another_path_count_if_their_outputs_exist(
     shutil.copytree(monorepo.path / ".nox/results", other / ".nox/results")
     builds = {f"build({name})" for name in ("core", "solo", "api", "worker", "web")}
     assert Monorepo(other).run() == builds
+
+
+def test_a_project_that_was_moved_does_not_ask_uv_again(
+    monorepo: Monorepo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uv, "run", lambda *words, **variables: pytest.fail(f"uv {words}"))
+    assert Monorepo(monorepo.path.rename(tmp_path / "moved")).run() == set()
 
 
 def test_stored_file_digests_do_not_count_on_another_machine(
