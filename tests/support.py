@@ -16,6 +16,7 @@ from pathlib import Path
 import jinja2
 import pytest
 import yaml
+from copier import run_copy
 from filelock import FileLock
 
 from slipway_ops.cache import strace as tracer
@@ -203,8 +204,7 @@ class Project:
 
 def render(template: Path, destination: Path, **answers: object) -> Project:
     """Renders a project with these answers, and commits it to a git repository."""
-    done = copy(template, destination, **answers)
-    assert done.returncode == 0, done.stdout
+    run_copy(str(template), destination, answers, vcs_ref="HEAD", defaults=True, quiet=True)
     project = Project(destination)
     project.git("init", "--quiet", "--initial-branch", "main")
     project.commit("feat: start from the template")

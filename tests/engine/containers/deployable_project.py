@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.dev.terminal import free_ports
 
-from support import REPOSITORY, Project, engine, need, render
+from support import BIN, REPOSITORY, Project, engine, need, render
 
 REGISTRY = "127.0.0.1:5000"
 START = "refs/tests/start"  # the first commit, for `reset`
@@ -152,7 +152,7 @@ def docker(*words: str) -> str:
 def deployable_project(
     template: Path, folder: Path, **answers: object
 ) -> Iterator[DeployableProject]:
-    """A default product, set up and committed, with an origin; removed from the engine at the end.
+    """A default product, installed and committed, with an origin; the engine forgets it at the end.
 
     The name of its folder is its slug, so its names differ from those of other tests.
     """
@@ -161,7 +161,9 @@ def deployable_project(
     registry = f"{REGISTRY}/{slug}"
     project = render(template, folder / slug, slug=slug, registry=registry, **answers)
     made = DeployableProject(project.path)
-    made.green("-s", "setup")
+    made.lock()
+    done = made.run(BIN / "uv", "sync", "--quiet", "--locked", "--all-packages")
+    assert done.returncode == 0, done.stdout
     made.commit("chore: lock")
     made.git("init", "--quiet", "--bare", "--initial-branch", "main", f"{folder}/origin.git")
     made.git("remote", "add", "origin", f"{folder}/origin.git")

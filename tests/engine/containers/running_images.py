@@ -72,13 +72,13 @@ def network(name: str) -> Iterator[None]:
 
 
 def add_by_hand(project: Project) -> None:
-    """Adds a service to the default project by hand: a copy, with its own library."""
+    """Adds a service to a project by hand: a copy of `billing`, with its own library."""
     service, library = project.path / "services/pilots", project.path / "libs/charts"
-    shutil.copytree(project.path / "services/backend", service)
-    (service / "src/backend").rename(service / "src/pilots")
+    shutil.copytree(project.path / "services/billing", service)
+    (service / "src/billing").rename(service / "src/pilots")
     for file in ("Dockerfile", "pyproject.toml"):
-        text = (service / file).read_text(encoding="utf-8").replace("backend", "pilots")
-        text = text.replace("BACKEND", "PILOTS").replace('"runtime",', '"charts",\n    "runtime",')
+        text = (service / file).read_text(encoding="utf-8").replace("billing", "pilots")
+        text = text.replace("BILLING", "PILOTS").replace('"runtime",', '"charts",\n    "runtime",')
         text = text.replace("runtime = {", "charts = { workspace = true }\nruntime = {")
         (service / file).write_text(text, encoding="utf-8")
     for name, folder in (("charts", library), ("unused", library.with_name("unused"))):

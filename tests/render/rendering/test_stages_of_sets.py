@@ -15,10 +15,11 @@ from support import Project, engine, need, own_registry, render
 
 STAGES = ("lint", "test", "scan", "build")
 RESULT = re.compile(r"^nox > \* ([\w()]+): (\w+)", re.MULTILINE)
-# Sets that no other test runs: no API, a library without the runtime, no member at all.
-DAILY = ["no-api", "library-only", "nothing-but-the-pipeline"]
+# Sets that no other test runs: a library without the runtime, no member at all.
+DAILY = ["library-only", "nothing-but-the-pipeline"]
 # Different combinations, on every Python that images may have.
 NIGHTLY = [
+    "no-api",
     "api-only",
     "worker-only",
     "web-only",

@@ -65,7 +65,6 @@ class Runner:
         event_name: pull_request, push, merge_group, schedule or workflow_dispatch.
         event: the payload; steps get it as a file.
         ref: the reference that is checked out, such as `refs/heads/main`.
-        commit: the commit of the event, if the reference has moved since, as in a repeated run.
         environment: additional variables of the machine, such as the address of a registry.
         secrets, variables: `secrets.*` and `vars.*` of the repository.
         environments: {name: `secrets.*` that only the jobs of this environment get}.
@@ -84,7 +83,6 @@ class Runner:
     event_name: str = "push"
     event: dict[str, Any] = field(default_factory=dict)
     ref: str = "refs/heads/main"
-    commit: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
@@ -193,7 +191,7 @@ class Runner:
 
     @property
     def _commit(self) -> str:
-        return self.commit or self._git("rev-parse", f"{self.ref}^{{commit}}").strip()
+        return self._git("rev-parse", f"{self.ref}^{{commit}}").strip()
 
     def _git(self, *words: str) -> str:
         command = ["git", "-C", str(self.origin), *words]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from benchmarks import changes
 from benchmarks.changes import CHANGES, table
 from benchmarks.configs import samples
 from benchmarks.sample import STAGES, Run, Sample
@@ -29,7 +29,6 @@ class InThisProcess(Sample):
                 assert fields is not None
                 ran.add(f"{stage}({member.name})")
                 times = dict(results.inputs.now.trees.times)
-                results.inputs.forget()
                 results.store(stage, member, fields, 1.0, times)
         results.inputs.save()
         return Run(0.0, ran, stray=False)
@@ -41,11 +40,14 @@ def slipway(tmp_path: Path) -> Sample:
     return InThisProcess(**vars(made))
 
 
-def test_a_runner_that_runs_nothing_has_missed_all_needed_tasks(slipway: Sample) -> None:
+def test_a_runner_that_runs_nothing_has_missed_all_needed_tasks(
+    slipway: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = [change for change in CHANGES if change.name == "`.flake8`"]
+    monkeypatch.setattr(changes, "CHANGES", some)
     lines = table({"idle": replace(Sample(**vars(slipway)), command=["true"])})
     assert "| `.flake8` | 4 | **4 missed**, 0 more |" in lines
-    missed = [int(number) for number in re.findall(r"\*\*(\d+) missed", "".join(lines))]
-    assert f"| all {len(CHANGES)} |  | {sum(missed)} missed, 0 more |" in lines
+    assert "| all 1 |  | 4 missed, 0 more |" in lines
 
 
 def test_after_each_change_all_needed_tasks_run_and_others_only_with_a_reason(
