@@ -231,17 +231,18 @@ def _sources(session: nox.Session, member: Member) -> list[str]:
 
 
 def sync(session: nox.Session, member: Member | None, *groups: str) -> None:
-    """Syncs the session's environment to exactly a member, its dependencies, and these groups.
+    """Syncs an environment to exactly a member, its dependencies, and these groups.
 
-    Without a Python member, it only has the groups. A member with its own lock is installed from
-    that, with its own groups and extras for tests instead of these. The session fails if a lock is
-    missing in CI or out of date.
+    Without a Python member, it only has the groups, and all sessions with these groups share it. A
+    member with its own lock is installed from that, with its own groups and extras for tests
+    instead of these. The session fails if a lock is missing in CI or out of date.
     """
-    environment = ROOT / session.env_dir
     variables: dict[str, str] = {}
     if member and member.language == "python":
+        environment = ROOT / session.env_dir
         variables = _sync_member(session, member, environment, *groups)
     else:
+        environment = ROOT / ".nox" / "-".join(("tools", *groups))
         _say_python(session)
         _uv_sync(session, TOOLS, environment, *(f"--only-group={group}" for group in groups))
     _put_on_path(session, environment / "bin")

@@ -37,7 +37,8 @@ def scan(root: Path, session: nox.Session) -> None:
         names.remove(FILE)  # its findings are in the files themselves
     session.log(f"detect-secrets scan ({len(names)} files)")
     command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", LOCKS]
-    words = [str(root / session.env_dir / "bin" / command[0]), *command[1:], *names]
+    program = Path(str(session.env["VIRTUAL_ENV"]), "bin", command[0])
+    words = [str(program), *command[1:], *names]
     answer = session.run(*words, silent=True, log=False, external=True)
     results = json.loads(str(answer))["results"]
     found = sorted(
