@@ -85,7 +85,7 @@ def test_a_question_is_answered_in_the_browser_and_is_still_there_after_a_restar
             page.get_by_label("Your question").fill("What is a slipway?")
             page.get_by_role("button", name="Ask", exact=True).click()
             card = page.get_by_role("article", name="What is a slipway?")
-            expect(card).to_contain_text("You asked: What is a slipway?", timeout=15_000)
+            expect(card).to_contain_text("You asked: What is a slipway?")
             expect(card).to_contain_text("echo")
             page.screenshot(path=screenshots / "answered-desktop.png", animations="disabled")
             phone = open_page(browser, table["frontend"], PHONE)

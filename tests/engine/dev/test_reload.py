@@ -140,11 +140,11 @@ def test_a_syntax_error_is_shown_and_the_next_save_is_served_to_the_open_page(
         assert "SyntaxError" in running.run.text[said:] and running.run.popen.poll() is None
         page.get_by_label("Your question").fill("Does it answer?")
         page.get_by_role("button", name="Ask", exact=True).click()
-        expect(page.get_by_role("alert").first).to_contain_text("502", timeout=15_000)
+        expect(page.get_by_role("alert").first).to_contain_text("502")
         page.reload()
         expect(page.get_by_text("The questions could not be loaded")).to_be_visible()
         running.edit(API, "def create_app((", "def create_app(")
-        expect(page.get_by_text("Who?").first).to_be_visible(timeout=20_000)
+        expect(page.get_by_text("Who?").first).to_be_visible()
 
 
 def test_a_worker_finishes_its_task_before_it_is_reloaded(running: Running) -> None:
