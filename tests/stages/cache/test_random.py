@@ -141,9 +141,10 @@ class Walk:
         @contextmanager
         def during(name: str) -> Iterator[None]:
             if name == session and path.is_file() and not path.is_symlink():
+                before = path.read_text(encoding="utf-8")  # a later change may have replaced it
                 path.write_text("mug\n", encoding="utf-8")
                 yield
-                path.write_text("BUG\n", encoding="utf-8")
+                path.write_text(before, encoding="utf-8")
             else:
                 yield
 
