@@ -191,7 +191,7 @@ def check(monorepo: Monorepo) -> int:
     return len(monorepo.sessions - ran)
 
 
-@pytest.mark.parametrize("changes", [150, pytest.param(2000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("changes", [150, pytest.param(1000, marks=pytest.mark.nightly)])
 def test_a_session_that_would_fail_is_never_skipped(
     _lock: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: int
 ) -> None:
