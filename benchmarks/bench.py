@@ -83,6 +83,8 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=9, help="rounds of each measurement")
     parser.add_argument("--only", choices=["figures", *PARTS], help="one section")
     given = parser.parse_args()
+    # Where it is set, each measured program would compile its modules every time.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     missed = []
     for part in [given.only] if given.only else ["figures", *PARTS]:
         lines, sentences = measured(part, given.repeat)
