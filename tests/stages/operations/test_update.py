@@ -124,7 +124,7 @@ def test_an_update_adds_complete_members_and_keeps_a_service_made_by_hand(
         assert (project.path / name).read_text("utf-8") == text
 
 
-def test_new_members_wait_for_uv_lock_and_then_their_stages_are_green(
+def test_new_members_wait_for_uv_lock_and_then_their_tests_are_green(
     project: Project,
 ) -> None:
     update(project, **GROWN)
