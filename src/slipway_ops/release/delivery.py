@@ -70,7 +70,7 @@ def run(root: Path, stage: str, *words: str) -> None:
                 publish(root)
             case ("deploy" | "smoke"), [environment]:
                 given.enter_context(_variables(root, environment))
-                given.enter_context(_ssh())
+                given.enter_context(ssh_access())
                 if stage == "smoke":
                     smoke_test.check(deployment.find(root, environment))
                     return
@@ -131,8 +131,14 @@ def _variables(root: Path, environment: str) -> Iterator[None]:
 
 
 @contextmanager
-def _ssh() -> Iterator[None]:
-    """Lets docker reach hosts over SSH with the job's key; writes nothing to the home folder."""
+def ssh_access() -> Iterator[None]:
+    """Lets docker reach hosts over SSH with the job's key; writes nothing to the home folder.
+
+    Programs in the `with` block share one connection to each host, which ends with the block.
+
+    Raises:
+        SlipwayError: ssh or the variable with the keys of the hosts is missing.
+    """
     key, hosts = os.environ.pop("DEPLOY_KEY", ""), os.environ.get("DEPLOY_KNOWN_HOSTS", "")
     program = shutil.which("ssh")
     if not key:
@@ -150,11 +156,12 @@ def _ssh() -> Iterator[None]:
         for file, text in (("key", key), ("hosts", hosts)):
             (folder / file).touch(0o600)
             (folder / file).write_text(f"{text.strip()}\n", encoding="utf-8")
-        # docker runs the first `ssh` on the PATH, without options.
+        # docker runs the first `ssh` on the PATH, without options, for each of its requests. They
+        # share one connection. Its socket is named from `folder`, because long paths are refused.
         (folder / "ssh").write_text(
-            f"#!/bin/sh\nexec {program} -F /dev/null -i {folder}/key -o IdentitiesOnly=yes "
-            f"-o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile={folder}/hosts "
-            '"$@"\n',
+            f"#!/bin/sh\ncd {folder} && exec {program} -F /dev/null -i key -o IdentitiesOnly=yes "
+            "-o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile=hosts "
+            '-o ControlMaster=auto -o ControlPath=%C.socket -o ControlPersist=60 "$@"\n',
             encoding="utf-8",
         )
         (folder / "ssh").chmod(0o700)
@@ -164,6 +171,9 @@ def _ssh() -> Iterator[None]:
             yield
         finally:
             os.environ["PATH"] = before
+            for socket in folder.glob("*.socket"):
+                end = ("-F", "/dev/null", "-S", socket.name, "-O", "exit", "host")
+                shell.ask(program, *end, cwd=folder)
 
 
 def main() -> None:

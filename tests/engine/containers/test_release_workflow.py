@@ -8,11 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine.containers.deployable_project import DeployableProject, deployable_project, docker
+from engine.containers.deployable_project import (
+    DeployableProject,
+    deployable_project,
+    docker,
+    eventually,
+)
 from engine.containers.ssh_server import ssh_host
 from stages.workflows.runner import Ran, Runner
 from stages.workflows.test_gate import HERE
 from unit.github.double import TOKEN, Double, double
+
+from slipway_ops import shell
+from slipway_ops.release import delivery
 
 pytestmark = pytest.mark.timeout(1500)
 RELEASE = ".github/workflows/release.yml"
@@ -96,6 +104,22 @@ def shop(template: Path, tmp_path: Path) -> Iterator[Shop]:
         }
         hosts = f"[127.0.0.1]:{port} {public}"
         yield Shop(project, tmp_path / "origin.git", hub, environment, hosts, environments)
+
+
+def test_the_programs_of_a_job_share_one_connection_that_ends_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ssh_host(tmp_path / "ssh") as (host, _):
+        port = host.rpartition(":")[2]
+        public = (tmp_path / "ssh/host.pub").read_text(encoding="utf-8")
+        monkeypatch.setenv("DEPLOY_KNOWN_HOSTS", f"[127.0.0.1]:{port} {public}")
+        monkeypatch.setenv("DEPLOY_KEY", (tmp_path / "ssh/client").read_text(encoding="utf-8"))
+        with delivery.ssh_access():
+            for _ in range(3):
+                assert shell.ask("docker", "--host", host, "version").returncode == 0
+        log = tmp_path / "ssh/log"
+        eventually("the connection ends", lambda: b"Disconnected from" in log.read_bytes(), 20)
+        assert log.read_bytes().count(b"Accepted publickey") == 1
 
 
 def test_a_merge_reaches_staging_and_production_with_the_same_digests(shop: Shop) -> None:
