@@ -23,8 +23,8 @@ SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 def ssh_host(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """Yields the DOCKER_HOST of this machine over SSH, and the variables that a client needs.
 
-    Keys and known hosts are in `folder`. A wrapper `ssh` passes them to the real one, so that no
-    file of the user who runs the tests is read or written.
+    Keys, known hosts and the home folder are in `folder`. A wrapper `ssh` passes them to the real
+    one, so that no file of the user who runs the tests is read or written.
     """
     need(Path(SSHD).exists(), "an SSH server: apt-get install openssh-server")
     need(Path("/var/run/docker.sock").exists(), "an engine on its usual socket")
@@ -38,9 +38,11 @@ def ssh_host(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     (folder / "sshd_config").write_text(
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host\nPidFile none\n"
         f"AuthorizedKeysFile {folder}/authorized_keys\nStrictModes no\nUsePAM no\n"
-        "PasswordAuthentication no\nPermitRootLogin prohibit-password\nMaxStartups 50\n",
+        "PasswordAuthentication no\nPermitRootLogin prohibit-password\nMaxStartups 50\n"
+        f"SetEnv HOME={folder}/home\n",  # each session runs what a shell finds at home
         encoding="utf-8",
     )
+    (folder / "home").mkdir()
     (folder / "bin").mkdir()
     program = folder / "bin" / "ssh"
     program.write_text(
