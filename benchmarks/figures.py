@@ -81,7 +81,7 @@ def figures(work: Path, project: Path, repeat: int) -> Iterator[Figure]:
         repeat: the rounds of each measurement; those that take minutes have a third of them.
     """
     yield from _size(project)
-    yield _copy(work, project, repeat)
+    yield _copy(work, project, repeat * 4)
     prepare(project)
     empty = work / "empty"
     empty.mkdir()
