@@ -356,6 +356,7 @@ def _imports(root: Path) -> set[str]:
 def _harmless(root: str, temporary: Path, programs: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yields folders that cannot change a result, or only if the key changes, with their kind."""
     yield from ((path, "machine") for path in KERNEL)
+    yield "/dev/shm", ""  # nosec B108: not of the kernel, but files in memory, which may be inputs
     for program in programs:  # the programs that come with a folder of files
         if "node_modules" in program.split("/") or os.path.basename(program).startswith("python"):
             yield os.path.dirname(os.path.dirname(program)), "tools"

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,6 +203,13 @@ def test_only_files_in_the_new_temporary_folder_are_harmless(
         (tmp_path / name / "it").touch()
     reads = ("read", str(tmp_path / "new/it")), ("read", str(tmp_path / "old/it"))
     assert watched.findings("test(api)", *reads) == {str(tmp_path / "old/it")}
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="this system has no /dev/shm")
+def test_a_file_in_memory_is_a_finding_while_it_exists(still: Watched) -> None:
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        assert still.findings("test(api)", ("read", file.name)) == {file.name}
+    assert not still.findings("test(api)", ("read", file.name), ("read", "/dev/null"))
 
 
 def test_declared_files_are_in_the_key(watched: Watched) -> None:
