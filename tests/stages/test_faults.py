@@ -360,6 +360,14 @@ def test_the_address_of_the_template_is_not_a_secret_unless_it_contains_one(
         bench.green("-s", "scan(repo)", **absent)
 
 
+def test_a_setting_that_is_on_or_off_is_not_a_secret(bench: Project) -> None:
+    bench.write("deploy/pod.yaml", "automountServiceAccountToken: false\n")
+    absent = absent_services().environment
+    bench.green("-s", "scan(repo)", **absent)
+    bench.write("deploy/pod.yaml", "automountServiceAccountToken: Xy7pQ2vK9z\n")
+    assert "deploy/pod.yaml:1: Secret Keyword" in bench.red("-s", "scan(repo)", **absent)
+
+
 @pytest.mark.parametrize(
     ("session", "advisory"),
     [

@@ -17,6 +17,7 @@ from slipway_ops.stages.findings import Finding
 # Thousands of digests that look like secrets.
 NAMES = r"uv\.lock|package-lock\.json|npm-shrinkwrap\.json|pnpm-lock\.yaml|yarn\.lock|bun\.lockb?"
 LOCKS = rf"(^|/)({NAMES})$"
+SETTINGS = "^(true|false)$"  # automountServiceAccountToken: false
 # The template's address: any long path or commit looks random to a measure of entropy. A token in
 # a URL is found by other rules.
 SOURCE = {".copier-answers.yml": ("_commit:", "_src_path:"), "pyproject.toml": ("git =", "rev =")}
@@ -36,7 +37,8 @@ def scan(root: Path, session: nox.Session) -> None:
     if FILE in names:
         names.remove(FILE)  # its findings are in the files themselves
     session.log(f"detect-secrets scan ({len(names)} files)")
-    command = ["detect-secrets", "scan", "--no-verify", "--exclude-files", LOCKS]
+    command = ["detect-secrets", "scan", "--no-verify"]
+    command += ["--exclude-files", LOCKS, "--exclude-secrets", SETTINGS]
     program = Path(str(session.env["VIRTUAL_ENV"]), "bin", command[0])
     words = [str(program), *command[1:], *names]
     answer = session.run(*words, silent=True, log=False, external=True)
