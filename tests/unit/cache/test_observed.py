@@ -205,8 +205,8 @@ def test_only_files_in_the_new_temporary_folder_are_harmless(
     assert watched.findings("test(api)", *reads) == {str(tmp_path / "old/it")}
 
 
-@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="this system has no /dev/shm")
 def test_a_file_in_memory_is_a_finding_while_it_exists(still: Watched) -> None:
+    need(os.path.isdir("/dev/shm"), "files in memory: /dev/shm")
     with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
         assert still.findings("test(api)", ("read", file.name)) == {file.name}
     assert not still.findings("test(api)", ("read", file.name), ("read", "/dev/null"))
